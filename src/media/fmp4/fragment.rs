@@ -1,0 +1,58 @@
+//! One frame as `moof` + `mdat`.
+
+use crate::frame::Frame;
+use crate::params::Track;
+use bytes::{BufMut, Bytes, BytesMut};
+use mp4_atom::{Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples};
+
+/// ISO 14496-12 section 8.8.3.1: depends on no other, is a sync sample.
+const SYNC: u32 = 0x0200_0000;
+/// Depends on others, is no sync sample.
+const NON_SYNC: u32 = 0x0101_0000;
+
+/// Builds the fragment; empty if the frame's codec has no place in MP4.
+pub(crate) fn build(frame: &Frame) -> Bytes {
+    if !frame.track_params().is_some_and(|track| track.rfc6381().is_some()) {
+        return Bytes::new();
+    }
+    let mut head = Vec::with_capacity(160);
+    if moof(frame, 0).encode(&mut head).is_err() {
+        return Bytes::new();
+    }
+    // The sample starts after `moof` and the eight bytes of the `mdat` header.
+    let offset = i32::try_from(head.len() + 8).unwrap_or(i32::MAX);
+    head.clear();
+    if moof(frame, offset).encode(&mut head).is_err() {
+        return Bytes::new();
+    }
+    let mut out = BytesMut::with_capacity(head.len() + 8 + frame.data.len());
+    out.put_slice(&head);
+    out.put_u32(u32::try_from(frame.data.len() + 8).unwrap_or(u32::MAX));
+    out.put_slice(b"mdat");
+    out.put_slice(&frame.data);
+    out.freeze()
+}
+
+fn moof(frame: &Frame, data_offset: i32) -> Moof {
+    let sync = frame.key || frame.track == Track::Audio;
+    let shift = frame.pts.0 - frame.dts.0;
+    let sample = TrunEntry {
+        duration: Some(u32::try_from(frame.duration.0).unwrap_or(u32::MAX)),
+        size: Some(u32::try_from(frame.data.len()).unwrap_or(u32::MAX)),
+        flags: Some(if sync { SYNC } else { NON_SYNC }),
+        cts: (shift != 0).then_some(shift),
+    };
+    Moof {
+        mfhd: Mfhd { sequence_number: frame.fragment_number },
+        traf: vec![Traf {
+            tfhd: Tfhd {
+                track_id: super::track_id(frame.track),
+                default_base_is_moof: true,
+                ..Tfhd::default()
+            },
+            tfdt: Some(Tfdt { base_media_decode_time: u64::try_from(frame.dts.0).unwrap_or(0) }),
+            trun: vec![Trun { data_offset: Some(data_offset), samples: TrunSamples::Explicit(vec![sample]) }],
+            ..Traf::default()
+        }],
+    }
+}

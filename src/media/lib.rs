@@ -1,0 +1,20 @@
+//! Frames and every wire form of a frame.
+//!
+//! What belongs here: the frame itself, the ring that keeps the last GOP, the
+//! packetisers (RTP), the fragmenters (fMP4), and the RTSP texts around them.
+//! What does not: sockets, clocks, tasks, people. Everything here is a pure
+//! function or a plain struct, so it is tested exhaustively without a runtime.
+//! Who may depend on it: `relay`, `camsim`, the root package.
+
+pub mod fmp4;
+pub mod frame;
+pub mod gop;
+pub mod nal;
+pub mod params;
+pub mod rtp;
+pub mod rtsp;
+pub mod time;
+
+pub use frame::Frame;
+pub use params::{Codec, Params, Track, TrackParams};
+pub use time::Ticks;

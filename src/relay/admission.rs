@@ -1,0 +1,183 @@
+//! The proof that a viewer may read a stream now, and its end.
+//!
+//! An [`Admission`] carries a lease on monotonic time and a revocation signal.
+//! A lost signal is made good by the lease, so correctness never rests on a
+//! message arriving. Only an [`Issuer`] makes admissions; the gateway's single
+//! issuer lives in the root package's `admit.rs` (a test looks for others).
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Why an admission is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The right was withdrawn.
+    Revoked,
+    /// The lease ran out without being renewed.
+    Expired,
+}
+
+#[derive(Debug)]
+struct Lease {
+    revoked: CancellationToken,
+    deadline: Mutex<Instant>,
+}
+
+impl Lease {
+    fn deadline(&self) -> Instant {
+        *self.deadline.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The right to read one stream now. Cannot be copied; an output consumes it.
+#[derive(Debug)]
+pub struct Admission {
+    lease: Arc<Lease>,
+}
+
+/// The issuer's side of an admission: renews or revokes it, and learns when the
+/// viewer has gone.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    lease: Weak<Lease>,
+    revoked: CancellationToken,
+}
+
+/// Makes admissions.
+#[derive(Debug)]
+pub struct Issuer(());
+
+impl Issuer {
+    /// The one maker of admissions. Called in `admit.rs` for people, and in
+    /// `camsim` for virtual cameras, which serve everyone.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(())
+    }
+
+    /// An admission that lasts for `lease` unless it is renewed or revoked.
+    #[must_use]
+    pub fn grant(&self, lease: Duration) -> (Admission, Keeper) {
+        let revoked = CancellationToken::new();
+        let lease = Arc::new(Lease {
+            revoked: revoked.clone(),
+            deadline: Mutex::new(Instant::now() + lease),
+        });
+        let keeper = Keeper { lease: Arc::downgrade(&lease), revoked };
+        (Admission { lease }, keeper)
+    }
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Keeper {
+    /// Extends the lease to `lease` from now. False if the viewer has gone.
+    #[must_use]
+    pub fn renew(&self, lease: Duration) -> bool {
+        let Some(held) = self.lease.upgrade() else { return false };
+        *held.deadline.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now() + lease;
+        true
+    }
+
+    /// Ends the admission now.
+    pub fn revoke(&self) {
+        self.revoked.cancel();
+    }
+
+    /// Whether a viewer still holds the admission.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.lease.strong_count() > 0
+    }
+}
+
+impl Admission {
+    /// How this admission has ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<End> {
+        if self.lease.revoked.is_cancelled() {
+            Some(End::Revoked)
+        } else if Instant::now() >= self.lease.deadline() {
+            Some(End::Expired)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it was revoked: one atomic load, for the path of every frame.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.lease.revoked.is_cancelled()
+    }
+
+    /// Completes when the admission ends.
+    pub fn end(&self) -> impl Future<Output = End> + Send + 'static + use<> {
+        // Weak, so that waiting for the end does not keep the admission held.
+        let lease = Arc::downgrade(&self.lease);
+        let revoked = self.lease.revoked.clone();
+        async move {
+            let expired = async {
+                while let Some(deadline) = lease.upgrade().map(|lease| lease.deadline()) {
+                    if Instant::now() >= deadline {
+                        break;
+                    }
+                    tokio::time::sleep_until(deadline).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = revoked.cancelled() => End::Revoked,
+                () = expired => End::Expired,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_signal_is_made_good_by_the_lease() {
+        let (pass, _keeper) = Issuer::new().grant(LEASE);
+        let began = Instant::now();
+        assert_eq!(pass.end().await, End::Expired);
+        assert_eq!(began.elapsed(), LEASE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewing_carries_the_lease_on() {
+        let (pass, keeper) = Issuer::new().grant(LEASE);
+        let end = tokio::time::timeout(Duration::from_secs(45), pass.end());
+        tokio::pin!(end);
+        assert!(tokio::time::timeout(Duration::from_secs(20), &mut end).await.is_err());
+        assert!(keeper.renew(LEASE));
+        assert!(end.await.is_err(), "still valid 45 s after the start");
+        assert_eq!(pass.ended(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn revoking_ends_it_at_once() {
+        let (pass, keeper) = Issuer::new().grant(LEASE);
+        let end = pass.end();
+        keeper.revoke();
+        assert_eq!(end.await, End::Revoked);
+        assert_eq!(pass.ended(), Some(End::Revoked));
+    }
+
+    #[tokio::test]
+    async fn the_keeper_learns_that_the_viewer_has_gone() {
+        let (pass, keeper) = Issuer::new().grant(LEASE);
+        let _waiting = pass.end();
+        drop(pass);
+        assert!(!keeper.is_held() && !keeper.renew(LEASE));
+    }
+}

@@ -1,0 +1,153 @@
+//! One stream: one writer, a ring with the last GOP, any number of cursors.
+
+mod publisher;
+mod status;
+mod subscription;
+#[cfg(test)]
+mod tests;
+
+pub use publisher::{Publisher, Sample};
+pub use status::{State, Stats, Status};
+pub use subscription::{Interrupted, Item, Subscription};
+
+use crate::WallClock;
+use crate::admission::Admission;
+use media::Params;
+use media::gop::{Budget, Ring};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What the writer and all readers share. The lock is held for a push or for
+/// taking one frame out, never across an await.
+struct Shared {
+    inner: Mutex<Inner>,
+    /// Counts changes; readers sleep on it.
+    changed: watch::Sender<u64>,
+    /// How many want the stream; ingest sleeps on it.
+    interest: watch::Sender<usize>,
+    stats: Stats,
+    /// Wall time of the stream's time zero.
+    born: Duration,
+}
+
+struct Inner {
+    ring: Ring,
+    params: Option<Arc<Params>>,
+    status: Status,
+    /// Counts status changes, so that a reader sees each only once.
+    status_number: u64,
+    ended: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while pushing leaves a ring that is short of a frame, not a broken one.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+}
+
+/// Makes a stream: the end that writes and the handle that others read through.
+#[must_use]
+pub fn hub(budget: Budget, clock: &WallClock) -> (Publisher, Hub) {
+    let born = clock.now();
+    let shared = Arc::new(Shared {
+        inner: Mutex::new(Inner {
+            ring: Ring::new(budget),
+            params: None,
+            status: Status { state: State::Idle, since: born, detail: "".into() },
+            status_number: 0,
+            ended: false,
+        }),
+        changed: watch::Sender::new(0),
+        interest: watch::Sender::new(0),
+        stats: Stats::default(),
+        born,
+    });
+    (Publisher::new(Arc::clone(&shared), clock.clone()), Hub { shared })
+}
+
+/// A cheap handle to a stream.
+#[derive(Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+/// Keeps an on-demand stream wanted for as long as it lives.
+pub struct Interest(Arc<Shared>);
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        self.0.interest.send_modify(|n| *n -= 1);
+    }
+}
+
+impl Hub {
+    /// Reads the stream, beginning with the last key frame.
+    #[must_use]
+    pub fn watch(&self, pass: Admission) -> Subscription {
+        Subscription::new(Arc::clone(&self.shared), pass, self.want())
+    }
+
+    /// Wants the stream without reading it yet.
+    #[must_use]
+    pub fn want(&self) -> Interest {
+        self.shared.interest.send_modify(|n| *n += 1);
+        Interest(Arc::clone(&self.shared))
+    }
+
+    /// How many want the stream, now and later.
+    #[must_use]
+    pub fn interest(&self) -> watch::Receiver<usize> {
+        self.shared.interest.subscribe()
+    }
+
+    /// How the stream is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.lock().status.clone()
+    }
+
+    /// What the stream carries, if it is known.
+    #[must_use]
+    pub fn params(&self) -> Option<Arc<Params>> {
+        self.shared.lock().params.clone()
+    }
+
+    /// Waits until it is known what the stream carries; nothing if the stream ends.
+    pub async fn params_known(&self) -> Option<Arc<Params>> {
+        let mut changed = self.shared.changed.subscribe();
+        loop {
+            {
+                let inner = self.shared.lock();
+                if inner.params.is_some() || inner.ended {
+                    return inner.params.clone();
+                }
+            }
+            changed.changed().await.ok()?;
+        }
+    }
+
+    /// The stream's counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// Wall time of the stream's time zero: a frame's presentation time plus
+    /// this is when it was, on one line for all tracks.
+    #[must_use]
+    pub fn born(&self) -> Duration {
+        self.shared.born
+    }
+}

@@ -1,0 +1,169 @@
+//! The reading end of a stream: a cursor that must hold an admission.
+
+use super::{Interest, Shared, Stats, Status};
+use crate::admission::{Admission, End};
+use media::gop::{Cursor, Read};
+use media::{Frame, Params};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What a viewer gets, in the stream's order.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// What the following frames carry: first of all, and when it changes.
+    Params(Arc<Params>),
+    /// A frame.
+    Frame(Arc<Frame>),
+    /// How the stream is: first of all, and when it changes.
+    State(Status),
+}
+
+/// Why there is no next frame, or not the very next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// Too slow: `missed` frames are gone. Reading goes on at a key frame.
+    Lagged {
+        /// Frames this viewer will not see.
+        missed: u64,
+    },
+    /// The stream has ended.
+    Ended,
+    /// The right to watch was withdrawn.
+    Revoked,
+    /// The lease ran out.
+    Expired,
+}
+
+impl From<End> for Interrupted {
+    fn from(end: End) -> Self {
+        match end {
+            End::Revoked => Self::Revoked,
+            End::Expired => Self::Expired,
+        }
+    }
+}
+
+/// A viewer's place in a stream.
+pub struct Subscription {
+    shared: Arc<Shared>,
+    changed: watch::Receiver<u64>,
+    cursor: Cursor,
+    /// A frame that was read and waits for its parameters to be told first.
+    held: Option<Arc<Frame>>,
+    params: Option<Arc<Params>>,
+    status_number: Option<u64>,
+    pass: Admission,
+    end: Pin<Box<dyn Future<Output = End> + Send>>,
+    ended: Option<End>,
+    interest: Interest,
+}
+
+impl Subscription {
+    pub(super) fn new(shared: Arc<Shared>, pass: Admission, interest: Interest) -> Self {
+        let cursor = shared.lock().ring.join();
+        Self {
+            changed: shared.changed.subscribe(),
+            shared,
+            cursor,
+            held: None,
+            params: None,
+            status_number: None,
+            end: Box::pin(pass.end()),
+            pass,
+            ended: None,
+            interest,
+        }
+    }
+
+    /// What comes next; waits for it. Safe to drop and call again.
+    pub async fn next(&mut self) -> Result<Item, Interrupted> {
+        loop {
+            if let Some(now) = self.try_next() {
+                return now;
+            }
+            tokio::select! {
+                biased;
+                end = &mut self.end, if self.ended.is_none() => self.ended = Some(end),
+                changed = self.changed.changed() => changed.map_err(|_| Interrupted::Ended)?,
+            }
+        }
+    }
+
+    /// What comes next, if it is there already.
+    pub fn try_next(&mut self) -> Option<Result<Item, Interrupted>> {
+        if self.pass.is_revoked() {
+            return Some(Err(Interrupted::Revoked));
+        }
+        if let Some(end) = self.ended {
+            return Some(Err(end.into()));
+        }
+        if let Some(frame) = self.held.take() {
+            return Some(Ok(Item::Frame(frame)));
+        }
+        // Seen before the ring is read, so that a push in between wakes us again.
+        self.changed.mark_unchanged();
+        let inner = self.shared.lock();
+        if self.status_number != Some(inner.status_number) {
+            self.status_number = Some(inner.status_number);
+            return Some(Ok(Item::State(inner.status.clone())));
+        }
+        match inner.ring.read(&mut self.cursor) {
+            Some(Read::Frame(frame)) => {
+                let known = self.params.as_ref().is_some_and(|params| Arc::ptr_eq(params, &frame.params));
+                if known {
+                    return Some(Ok(Item::Frame(frame)));
+                }
+                let params = Arc::clone(&frame.params);
+                self.params = Some(Arc::clone(&params));
+                self.held = Some(frame);
+                Some(Ok(Item::Params(params)))
+            }
+            Some(Read::Lagged { missed }) => {
+                Stats::add(&self.shared.stats.lagged, 1);
+                Some(Err(Interrupted::Lagged { missed }))
+            }
+            None => inner.ended.then_some(Err(Interrupted::Ended)),
+        }
+    }
+
+    /// The frames this viewer would read next, without moving: what an answer
+    /// to PLAY announces.
+    #[must_use]
+    pub fn peek(&self) -> Vec<Arc<Frame>> {
+        let inner = self.shared.lock();
+        let mut cursor = self.cursor;
+        let mut frames: Vec<_> = self.held.iter().cloned().collect();
+        while let Some(read) = inner.ring.read(&mut cursor) {
+            if let Read::Frame(frame) = read {
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+
+    /// Completes when the stream has changed since the last read.
+    pub async fn changed(&mut self) {
+        let _ = self.changed.changed().await;
+    }
+
+    /// Completes when the right to watch ends, also while the viewer is not reading.
+    pub async fn pass_end(&mut self) -> Interrupted {
+        if self.ended.is_none() {
+            self.ended = Some((&mut self.end).await);
+        }
+        self.ended.unwrap_or(End::Revoked).into()
+    }
+
+    /// Stops reading but keeps the right to, and the stream wanted.
+    #[must_use]
+    pub fn pause(self) -> (Admission, Interest) {
+        (self.pass, self.interest)
+    }
+
+    /// The stream's counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+}
