@@ -61,10 +61,8 @@ impl Issuer {
     #[must_use]
     pub fn grant(&self, lease: Duration) -> (Admission, Keeper) {
         let revoked = CancellationToken::new();
-        let lease = Arc::new(Lease {
-            revoked: revoked.clone(),
-            deadline: Mutex::new(Instant::now() + lease),
-        });
+        let lease =
+            Arc::new(Lease { revoked: revoked.clone(), deadline: Mutex::new(Instant::now() + lease) });
         let keeper = Keeper { lease: Arc::downgrade(&lease), revoked };
         (Admission { lease }, keeper)
     }

@@ -121,6 +121,13 @@ impl Answer {
     }
 }
 
+/// What a client answers to our SHA-256 challenge: the other side of [`Answer::proves`].
+#[must_use]
+pub fn respond(ha1: &Ha1, nonce: &str, method: &str, uri: &str) -> String {
+    let ha2 = Algorithm::Sha256.hash(&format!("{method}:{uri}"));
+    Algorithm::Sha256.hash(&format!("{}:{nonce}:{ha2}", ha1.sha256))
+}
+
 /// Compares without telling by its time where the difference is.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0

@@ -1,0 +1,85 @@
+//! `camsim`: virtual cameras from clips, on one port.
+
+use camsim::clip::Clip;
+use camsim::{Camera, control};
+use clap::Parser;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Virtual cameras: RTSP from MP4 clips.
+#[derive(Parser)]
+struct Arguments {
+    /// Where the cameras listen.
+    #[arg(long, default_value = "127.0.0.1:8600")]
+    listen: SocketAddr,
+    /// Where orders are taken, one a line (`stall east-gate on`, `refuse on`, `drop`, …).
+    #[arg(long)]
+    control: Option<SocketAddr>,
+    /// The login all cameras ask for, as NAME:PASSWORD.
+    #[arg(long)]
+    login: Option<String>,
+    /// A camera, as PATH=CLIP.mp4 or PATH=CLIP.mp4,OTHER.mp4 (the other resolution),
+    /// or PATH=synthetic:FPS:GOP:BYTES.
+    #[arg(long = "camera", required = true)]
+    cameras: Vec<String>,
+}
+
+fn camera(text: &str) -> Result<Camera, String> {
+    let (path, clips) = text.split_once('=').ok_or(format!("{text}: not PATH=CLIP"))?;
+    let mut clips = clips.split(',').map(|name| clip(name).map(Arc::new));
+    let first = clips.next().ok_or(format!("{text}: no clip"))??;
+    Ok(Camera { path: path.to_owned(), clip: first, other: clips.next().transpose()? })
+}
+
+fn clip(name: &str) -> Result<Clip, String> {
+    let Some(numbers) = name.strip_prefix("synthetic:") else {
+        return Clip::read(&PathBuf::from(name)).map_err(|error| error.to_string());
+    };
+    let numbers: Vec<u32> = numbers.split(':').filter_map(|n| n.parse().ok()).collect();
+    let [fps, gop, bytes] = numbers.as_slice() else {
+        return Err(format!("{name}: not synthetic:FPS:GOP:BYTES"));
+    };
+    Ok(Clip::synthetic(*fps, *gop, usize::try_from(*bytes).unwrap_or(usize::MAX)))
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    let cameras = arguments.cameras.iter().map(|text| camera(text)).collect::<Result<Vec<_>, _>>()?;
+    let login = arguments
+        .login
+        .map(|login| {
+            let (name, password) = login.split_once(':').ok_or("--login is NAME:PASSWORD")?;
+            Ok::<_, String>((name.to_owned(), password.to_owned()))
+        })
+        .transpose()?;
+    let count = cameras.len();
+    let running = camsim::start(arguments.listen, cameras, login)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
+    tracing::info!(address = %running.address(), count, "cameras are running");
+    let orders = async {
+        if let Some(address) = arguments.control {
+            let listener = TcpListener::bind(address).await.map_err(|e| format!("{address}: {e}"))?;
+            control::listen(listener, Arc::clone(running.control())).await;
+        }
+        std::future::pending::<Result<(), String>>().await
+    };
+    tokio::select! {
+        ended = orders => ended,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            tracing::error!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Sends a clip in real time, over and over, on one unbroken line of time.
+
+use crate::Camera;
+use crate::clip::Clip;
+use crate::control::Knobs;
+use media::Ticks;
+use relay::hub::{Publisher, Sample, State};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub(crate) async fn run(camera: Camera, mut publisher: Publisher, knobs: Arc<Knobs>) {
+    let epoch = Instant::now();
+    // Time already sent, over all rounds and clips.
+    let mut sent = Duration::ZERO;
+    publisher.set_state(State::Live, "");
+    loop {
+        let switched = knobs.other_resolution.load(Ordering::Relaxed);
+        let clip = camera.other.as_ref().filter(|_| switched).unwrap_or(&camera.clip);
+        publisher.set_params(clip.params.clone());
+        sent = round(clip, epoch, sent, switched, &mut publisher, &knobs).await;
+    }
+}
+
+/// Sends the clip once, or until the other one is wanted at a key frame.
+async fn round(
+    clip: &Clip,
+    epoch: Instant,
+    begin: Duration,
+    switched: bool,
+    publisher: &mut Publisher,
+    knobs: &Knobs,
+) -> Duration {
+    for (number, sample) in clip.samples.iter().enumerate() {
+        let rate = clip.rate(sample.track);
+        let at = begin + sample.decode.to_duration(rate);
+        if number > 0 && sample.key && knobs.other_resolution.load(Ordering::Relaxed) != switched {
+            return at;
+        }
+        tokio::time::sleep_until(epoch + at).await;
+        if knobs.stalled.load(Ordering::Relaxed) {
+            continue;
+        }
+        let shift = Ticks::from_duration(begin, rate).0;
+        publisher.push(Sample {
+            track: sample.track,
+            key: sample.key,
+            time: Ticks(sample.present.0 + shift),
+            data: sample.data.clone(),
+        });
+    }
+    begin + clip.length
+}

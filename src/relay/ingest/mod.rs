@@ -1,0 +1,60 @@
+//! Pulling one stream of one camera: wanted → open → pump → retry.
+//!
+//! One task per stream owns its publisher and is its only retry layer.
+
+pub mod address;
+pub mod backoff;
+mod greeting;
+mod opener;
+mod pump;
+mod task;
+
+pub use opener::{OpenError, Opened, open};
+pub use task::{Context, run};
+
+use std::sync::Arc;
+
+/// When a stream is pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pull {
+    /// While somebody watches, and 15 s longer.
+    OnDemand,
+    /// Always.
+    Always,
+}
+
+/// How the camera sends its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Inside the RTSP connection.
+    Tcp,
+    /// Datagrams; the camera chooses where they come from, so this is explicit.
+    Udp,
+}
+
+/// A camera password. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub Arc<str>);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where a stream comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// `rtsp://host[:port]/path`, without credentials.
+    pub url: url::Url,
+    /// The camera's login.
+    pub login: Option<(String, Password)>,
+    /// Whether the password may be sent readably (HTTP Basic).
+    pub allow_basic: bool,
+    /// How packets travel.
+    pub transport: Transport,
+    /// When to pull.
+    pub pull: Pull,
+    /// Whether sound is taken at all.
+    pub audio: bool,
+}

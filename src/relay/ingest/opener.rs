@@ -1,0 +1,160 @@
+//! From a camera's address to a session that delivers frames.
+
+use super::address::{Policy, Refused};
+use super::greeting::{self, Challenge};
+use super::{Source, Transport};
+use bytes::Bytes;
+use media::{Codec, Params, TrackParams};
+use retina::client::{
+    Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions, Stream,
+};
+use retina::codec::{FrameFormat, ParametersRef};
+use std::sync::Arc;
+
+/// Why a camera could not be opened, as a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The address is not one we connect to.
+    #[error(transparent)]
+    Address(#[from] Refused),
+    /// Nobody answers there.
+    #[error("the camera cannot be reached: {0}")]
+    Unreachable(Arc<str>),
+    /// It did not answer in time.
+    #[error("the camera did not answer within 5 s")]
+    TimedOut,
+    /// It does not accept the login.
+    #[error("the camera refused the password")]
+    Refused,
+    /// It wants a login and none is set.
+    #[error("the camera asks for a password and none is set")]
+    NoLogin,
+    /// It would make us show the password readably.
+    #[error(
+        "the camera offers only Basic login, which shows the password to the network; allow it for this camera if you accept that"
+    )]
+    BasicOnly,
+    /// It has no such stream.
+    #[error("the camera has no stream at this path")]
+    NoStream,
+    /// What it sends cannot be served.
+    #[error("the camera sends {0}; H.264 or H.265 is needed")]
+    Codec(Arc<str>),
+    /// It does not speak RTSP properly.
+    #[error("the camera's answer was not understood: {0}")]
+    Protocol(Arc<str>),
+}
+
+impl OpenError {
+    pub(super) fn unreachable(error: std::io::Error) -> Self {
+        Self::Unreachable(error.kind().to_string().into())
+    }
+
+    fn retina(error: &retina::Error) -> Self {
+        match error.status_code() {
+            Some(401 | 403) => Self::Refused,
+            Some(404) => Self::NoStream,
+            Some(status) => Self::Protocol(format!("status {status}").into()),
+            None => Self::Protocol(first_line(error).into()),
+        }
+    }
+
+    /// Whether this counts as a refused login, which cameras punish.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused | Self::BasicOnly | Self::NoLogin)
+    }
+}
+
+/// retina's errors carry hex dumps of what came; the first line says enough.
+pub(super) fn first_line(error: &retina::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+/// A camera session that delivers frames.
+pub struct Opened {
+    pub(super) frames: Demuxed,
+    pub(super) video: usize,
+    pub(super) audio: Option<usize>,
+}
+
+/// Connects, logs in and starts to play. The caller sets the time limit.
+pub async fn open(source: &Source, policy: &Policy) -> Result<Opened, OpenError> {
+    let address = policy.resolve(&source.url).await?;
+    let mut url = source.url.clone();
+    url.set_ip_host(address.ip()).map_err(|()| Refused::NoHost)?;
+
+    if !source.allow_basic {
+        match (greeting::challenge(address, url.as_str()).await?, &source.login) {
+            (Challenge::None, _) | (Challenge::Digest, Some(_)) => {}
+            (_, None) => return Err(OpenError::NoLogin),
+            (Challenge::BasicOnly, Some(_)) => return Err(OpenError::BasicOnly),
+        }
+    }
+    let credentials = source.login.as_ref().map(|(username, password)| Credentials {
+        username: username.clone(),
+        password: password.0.to_string(),
+    });
+    let options = SessionOptions::default().creds(credentials).user_agent("sharp-eyes".into());
+    let mut session = Session::describe(url, options).await.map_err(|e| OpenError::retina(&e))?;
+
+    let video = choose_video(session.streams())?;
+    let audio = if source.audio { choose_audio(session.streams()) } else { None };
+    for track in [Some(video), audio].into_iter().flatten() {
+        let transport = match source.transport {
+            Transport::Tcp => retina::client::Transport::Tcp(Default::default()),
+            Transport::Udp => retina::client::Transport::Udp(Default::default()),
+        };
+        let options = SetupOptions::default().transport(transport).frame_format(FrameFormat::MP4);
+        session.setup(track, options).await.map_err(|e| OpenError::retina(&e))?;
+    }
+    let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
+    let playing = session.play(options).await.map_err(|e| OpenError::retina(&e))?;
+    let frames = playing.demuxed().map_err(|e| OpenError::retina(&e))?;
+    Ok(Opened { frames, video, audio })
+}
+
+fn choose_video(streams: &[Stream]) -> Result<usize, OpenError> {
+    let videos = || streams.iter().enumerate().filter(|(_, s)| s.media() == "video");
+    videos().find(|(_, s)| matches!(s.encoding_name(), "h264" | "h265")).map(|(n, _)| n).ok_or_else(|| {
+        let sent = videos().next().map_or("no picture", |(_, s)| s.encoding_name());
+        OpenError::Codec(sent.to_uppercase().into())
+    })
+}
+
+fn choose_audio(streams: &[Stream]) -> Option<usize> {
+    streams
+        .iter()
+        .position(|s| s.media() == "audio" && matches!(s.encoding_name(), "mpeg4-generic" | "pcma" | "pcmu"))
+}
+
+impl Opened {
+    /// What the camera says it sends; nothing while it has not said it.
+    pub fn params(&self) -> Result<Option<Params>, OpenError> {
+        let stream = |n: usize| self.frames.streams().get(n);
+        let Some(ParametersRef::Video(video)) = stream(self.video).and_then(Stream::parameters) else {
+            return Ok(None);
+        };
+        let (width, height) = video.pixel_dimensions();
+        let size =
+            |n: u32| u16::try_from(n).map_err(|_| OpenError::Codec("an impossible picture size".into()));
+        let (width, height) = (size(width)?, size(height)?);
+        let parsed = match stream(self.video).map(Stream::encoding_name) {
+            Some("h265") => TrackParams::h265(video.extra_data(), width, height),
+            _ => TrackParams::h264(video.extra_data(), width, height),
+        };
+        let video = parsed.map_err(|bad| OpenError::Protocol(bad.to_string().into()))?;
+        let audio = self.audio.and_then(stream).and_then(audio_params);
+        Ok(Some(Params { video: Some(Arc::new(video)), audio: audio.map(Arc::new) }))
+    }
+}
+
+fn audio_params(stream: &Stream) -> Option<TrackParams> {
+    let Some(ParametersRef::Audio(audio)) = stream.parameters() else { return None };
+    let codec = match stream.encoding_name() {
+        "pcma" => Codec::Pcma,
+        "pcmu" => Codec::Pcmu,
+        _ => Codec::Aac(Bytes::copy_from_slice(audio.extra_data())),
+    };
+    Some(TrackParams::audio(codec, audio.clock_rate(), audio.channels().get()))
+}

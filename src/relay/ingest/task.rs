@@ -1,0 +1,155 @@
+//! The task of one stream: the only place that decides when to connect.
+
+use super::address::Policy;
+use super::backoff::{Backoff, Outcome};
+use super::{OpenError, Pull, Source, opener, pump};
+use crate::hub::{Hub, Publisher, State};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+/// How long a stream is still pulled after its last viewer has gone.
+const LINGER: Duration = Duration::from_secs(15);
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// What all streams share.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Which addresses are connected to.
+    pub policy: Arc<Policy>,
+    /// Attempts at the same time: 200 cameras that return together are spread out.
+    pub attempts: Arc<Semaphore>,
+}
+
+/// Pulls a stream until `stop`. `name` is the stream's name in logs.
+pub async fn run(
+    name: String,
+    mut source: watch::Receiver<Source>,
+    mut publisher: Publisher,
+    hub: Hub,
+    context: Context,
+    stop: CancellationToken,
+) {
+    let work = async {
+        let mut interest = hub.interest();
+        loop {
+            publisher.set_state(State::Idle, "");
+            wanted(&mut source, &mut interest).await;
+            pull(&name, &mut source, &mut publisher, &mut interest, &context).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => debug!(stream = name, "ingest stopped"),
+        () = work => {}
+    }
+}
+
+/// Waits until the stream is to be pulled.
+async fn wanted(source: &mut watch::Receiver<Source>, interest: &mut watch::Receiver<usize>) {
+    while source.borrow_and_update().pull == Pull::OnDemand && *interest.borrow_and_update() == 0 {
+        tokio::select! {
+            _ = source.changed() => {}
+            _ = interest.changed() => {}
+        }
+    }
+}
+
+/// Completes when nobody has wanted an on-demand stream for the linger time.
+async fn abandoned(pull: Pull, mut interest: watch::Receiver<usize>) {
+    if pull == Pull::Always {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        let _ = interest.wait_for(|n| *n == 0).await;
+        let back = tokio::time::timeout(LINGER, interest.wait_for(|n| *n > 0)).await.is_ok();
+        if !back {
+            return;
+        }
+    }
+}
+
+/// Connects and pumps, again and again, until the stream is no longer wanted.
+async fn pull(
+    name: &str,
+    source: &mut watch::Receiver<Source>,
+    publisher: &mut Publisher,
+    interest: &mut watch::Receiver<usize>,
+    context: &Context,
+) {
+    let began = Instant::now();
+    let mut backoff = Backoff::default();
+    let mut now = source.borrow_and_update().clone();
+    // One timer for all attempts: a camera that is offline is given up like any other.
+    let mut gone = Box::pin(abandoned(now.pull, interest.clone()));
+    publisher.set_state(State::Connecting, "");
+    loop {
+        if source.has_changed().unwrap_or(false) {
+            info!(stream = name, "source changed, connecting anew");
+            now = source.borrow_and_update().clone();
+            gone = Box::pin(abandoned(now.pull, interest.clone()));
+            backoff = Backoff::default();
+        }
+        let outcome = tokio::select! {
+            outcome = attempt(name, &now, publisher, context) => outcome,
+            () = &mut gone => return,
+            () = differs(source) => continue,
+        };
+        let watched = *interest.borrow_and_update() > 0;
+        let delay = backoff.delay(outcome, began.elapsed(), watched, jitter());
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = &mut gone => return,
+            () = differs(source) => {}
+            // A viewer who comes while the camera is tried rarely should not wait for that.
+            () = first_viewer(interest, watched), if outcome == Outcome::Failed => {}
+        }
+    }
+}
+
+/// Completes when the source has changed, and leaves it marked as changed.
+async fn differs(source: &mut watch::Receiver<Source>) {
+    if source.changed().await.is_err() {
+        // The stream is being removed; `stop` ends the task.
+        std::future::pending::<()>().await;
+    }
+    source.mark_changed();
+}
+
+async fn first_viewer(interest: &mut watch::Receiver<usize>, watched: bool) {
+    if watched {
+        std::future::pending::<()>().await;
+    }
+    let _ = interest.wait_for(|n| *n > 0).await;
+}
+
+/// One connection, from the first packet to the last.
+async fn attempt(name: &str, source: &Source, publisher: &mut Publisher, context: &Context) -> Outcome {
+    let opened = {
+        let _permit = context.attempts.acquire().await;
+        tokio::time::timeout(ATTEMPT, opener::open(source, &context.policy)).await
+    };
+    let session = match opened.unwrap_or(Err(OpenError::TimedOut)) {
+        Ok(session) => session,
+        Err(error) => {
+            debug!(stream = name, %error, "camera not opened");
+            let refused = error.is_refusal();
+            publisher.set_state(if refused { State::Refused } else { State::Offline }, &error.to_string());
+            return if refused { Outcome::Refused } else { Outcome::Failed };
+        }
+    };
+    let ended = match pump::adopt(&session, publisher) {
+        Ok(()) => pump::run(session, publisher).await,
+        Err(reason) => pump::Ended { reason, alive: false },
+    };
+    info!(stream = name, reason = ended.reason, "camera session ended");
+    publisher.set_state(State::Offline, &ended.reason);
+    if ended.alive { Outcome::Lost } else { Outcome::Failed }
+}
+
+fn jitter() -> f64 {
+    f64::from(u16::from_be_bytes(crate::random())) / f64::from(u16::MAX)
+}

@@ -1,0 +1,139 @@
+//! Bytes to a viewer: one write per frame over TCP, one datagram per packet over UDP.
+
+use bytes::{Buf as _, Bytes};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::{TcpStream, UdpSocket};
+
+/// Unsent bytes the kernel may hold for a viewer: beyond this the viewer is
+/// slow and the hub's cursor, not the kernel, decides what it gets.
+const NOT_SENT: u32 = 128 << 10;
+
+/// Sets a viewer's socket up: no delay, little staleness.
+pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(NOT_SENT)
+}
+
+/// What waits to be written to one connection: at most one wake-up's frames.
+#[derive(Default)]
+pub(super) struct Out {
+    queue: VecDeque<Bytes>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wrote {
+    pub(super) bytes: usize,
+    pub(super) writes: usize,
+}
+
+impl Out {
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.queue.push_back(bytes);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Writes what `stream` takes now.
+    pub(super) fn try_flush(&mut self, stream: &OwnedWriteHalf) -> io::Result<Wrote> {
+        let mut wrote = Wrote { bytes: 0, writes: 0 };
+        while !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let mut used = 0;
+            for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
+                *slice = IoSlice::new(bytes);
+                used += 1;
+            }
+            match stream.try_write_vectored(slices.get(..used).unwrap_or_default()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    wrote.bytes += n;
+                    wrote.writes += 1;
+                    self.consume(n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(wrote)
+    }
+
+    fn consume(&mut self, mut written: usize) {
+        while let Some(front) = self.queue.front_mut() {
+            if written < front.len() {
+                front.advance(written);
+                return;
+            }
+            written -= front.len();
+            self.queue.pop_front();
+        }
+    }
+}
+
+/// A track's pair of UDP sockets towards one viewer.
+pub(super) struct Datagrams {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+}
+
+impl Datagrams {
+    /// An even port for RTP and the next for RTCP (RFC 3550 section 11),
+    /// connected to the viewer so that only it is heard.
+    pub(super) async fn bind(local: IpAddr, viewer: IpAddr, rtp: u16, rtcp: u16) -> io::Result<Self> {
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..32 {
+            let probe = UdpSocket::bind(SocketAddr::new(local, 0)).await?;
+            let even = probe.local_addr()?.port() & !1;
+            drop(probe);
+            let pair = async {
+                let first = UdpSocket::bind(SocketAddr::new(local, even)).await?;
+                let second = UdpSocket::bind(SocketAddr::new(local, even + 1)).await?;
+                first.connect(SocketAddr::new(viewer, rtp)).await?;
+                second.connect(SocketAddr::new(viewer, rtcp)).await?;
+                Ok(Self { rtp: first, rtcp: second })
+            };
+            match pair.await {
+                Ok(pair) => return Ok(pair),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    pub(super) fn ports(&self) -> io::Result<(u16, u16)> {
+        Ok((self.rtp.local_addr()?.port(), self.rtcp.local_addr()?.port()))
+    }
+
+    /// Sends a packet; a full socket loses it, as UDP does.
+    pub(super) fn send(&self, packet: &[u8]) -> bool {
+        self.rtp.try_send(packet).is_ok()
+    }
+
+    pub(super) fn send_report(&self, packet: &[u8]) {
+        let _ = self.rtcp.try_send(packet);
+    }
+
+    /// Whether the viewer has said anything since the last call: its receiver
+    /// reports keep the session alive.
+    pub(super) fn heard(&self) -> bool {
+        let mut buffer = [0; 1_500];
+        let mut heard = false;
+        for socket in [&self.rtp, &self.rtcp] {
+            // Bounded: a flood is not worth reading to its end.
+            for _ in 0..64 {
+                match socket.try_recv(&mut buffer) {
+                    Ok(_) => heard = true,
+                    Err(_) => break,
+                }
+            }
+        }
+        heard
+    }
+}

@@ -1,0 +1,46 @@
+//! Requests from a client's half of the connection, bounded.
+
+use media::rtsp::message::{self, MAX_BODY, MAX_HEAD, Malformed, Message};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::tcp::OwnedReadHalf;
+
+/// Reads messages; never holds more than one message and what came behind it.
+pub(super) struct Reader {
+    stream: OwnedReadHalf,
+    buffer: Vec<u8>,
+}
+
+/// How reading ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client closed, or the connection broke.
+    Closed,
+    /// What came cannot be read on.
+    Malformed(Malformed),
+}
+
+impl Reader {
+    pub(super) fn new(stream: OwnedReadHalf) -> Self {
+        Self { stream, buffer: Vec::with_capacity(1_024) }
+    }
+
+    /// The next message. Safe to drop and call again.
+    pub(super) async fn next(&mut self) -> Result<Message, End> {
+        loop {
+            if let Some((message, used)) = message::parse(&self.buffer).map_err(End::Malformed)? {
+                self.buffer.drain(..used);
+                if self.buffer.is_empty() {
+                    self.buffer.shrink_to(1_024);
+                }
+                return Ok(message);
+            }
+            // The parser refuses longer messages, so the buffer stays below this.
+            debug_assert!(self.buffer.len() <= MAX_HEAD + MAX_BODY + 4);
+            let mut chunk = [0; 2_048];
+            match self.stream.read(&mut chunk).await {
+                Ok(0) | Err(_) => return Err(End::Closed),
+                Ok(read) => self.buffer.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            }
+        }
+    }
+}
