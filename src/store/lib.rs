@@ -1,1 +1,160 @@
-//! x
+//! The repository over SQLite (embedded, default) and PostgreSQL.
+//!
+//! What belongs here: SQL, migrations, sealing of secrets at rest, group commit
+//! of events. What does not: decisions and HTTP. One SQL text serves both
+//! databases: `$1` parameters, `returning`, `on conflict`, and the types text,
+//! bigint and bytes. Who may depend on it: the root package.
+
+mod camera;
+mod device;
+mod door_event;
+mod intake;
+mod person;
+mod row;
+pub mod seal;
+mod site;
+mod viewing;
+
+use domain::repository::{Error, Result};
+use seal::SealingKey;
+use sqlx::AnyPool;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::Migrator;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
+
+/// How long a statement waits for a connection or a lock before it is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is set on every SQLite connection: an acknowledged write survives a
+/// power cut, and references hold.
+const PRAGMAS: &[&str] = &[
+    "pragma journal_mode = wal",
+    "pragma synchronous = full",
+    "pragma foreign_keys = on",
+    "pragma busy_timeout = 5000",
+];
+
+/// The house's memory.
+#[derive(Debug)]
+pub struct Store {
+    read: AnyPool,
+    /// SQLite has one writer: one connection, so writers queue instead of failing.
+    write: AnyPool,
+    sealing: SealingKey,
+    intake: intake::Intake,
+}
+
+/// Why the store could not be opened; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address is neither of the two databases.
+    #[error("database.url begins with sqlite: or postgres:")]
+    Scheme,
+    /// The database does not answer or refuses.
+    #[error("the database cannot be opened: {0}")]
+    Connect(#[source] sqlx::Error),
+    /// The tables could not be brought up to date.
+    #[error("the database cannot be brought up to date: {0}")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// SQLite does not do what durability needs.
+    #[error(
+        "SQLite does not accept `{0}`, without which events could be lost; is the file on a network drive?"
+    )]
+    Pragma(&'static str),
+}
+
+impl Store {
+    /// Opens `url` (`sqlite:path` or `postgres://…`) and brings it up to date.
+    pub async fn open(url: &str, sealing: SealingKey) -> std::result::Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        let (options, sqlite) = if let Some(path) = url.strip_prefix("sqlite:") {
+            (AnyConnectOptions::from_str(&format!("sqlite:{path}?mode=rwc")), true)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            (AnyConnectOptions::from_str(url), false)
+        } else {
+            return Err(OpenError::Scheme);
+        };
+        let options = options.map_err(OpenError::Connect)?;
+        let pool = |connections| {
+            let options = options.clone();
+            async move {
+                AnyPoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(PATIENCE)
+                    .after_connect(move |connection, _| {
+                        Box::pin(async move {
+                            if sqlite {
+                                for pragma in PRAGMAS {
+                                    sqlx::query(*pragma).execute(&mut *connection).await?;
+                                }
+                            }
+                            Ok(())
+                        })
+                    })
+                    .connect_with(options)
+                    .await
+                    .map_err(OpenError::Connect)
+            }
+        };
+        let write = pool(if sqlite { 1 } else { 8 }).await?;
+        let migrator = if sqlite { &SQLITE } else { &POSTGRES };
+        migrator.run(&write).await.map_err(OpenError::Migrate)?;
+        if sqlite {
+            check_pragmas(&write).await?;
+        }
+        let read = pool(8).await?;
+        let intake = intake::Intake::start(write.clone());
+        Ok(Self { read, write, sealing, intake })
+    }
+
+    /// Commits what is queued and closes all connections.
+    pub async fn close(&self) {
+        self.intake.close().await;
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+async fn check_pragmas(pool: &AnyPool) -> std::result::Result<(), OpenError> {
+    let journal: String =
+        sqlx::query_scalar("pragma journal_mode").fetch_one(pool).await.map_err(OpenError::Connect)?;
+    let synchronous: i64 =
+        sqlx::query_scalar("pragma synchronous").fetch_one(pool).await.map_err(OpenError::Connect)?;
+    let foreign_keys: i64 =
+        sqlx::query_scalar("pragma foreign_keys").fetch_one(pool).await.map_err(OpenError::Connect)?;
+    for (holds, pragma) in [
+        (journal == "wal", "journal_mode = wal"),
+        (synchronous == 2, "synchronous = full"),
+        (foreign_keys == 1, "foreign_keys = on"),
+    ] {
+        if !holds {
+            return Err(OpenError::Pragma(pragma));
+        }
+    }
+    Ok(())
+}
+
+/// What a database error means to the caller.
+fn failed(error: sqlx::Error) -> Error {
+    use sqlx::error::ErrorKind;
+    match &error {
+        sqlx::Error::Database(db) => match db.kind() {
+            ErrorKind::UniqueViolation => Error::Exists,
+            ErrorKind::ForeignKeyViolation => Error::Reference,
+            _ => Error::Unavailable(db.message().to_owned()),
+        },
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
+            Error::Corrupt(error.to_string())
+        }
+        _ => Error::Unavailable(error.to_string()),
+    }
+}
+
+/// Whether a statement changed anything.
+fn changed(result: &sqlx::any::AnyQueryResult) -> Result<bool> {
+    Ok(result.rows_affected() > 0)
+}

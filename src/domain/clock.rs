@@ -1,0 +1,70 @@
+//! Wall time as a value. The real clock lives in the root package's `clock.rs`.
+
+use std::time::Duration;
+
+/// A moment: microseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// From a span since the Unix epoch.
+    #[must_use]
+    pub fn from_epoch(span: Duration) -> Self {
+        Self(i64::try_from(span.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// This moment moved by `span` into the future.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(Self::from_epoch(span).0))
+    }
+
+    /// This moment moved by `span` into the past.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(Self::from_epoch(span).0))
+    }
+
+    /// Reads RFC 3339 with any offset.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
+    }
+
+    fn to_jiff(self) -> jiff::Timestamp {
+        // Beyond the year 9999 there is nothing to show; the end of time will do.
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    /// RFC 3339 in UTC.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.to_jiff())
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Tells wall time. Timers and leases do not use it: it jumps.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_any_offset_and_writes_utc() {
+        let time = Timestamp::parse("2026-11-23T08:15:02+08:00").unwrap();
+        assert_eq!(time.to_string(), "2026-11-23T00:15:02Z");
+        assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!(time.after(Duration::from_secs(1)).before(Duration::from_secs(1)), time);
+    }
+}

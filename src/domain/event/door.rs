@@ -1,0 +1,89 @@
+//! Door events.
+
+use crate::{DeviceId, DoorEventId, PlaceId, SiteId, Timestamp, words};
+
+words! {
+    /// What happened at the door. The words are the CloudEvents types without
+    /// the `sharpeyes.` in front.
+    DoorEventKind {
+        /// Somebody was let in.
+        Granted = "door.access.granted",
+        /// Somebody was not let in.
+        Denied = "door.access.denied",
+        /// The permission was used.
+        Taken = "door.access.taken",
+        /// The permission was not used.
+        NotTaken = "door.access.not_taken",
+        /// The door opened.
+        Opened = "door.opened",
+        /// The door closed.
+        Closed = "door.closed",
+        /// The door was forced.
+        Forced = "door.forced",
+        /// The door stands open for too long.
+        HeldOpen = "door.held_open",
+        /// Somebody tampers with it.
+        Tamper = "door.tamper",
+        /// It does not work.
+        Fault = "door.fault",
+        /// Its mode changed.
+        Mode = "door.mode",
+        /// Somebody was forced to open it.
+        Duress = "door.duress",
+    }
+}
+
+words! {
+    /// How much an event says about now.
+    Quality {
+        /// It has just happened.
+        Live = "live",
+        /// It was kept while the line was down.
+        Backlog = "backlog",
+        /// An initial or retained value; nothing happened.
+        State = "state",
+        /// An exercise.
+        Drill = "drill",
+    }
+}
+
+/// A door event as it is kept. Card numbers, names and pictures of the device's
+/// own are never in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorEvent {
+    /// Its id.
+    pub id: DoorEventId,
+    /// CloudEvents `source`, as the device sent it.
+    pub source: String,
+    /// CloudEvents `id`: unique together with device and source.
+    pub event_id: String,
+    /// The device.
+    pub device_id: DeviceId,
+    /// The device's site.
+    pub site_id: SiteId,
+    /// The device's place.
+    pub place_id: PlaceId,
+    /// What happened.
+    pub kind: DoorEventKind,
+    /// How much it says about now.
+    pub quality: Quality,
+    /// `in` or `out`, if the device says it.
+    pub direction: Option<String>,
+    /// `card`, `code`, `button`, `remote`, …, if the device says it.
+    pub method: Option<String>,
+    /// Why access was denied, if the device says it.
+    pub reason: Option<String>,
+    /// The device's own time.
+    pub device_time: Option<Timestamp>,
+    /// When it arrived: order and timers rest on this.
+    pub received_at: Timestamp,
+}
+
+/// What became of an event that was sent in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is durable.
+    Accepted,
+    /// It was durable already.
+    Duplicate,
+}

@@ -1,0 +1,3 @@
+//! What devices tell: door events now, alarms with their own issue.
+
+pub mod door;

@@ -1,0 +1,60 @@
+//! Accounts, their sessions and their keys.
+
+use crate::{PersonId, Secret, SessionId, Timestamp, ViewerKeyId};
+
+/// An account: a display name, a login, a language. Nothing else is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Their id.
+    pub id: PersonId,
+    /// What they sign in with.
+    pub login: String,
+    /// What others see.
+    pub name: String,
+    /// `zh-CN` or `en`.
+    pub locale: String,
+    /// The argon2id hash of their password, as a PHC string.
+    pub password_hash: Secret,
+    /// Whether the account is switched off.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A signed-in browser. The token itself is never kept, only its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its id in the list of devices.
+    pub id: SessionId,
+    /// Whose it is.
+    pub person_id: PersonId,
+    /// SHA-256 of the token.
+    pub token_hash: Vec<u8>,
+    /// What the browser calls itself.
+    pub user_agent: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used (to the minute).
+    pub seen_at: Timestamp,
+    /// When it ends whatever happens.
+    pub expires_at: Timestamp,
+}
+
+/// A credential for one RTSP player.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewerKey {
+    /// Its id.
+    pub id: ViewerKeyId,
+    /// Whose it is.
+    pub person_id: PersonId,
+    /// The login for the player.
+    pub login: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// MD5 digest hash of login, realm and key: enough to sign in, so a secret.
+    pub ha1_md5: Secret,
+    /// The same with SHA-256.
+    pub ha1_sha256: Secret,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

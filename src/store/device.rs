@@ -1,0 +1,81 @@
+//! Devices; what they tell is in `door_event`.
+
+use crate::row::{get, time, word};
+use crate::{Store, changed, door_event, failed};
+use async_trait::async_trait;
+use domain::device::{Device, DeviceKind};
+use domain::event::door::{DoorEvent, Recorded};
+use domain::repository::{Devices, DoorEventFilter, Page, Result};
+use domain::{DeviceId, PlaceId, SiteId};
+use sqlx::any::AnyRow;
+
+fn device(row: &AnyRow) -> Result<Device> {
+    Ok(Device {
+        id: word(row, "id", DeviceId::parse)?,
+        site_id: word(row, "site_id", SiteId::parse)?,
+        place_id: word(row, "place_id", PlaceId::parse)?,
+        name: get(row, "name")?,
+        kind: word(row, "kind", DeviceKind::from_word)?,
+        token_hash: get(row, "token_hash")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+#[async_trait]
+impl Devices for Store {
+    async fn devices(&self) -> Result<Vec<Device>> {
+        let rows = sqlx::query("select * from devices order by name, id").fetch_all(&self.read).await;
+        rows.map_err(failed)?.iter().map(device).collect()
+    }
+
+    async fn device(&self, id: &DeviceId) -> Result<Option<Device>> {
+        let row = sqlx::query("select * from devices where id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.read)
+            .await;
+        row.map_err(failed)?.as_ref().map(device).transpose()
+    }
+
+    async fn device_by_token(&self, token_hash: &[u8]) -> Result<Option<Device>> {
+        let row = sqlx::query("select * from devices where token_hash = $1")
+            .bind(token_hash)
+            .fetch_optional(&self.read)
+            .await;
+        row.map_err(failed)?.as_ref().map(device).transpose()
+    }
+
+    async fn add_device(&self, device: &Device) -> Result<()> {
+        sqlx::query(
+            "insert into devices (id, site_id, place_id, name, kind, token_hash, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(device.id.as_str())
+        .bind(device.site_id.as_str())
+        .bind(device.place_id.as_str())
+        .bind(device.name.as_str())
+        .bind(device.kind.word())
+        .bind(device.token_hash.as_deref())
+        .bind(device.created_at.0)
+        .execute(&self.write)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn set_device_token(&self, id: &DeviceId, token_hash: &[u8]) -> Result<bool> {
+        let done = sqlx::query("update devices set token_hash = $2 where id = $1")
+            .bind(id.as_str())
+            .bind(token_hash)
+            .execute(&self.write)
+            .await;
+        changed(&done.map_err(failed)?)
+    }
+
+    async fn record_door_events(&self, events: Vec<DoorEvent>) -> Result<Vec<Recorded>> {
+        self.intake.record(events).await
+    }
+
+    async fn door_events(&self, filter: &DoorEventFilter, page: &Page) -> Result<Vec<(i64, DoorEvent)>> {
+        door_event::list(&self.read, filter, page).await
+    }
+}

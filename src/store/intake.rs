@@ -1,0 +1,107 @@
+//! Group commit: while one transaction is being made durable, the next requests
+//! gather; they then share one transaction and one wait for the disk.
+
+use crate::{door_event, failed};
+use domain::event::door::{DoorEvent, Recorded};
+use domain::repository::{Error, Result};
+use sqlx::AnyPool;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+/// Requests that may wait. When it is full, senders wait: the device's own
+/// request stays open and nothing is acknowledged early.
+const WAITING: usize = 1_024;
+/// Events in one transaction: PostgreSQL allows 65,535 parameters.
+const GROUP: usize = 500;
+
+struct Request {
+    events: Vec<DoorEvent>,
+    answer: oneshot::Sender<Result<Vec<Recorded>>>,
+}
+
+/// The one writer of events.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    queue: Mutex<Option<mpsc::Sender<Request>>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Request({} events)", self.events.len())
+    }
+}
+
+impl Intake {
+    pub(crate) fn start(pool: AnyPool) -> Self {
+        let (queue, requests) = mpsc::channel(WAITING);
+        #[expect(clippy::disallowed_methods, reason = "the handle is kept and awaited in close()")]
+        let task = tokio::spawn(run(pool, requests));
+        Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)) }
+    }
+
+    /// Records events; answers when they are durable.
+    pub(crate) async fn record(&self, events: Vec<DoorEvent>) -> Result<Vec<Recorded>> {
+        let closed = || Error::Unavailable("the gateway is stopping".to_owned());
+        let queue = self.queue.lock().await.clone().ok_or_else(closed)?;
+        let (answer, answered) = oneshot::channel();
+        queue.send(Request { events, answer }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Takes no more and waits until what was taken is durable.
+    pub(crate) async fn close(&self) {
+        self.queue.lock().await.take();
+        if let Some(task) = self.task.lock().await.take() {
+            let _ = task.await;
+        }
+    }
+}
+
+async fn run(pool: AnyPool, mut requests: mpsc::Receiver<Request>) {
+    while let Some(first) = requests.recv().await {
+        let mut size = first.events.len();
+        let mut group = vec![first];
+        while size < GROUP {
+            let Ok(next) = requests.try_recv() else { break };
+            size += next.events.len();
+            group.push(next);
+        }
+        match commit(&pool, &group).await {
+            Ok(answers) => {
+                for (request, recorded) in group.into_iter().zip(answers) {
+                    let _ = request.answer.send(Ok(recorded));
+                }
+            }
+            // One request of a group may be at fault: each is tried by itself.
+            Err(error) if group.len() > 1 => {
+                warn!(%error, requests = group.len(), "a group of events failed; trying them one by one");
+                for request in group {
+                    let answer = commit(&pool, std::slice::from_ref(&request)).await;
+                    let _ = request.answer.send(answer.map(|mut answers| answers.pop().unwrap_or_default()));
+                }
+            }
+            Err(error) => {
+                for request in group {
+                    let _ = request.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Commits a group in one transaction; one answer per request.
+async fn commit(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>> {
+    let events: Vec<&DoorEvent> = group.iter().flat_map(|request| &request.events).collect();
+    let mut tx = pool.begin().await.map_err(failed)?;
+    let mut new = std::collections::HashSet::new();
+    for chunk in events.chunks(GROUP) {
+        new.extend(door_event::insert(&mut tx, chunk).await?);
+    }
+    tx.commit().await.map_err(failed)?;
+    let recorded = |event: &DoorEvent| {
+        if new.contains(event.id.as_str()) { Recorded::Accepted } else { Recorded::Duplicate }
+    };
+    Ok(group.iter().map(|request| request.events.iter().map(recorded).collect()).collect())
+}

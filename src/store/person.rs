@@ -1,0 +1,255 @@
+//! People, their roles, sessions and keys.
+
+use crate::row::{get, time, time_opt, truth, word, word_opt};
+use crate::{Store, changed, failed};
+use async_trait::async_trait;
+use domain::access::{Grant, Role};
+use domain::person::{Person, Session, ViewerKey};
+use domain::repository::{Error, Persons, Result};
+use domain::{GrantId, PersonId, PlaceId, Secret, SessionId, SiteId, Timestamp, ViewerKeyId};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+
+const HA1_MD5: &str = "viewer_key.ha1_md5";
+const HA1_SHA256: &str = "viewer_key.ha1_sha256";
+
+fn person(row: &AnyRow) -> Result<Person> {
+    Ok(Person {
+        id: word(row, "id", PersonId::parse)?,
+        login: get(row, "login")?,
+        name: get(row, "name")?,
+        locale: get(row, "locale")?,
+        password_hash: Secret::new(get::<String>(row, "password_hash")?),
+        disabled: truth(row, "disabled")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+fn grant(row: &AnyRow) -> Result<Grant> {
+    Ok(Grant {
+        id: word(row, "id", GrantId::parse)?,
+        person_id: word(row, "person_id", PersonId::parse)?,
+        role: word(row, "role", Role::from_word)?,
+        site_id: word_opt(row, "site_id", SiteId::parse)?,
+        entrance_id: word_opt(row, "entrance_id", PlaceId::parse)?,
+        from: time(row, "from_at")?,
+        until: time_opt(row, "until_at")?,
+    })
+}
+
+fn session(row: &AnyRow) -> Result<Session> {
+    Ok(Session {
+        id: word(row, "id", SessionId::parse)?,
+        person_id: word(row, "person_id", PersonId::parse)?,
+        token_hash: get(row, "token_hash")?,
+        user_agent: get(row, "user_agent")?,
+        created_at: time(row, "created_at")?,
+        seen_at: time(row, "seen_at")?,
+        expires_at: time(row, "expires_at")?,
+    })
+}
+
+type AnyQuery<'q> = Query<'q, sqlx::Any, AnyArguments>;
+
+fn insert_person(person: &Person) -> AnyQuery<'_> {
+    sqlx::query(
+        "insert into persons (id, login, name, locale, password_hash, disabled, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(person.id.as_str())
+    .bind(person.login.as_str())
+    .bind(person.name.as_str())
+    .bind(person.locale.as_str())
+    .bind(person.password_hash.expose())
+    .bind(i64::from(person.disabled))
+    .bind(person.created_at.0)
+}
+
+fn insert_grant(grant: &Grant) -> AnyQuery<'_> {
+    sqlx::query(
+        "insert into grants (id, person_id, role, site_id, entrance_id, from_at, until_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(grant.id.as_str())
+    .bind(grant.person_id.as_str())
+    .bind(grant.role.word())
+    .bind(grant.site_id.as_ref().map(SiteId::as_str))
+    .bind(grant.entrance_id.as_ref().map(PlaceId::as_str))
+    .bind(grant.from.0)
+    .bind(grant.until.map(|t| t.0))
+}
+
+impl Store {
+    fn viewer_key_from(&self, row: &AnyRow) -> Result<ViewerKey> {
+        let id = word(row, "id", ViewerKeyId::parse)?;
+        let open = |column, field| -> Result<Secret> {
+            self.sealing.open(&get::<Vec<u8>>(row, column)?, id.as_str(), field)
+        };
+        Ok(ViewerKey {
+            ha1_md5: open("ha1_md5_sealed", HA1_MD5)?,
+            ha1_sha256: open("ha1_sha256_sealed", HA1_SHA256)?,
+            person_id: word(row, "person_id", PersonId::parse)?,
+            login: get(row, "login")?,
+            name: get(row, "name")?,
+            created_at: time(row, "created_at")?,
+            id,
+        })
+    }
+}
+
+#[async_trait]
+impl Persons for Store {
+    async fn add_first_owner(&self, person: &Person, grant: &Grant) -> Result<()> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        // The insert is conditional, so two who hold the same token cannot both win:
+        // SQLite has one writer, and in PostgreSQL the lock orders them.
+        if self.write.connect_options().database_url.scheme().starts_with("postgres") {
+            sqlx::query("lock table persons in exclusive mode").execute(&mut *tx).await.map_err(failed)?;
+        }
+        let known: i64 =
+            sqlx::query_scalar("select count(*) from persons").fetch_one(&mut *tx).await.map_err(failed)?;
+        if known > 0 {
+            return Err(Error::Exists);
+        }
+        insert_person(person).execute(&mut *tx).await.map_err(failed)?;
+        insert_grant(grant).execute(&mut *tx).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)
+    }
+
+    async fn anybody(&self) -> Result<bool> {
+        let known: i64 =
+            sqlx::query_scalar("select count(*) from persons").fetch_one(&self.read).await.map_err(failed)?;
+        Ok(known > 0)
+    }
+
+    async fn add_person(&self, person: &Person) -> Result<()> {
+        insert_person(person).execute(&self.write).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn person(&self, id: &PersonId) -> Result<Option<Person>> {
+        let row = sqlx::query("select * from persons where id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.read)
+            .await;
+        row.map_err(failed)?.as_ref().map(person).transpose()
+    }
+
+    async fn person_by_login(&self, login: &str) -> Result<Option<Person>> {
+        let row = sqlx::query("select * from persons where login = $1")
+            .bind(login)
+            .fetch_optional(&self.read)
+            .await;
+        row.map_err(failed)?.as_ref().map(person).transpose()
+    }
+
+    async fn add_grant(&self, grant: &Grant) -> Result<()> {
+        insert_grant(grant).execute(&self.write).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn grants(&self, person: &PersonId) -> Result<Vec<Grant>> {
+        let rows = sqlx::query("select * from grants where person_id = $1 order by from_at, id")
+            .bind(person.as_str())
+            .fetch_all(&self.read)
+            .await;
+        rows.map_err(failed)?.iter().map(grant).collect()
+    }
+
+    async fn add_session(&self, session: &Session) -> Result<()> {
+        sqlx::query(
+            "insert into sessions (id, person_id, token_hash, user_agent, created_at, seen_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(session.id.as_str())
+        .bind(session.person_id.as_str())
+        .bind(session.token_hash.as_slice())
+        .bind(session.user_agent.as_str())
+        .bind(session.created_at.0)
+        .bind(session.seen_at.0)
+        .bind(session.expires_at.0)
+        .execute(&self.write)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn session_by_token(&self, token_hash: &[u8]) -> Result<Option<Session>> {
+        let row = sqlx::query("select * from sessions where token_hash = $1")
+            .bind(token_hash)
+            .fetch_optional(&self.read)
+            .await;
+        row.map_err(failed)?.as_ref().map(session).transpose()
+    }
+
+    async fn sessions(&self, person: &PersonId) -> Result<Vec<Session>> {
+        let rows = sqlx::query("select * from sessions where person_id = $1 order by created_at desc, id")
+            .bind(person.as_str())
+            .fetch_all(&self.read)
+            .await;
+        rows.map_err(failed)?.iter().map(session).collect()
+    }
+
+    async fn touch_session(&self, id: &SessionId, at: Timestamp) -> Result<()> {
+        sqlx::query("update sessions set seen_at = $2 where id = $1")
+            .bind(id.as_str())
+            .bind(at.0)
+            .execute(&self.write)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn remove_session(&self, person: &PersonId, id: &SessionId) -> Result<bool> {
+        let done = sqlx::query("delete from sessions where id = $1 and person_id = $2")
+            .bind(id.as_str())
+            .bind(person.as_str())
+            .execute(&self.write)
+            .await;
+        changed(&done.map_err(failed)?)
+    }
+
+    async fn add_viewer_key(&self, key: &ViewerKey) -> Result<()> {
+        let row = key.id.as_str();
+        sqlx::query(
+            "insert into viewer_keys (id, person_id, login, name, ha1_md5_sealed, ha1_sha256_sealed, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(row)
+        .bind(key.person_id.as_str())
+        .bind(key.login.as_str())
+        .bind(key.name.as_str())
+        .bind(self.sealing.seal(&key.ha1_md5, row, HA1_MD5)?)
+        .bind(self.sealing.seal(&key.ha1_sha256, row, HA1_SHA256)?)
+        .bind(key.created_at.0)
+        .execute(&self.write)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn viewer_key_by_login(&self, login: &str) -> Result<Option<ViewerKey>> {
+        let row = sqlx::query("select * from viewer_keys where login = $1")
+            .bind(login)
+            .fetch_optional(&self.read)
+            .await;
+        row.map_err(failed)?.as_ref().map(|row| self.viewer_key_from(row)).transpose()
+    }
+
+    async fn viewer_keys(&self, person: &PersonId) -> Result<Vec<ViewerKey>> {
+        let rows = sqlx::query("select * from viewer_keys where person_id = $1 order by created_at desc, id")
+            .bind(person.as_str())
+            .fetch_all(&self.read)
+            .await;
+        rows.map_err(failed)?.iter().map(|row| self.viewer_key_from(row)).collect()
+    }
+
+    async fn remove_viewer_key(&self, person: &PersonId, id: &ViewerKeyId) -> Result<bool> {
+        let done = sqlx::query("delete from viewer_keys where id = $1 and person_id = $2")
+            .bind(id.as_str())
+            .bind(person.as_str())
+            .execute(&self.write)
+            .await;
+        changed(&done.map_err(failed)?)
+    }
+}
