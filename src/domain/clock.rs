@@ -31,6 +31,12 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
     }
 
+    /// Whether `name` is a time zone of the IANA database.
+    #[must_use]
+    pub fn is_time_zone(name: &str) -> bool {
+        jiff::tz::TimeZone::get(name).is_ok()
+    }
+
     fn to_jiff(self) -> jiff::Timestamp {
         // Beyond the year 9999 there is nothing to show; the end of time will do.
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX)

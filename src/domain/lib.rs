@@ -27,6 +27,12 @@ pub use id::{
 };
 pub use secret::Secret;
 
+/// A closed set of words.
+pub trait Words {
+    /// Every word there is.
+    const WORDS: &'static [&'static str];
+}
+
 /// Declares a closed set of words as they are written in JSON and in the database.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -34,10 +40,11 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub enum $name { $($(#[$variant_meta])* #[serde(rename = $word)] $variant),+ }
 
-        impl $name {
-            /// Every word there is.
-            pub const WORDS: &[&str] = &[$($word),+];
+        impl $crate::Words for $name {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+        }
 
+        impl $name {
             /// The word as it is written.
             #[must_use]
             pub fn word(self) -> &'static str {

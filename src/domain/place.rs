@@ -1,6 +1,6 @@
 //! Somewhere in a site, in a tree.
 
-use crate::{PlaceId, SiteId, Timestamp, words};
+use crate::{PlaceId, SiteId, Timestamp, Words as _, words};
 
 words! {
     /// What a place is. Private places are not in this list: no camera may be there.

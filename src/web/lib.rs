@@ -1,1 +1,36 @@
-//! x
+//! The HTTP face of the gateway: the API, the live WebSocket, the page.
+//!
+//! What belongs here: routes, their permissions, their JSON. What does not:
+//! SQL (only `domain::repository` traits are known), the pulling of cameras,
+//! and the decision who is admitted to a stream, which the root package's
+//! `admit.rs` makes behind [`live::Admit`]. Who may depend on it: the root
+//! package.
+//!
+//! Where things are: `router` lists every route with its permission, `layers`
+//! every layer, `error` every refusal; then one file per noun.
+
+pub mod access;
+mod assets;
+mod camera;
+mod camera_input;
+mod device;
+mod door_event;
+mod error;
+mod extract;
+mod intake;
+mod layers;
+pub mod live;
+pub mod password;
+mod place;
+pub mod router;
+mod schema;
+mod session;
+mod setup;
+mod site;
+mod snapshot;
+mod state;
+pub mod token;
+mod viewer_key;
+
+pub use error::Problem;
+pub use state::{App, Parts, PublicUrl};

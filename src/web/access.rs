@@ -1,0 +1,138 @@
+//! Who asks, and what a route demands. Every route declares its [`Access`] in
+//! `router.rs`; the check runs before the handler, so a handler cannot forget it.
+
+use crate::{App, Problem, token};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::{HeaderMap, request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use domain::access::{Question, Standing, decide};
+use domain::device::Device;
+use domain::person::{Person, Session};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a route demands of the one who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Public,
+    /// A signed-in person. What they get is decided object by object.
+    SignedIn,
+    /// A person who may change the registry.
+    Manage,
+    /// A device with its bearer token.
+    Device,
+}
+
+/// A signed-in person.
+#[derive(Clone)]
+pub struct Who {
+    /// Their account.
+    pub person: Person,
+    /// The session they ask through.
+    pub session: Session,
+    /// Their roles.
+    pub standing: Standing,
+}
+
+/// The time without use after which a session is over.
+const IDLE: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// The last use is noted at most this often.
+const TOUCH: Duration = Duration::from_secs(60);
+
+/// The session cookie's name: with the `__Host-` promise where TLS lets browsers keep it.
+pub(crate) fn cookie_name(app: &App) -> &'static str {
+    if app.is_secure() { "__Host-session" } else { "session" }
+}
+
+/// The session token in a request's cookies.
+pub(crate) fn cookie<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
+    let name = cookie_name(app);
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().split_once('=').filter(|(n, _)| *n == name).map(|(_, value)| value))
+}
+
+/// Checks what the route demands and puts the one who asks into the request.
+pub(crate) async fn check(
+    State((app, access)): State<(App, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let admitted = match access {
+        Access::Public => Ok(()),
+        Access::SignedIn => who(&app, request.headers()).await.map(|who| put(&mut request, who)),
+        Access::Manage => who(&app, request.headers()).await.and_then(|who| {
+            let allowed = decide(&who.standing, Question::ManageRegistry, app.now()).is_allowed();
+            put(&mut request, who);
+            if allowed { Ok(()) } else { Err(Problem::Forbidden) }
+        }),
+        Access::Device => device(&app, request.headers()).await.map(|device| put(&mut request, device)),
+    };
+    match admitted {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn put<T: Send + Sync + 'static>(request: &mut Request, value: T) {
+    request.extensions_mut().insert(Arc::new(value));
+}
+
+async fn who(app: &App, headers: &HeaderMap) -> Result<Who, Problem> {
+    let token = cookie(app, headers).ok_or(Problem::NotSignedIn)?;
+    let repository = app.repository();
+    let session = repository.session_by_token(&token::hash(token)).await?.ok_or(Problem::NotSignedIn)?;
+    let now = app.now();
+    if now >= session.expires_at || now >= session.seen_at.after(IDLE) {
+        repository.remove_session(&session.person_id, &session.id).await?;
+        app.changed();
+        return Err(Problem::NotSignedIn);
+    }
+    let person = repository.person(&session.person_id).await?.ok_or(Problem::NotSignedIn)?;
+    if person.disabled {
+        return Err(Problem::NotSignedIn);
+    }
+    if now >= session.seen_at.after(TOUCH) {
+        repository.touch_session(&session.id, now).await?;
+    }
+    let grants = repository.grants(&person.id).await?;
+    let standing = Standing { person_id: person.id.clone(), disabled: person.disabled, grants };
+    Ok(Who { person, session, standing })
+}
+
+async fn device(app: &App, headers: &HeaderMap) -> Result<Device, Problem> {
+    let token = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or(Problem::NotSignedIn)?;
+    app.repository().device_by_token(&token::hash(token)).await?.ok_or(Problem::NotSignedIn)
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
+        // A handler that asks for a person on a route that admits anybody is a bug.
+        parts.extensions.get::<Arc<Self>>().map(|who| (**who).clone()).ok_or(Problem::Internal)
+    }
+}
+
+/// The device that sends.
+pub(crate) struct Sender(pub(crate) Arc<Device>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Sender {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Arc<Device>>().cloned().map(Self).ok_or(Problem::Internal)
+    }
+}

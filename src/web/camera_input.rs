@@ -1,0 +1,216 @@
+//! What an administrator writes about a camera, checked.
+
+use crate::extract::name;
+use crate::schema::word;
+use crate::{App, Problem};
+use domain::camera::{Camera, Position, Pull, Retention, Transport, Visibility};
+use domain::{CameraId, PlaceId, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CameraInput {
+    /// Where it stands; the site is the place's.
+    place_id: String,
+    name: String,
+    /// `rtsp://host[:port]/path` of the full picture. Credentials in it are moved to their fields.
+    main_url: String,
+    /// The same for the small picture.
+    #[serde(default)]
+    sub_url: Option<String>,
+    #[serde(default)]
+    username: Option<String>,
+    /// Write only.
+    #[serde(default, skip_serializing)]
+    #[schema(format = Password)]
+    password: Option<String>,
+    /// Whether the password may be sent readably (HTTP Basic) to this camera.
+    #[serde(default)]
+    allow_basic: bool,
+    #[serde(default = "tcp")]
+    #[schema(schema_with = word::<Transport>)]
+    transport: Transport,
+    #[serde(default = "on_demand")]
+    #[schema(schema_with = word::<Pull>)]
+    pull: Pull,
+    /// What it is there for.
+    purpose: String,
+    /// Who answers for it.
+    responsible_unit: String,
+    #[serde(default = "patrol")]
+    #[schema(schema_with = word::<Visibility>)]
+    visibility: Visibility,
+    /// Why sound is taken. Without a reason there is no sound.
+    #[serde(default)]
+    audio_reason: Option<String>,
+    #[serde(default)]
+    retention: RetentionInput,
+    #[serde(default)]
+    position: Option<PositionInput>,
+}
+
+fn tcp() -> Transport {
+    Transport::Tcp
+}
+
+fn on_demand() -> Pull {
+    Pull::OnDemand
+}
+
+fn patrol() -> Visibility {
+    Visibility::Patrol
+}
+
+/// Days a recording is kept at least and at most.
+#[derive(Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetentionInput {
+    floor_days: u32,
+    ceiling_days: u32,
+}
+
+impl Default for RetentionInput {
+    fn default() -> Self {
+        Retention::default().into()
+    }
+}
+
+impl From<Retention> for RetentionInput {
+    fn from(Retention { floor_days, ceiling_days }: Retention) -> Self {
+        Self { floor_days, ceiling_days }
+    }
+}
+
+/// A point on the map, WGS 84, in degrees.
+#[derive(Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PositionInput {
+    lat: f64,
+    lon: f64,
+}
+
+impl From<Position> for PositionInput {
+    fn from(Position { lat, lon }: Position) -> Self {
+        Self { lat, lon }
+    }
+}
+
+impl CameraInput {
+    pub(crate) fn of(camera: &Camera) -> Self {
+        Self {
+            place_id: camera.place_id.to_string(),
+            name: camera.name.clone(),
+            main_url: camera.main_url.clone(),
+            sub_url: camera.sub_url.clone(),
+            username: camera.username.clone(),
+            password: None,
+            allow_basic: camera.allow_basic,
+            transport: camera.transport,
+            pull: camera.pull,
+            purpose: camera.purpose.clone(),
+            responsible_unit: camera.responsible_unit.clone(),
+            visibility: camera.visibility,
+            audio_reason: camera.audio_reason.clone(),
+            retention: camera.retention.into(),
+            position: camera.position.map(Into::into),
+        }
+    }
+
+    /// The camera this describes. `kept` is the password it has already.
+    pub(crate) async fn into_camera(
+        self,
+        app: &App,
+        id: CameraId,
+        kept: Option<Secret>,
+        created_at: Timestamp,
+    ) -> Result<Camera, Problem> {
+        let no_place = || Problem::field("/place_id", "there is no such place");
+        let place_id = PlaceId::parse(&self.place_id).ok_or_else(no_place)?;
+        let place = app.repository().place(&place_id).await?.ok_or_else(no_place)?;
+
+        let mut login = Login { username: self.username, password: self.password };
+        let main_url = address(app, "/main_url", &self.main_url, &mut login)?;
+        let sub_url = self.sub_url.filter(|url| !url.trim().is_empty());
+        let sub_url = sub_url.map(|url| address(app, "/sub_url", &url, &mut login)).transpose()?;
+        let (username, password) = login.check()?;
+
+        Ok(Camera {
+            id,
+            site_id: place.site_id,
+            place_id,
+            name: name("/name", &self.name)?,
+            main_url,
+            sub_url,
+            username,
+            password: password.or(kept),
+            allow_basic: self.allow_basic,
+            transport: self.transport,
+            pull: self.pull,
+            purpose: name("/purpose", &self.purpose)?,
+            responsible_unit: name("/responsible_unit", &self.responsible_unit)?,
+            visibility: self.visibility,
+            audio_reason: self.audio_reason.map(|text| name("/audio_reason", &text)).transpose()?,
+            retention: retention(self.retention)?,
+            position: self.position.map(position).transpose()?,
+            created_at,
+        })
+    }
+}
+
+struct Login {
+    username: Option<String>,
+    password: Option<String>,
+}
+
+impl Login {
+    fn check(self) -> Result<(Option<String>, Option<Secret>), Problem> {
+        for (pointer, text) in [("/username", &self.username), ("/password", &self.password)] {
+            if text.as_ref().is_some_and(|t| t.len() > 128 || t.chars().any(char::is_control)) {
+                return Err(Problem::field(pointer, "at most 128 bytes, without control characters"));
+            }
+        }
+        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Ok((filled(self.username), filled(self.password).map(Secret::new)))
+    }
+}
+
+/// Checks a camera's address and moves credentials in it to `login`.
+fn address(app: &App, pointer: &str, text: &str, login: &mut Login) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.len() > 1_024 {
+        return Err(Problem::field(pointer, "it is longer than 1,024 bytes"));
+    }
+    let mut url = Url::parse(text)
+        .map_err(|_| Problem::field(pointer, "it is not an address; write rtsp://host/path"))?;
+    app.parts.fleet.policy().check_url(&url).map_err(|why| Problem::field(pointer, why.to_string()))?;
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    if !url.username().is_empty() && login.username.is_none() {
+        login.username = Some(decode(url.username()));
+    }
+    if let (Some(password), None) = (url.password(), &login.password) {
+        login.password = Some(decode(password));
+    }
+    // An address with a host takes both; without one it was refused above.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    Ok(url.into())
+}
+
+fn retention(input: RetentionInput) -> Result<Retention, Problem> {
+    let RetentionInput { floor_days, ceiling_days } = input;
+    if floor_days > ceiling_days || ceiling_days > 3_650 {
+        let hint = "floor_days is at most ceiling_days, and that at most 3650";
+        return Err(Problem::field("/retention", hint));
+    }
+    Ok(Retention { floor_days, ceiling_days })
+}
+
+fn position(input: PositionInput) -> Result<Position, Problem> {
+    let PositionInput { lat, lon } = input;
+    if !(-90.0..=90.0).contains(&lat) || !(-180.0..=180.0).contains(&lon) {
+        return Err(Problem::field("/position", "lat is within ±90 and lon within ±180 degrees"));
+    }
+    Ok(Position { lat, lon })
+}

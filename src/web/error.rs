@@ -1,0 +1,179 @@
+//! Every refusal, as an RFC 9457 problem document. The status is chosen here
+//! and nowhere else.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::repository;
+use serde::Serialize;
+use tracing::{error, warn};
+
+/// Why a request is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Nobody is signed in.
+    NotSignedIn,
+    /// Login or password is wrong; which of them is not said.
+    WrongLogin,
+    /// The one who asks may not do this at all.
+    Forbidden,
+    /// There is no such thing, or the one who asks may not see it.
+    NotFound,
+    /// The request's path and method do not go together.
+    MethodNotAllowed,
+    /// The input is wrong, at these places.
+    Input(Vec<FieldError>),
+    /// The body is no JSON.
+    NotJson(String),
+    /// The body has another type than the one that is read.
+    MediaType(&'static str),
+    /// The body is too large; how much is allowed.
+    TooLarge(&'static str),
+    /// It contradicts what is there.
+    Conflict(&'static str),
+    /// The request comes from another site's page.
+    CrossSite,
+    /// A one-time link was used or is over.
+    LinkOver,
+    /// The request should be a WebSocket upgrade.
+    NotWebSocket,
+    /// It cannot be done at the moment; the text says why and what to do.
+    Unavailable(String),
+    /// It took too long.
+    TimedOut,
+    /// A bug.
+    Internal,
+}
+
+/// One wrong field.
+#[derive(Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) to the field.
+    pub pointer: String,
+    /// What is wrong and what to do.
+    pub detail: String,
+}
+
+/// The problem document.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Document {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// One wrong field.
+    pub(crate) fn field(pointer: &str, detail: impl Into<String>) -> Self {
+        Self::Input(vec![FieldError { pointer: pointer.to_owned(), detail: detail.into() }])
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotSignedIn | Self::WrongLogin => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotJson(_) => StatusCode::BAD_REQUEST,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::LinkOver => StatusCode::GONE,
+            Self::NotWebSocket => StatusCode::UPGRADE_REQUIRED,
+            Self::Unavailable(_) | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Type, title and the sentence that says what to do.
+    fn words(&self) -> (&'static str, &'static str, String) {
+        let (kind, title, detail) = match self {
+            Self::NotSignedIn => ("not-signed-in", "Nobody is signed in", "sign in and try again"),
+            Self::WrongLogin => ("wrong-login", "Login or password is wrong", "check both and try again"),
+            Self::Forbidden => {
+                ("forbidden", "Your role does not allow this", "ask an administrator of the site")
+            }
+            Self::CrossSite => (
+                "cross-site",
+                "The request comes from another site",
+                "open the gateway's own page, or set http.public_url to the address people use",
+            ),
+            Self::NotFound => {
+                ("not-found", "There is nothing here", "check the address, or ask for the right")
+            }
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", "This cannot be done here", "see the Allow header for what can")
+            }
+            Self::Input(errors) => {
+                let one = errors.first().map(|e| format!("{}: {}", e.pointer, e.detail));
+                return ("input", "The input is not accepted", one.unwrap_or_default());
+            }
+            Self::NotJson(why) => return ("not-json", "The body is not JSON", why.clone()),
+            Self::MediaType(wanted) => {
+                return ("media-type", "The body has the wrong type", format!("send it as {wanted}"));
+            }
+            Self::TooLarge(limit) => {
+                return ("too-large", "The body is too large", format!("at most {limit}"));
+            }
+            Self::Conflict(why) => ("conflict", "It contradicts what is there", *why),
+            Self::LinkOver => (
+                "link-over",
+                "This link is used up or expired",
+                "restart the gateway to get a new one, if nobody owns it yet",
+            ),
+            Self::NotWebSocket => {
+                ("not-websocket", "This address speaks WebSocket", "open it with a WebSocket client")
+            }
+            Self::Unavailable(why) => {
+                return ("unavailable", "It cannot be done at the moment", why.clone());
+            }
+            Self::TimedOut => ("timed-out", "It took too long", "try again"),
+            Self::Internal => {
+                ("internal", "Something is broken in the gateway", "the log has the reason; try again")
+            }
+        };
+        (kind, title, detail.to_owned())
+    }
+}
+
+impl From<repository::Error> for Problem {
+    fn from(error: repository::Error) -> Self {
+        match error {
+            repository::Error::Exists => Self::Conflict("it exists already; choose another name or login"),
+            repository::Error::Reference => {
+                Self::Conflict("it refers to something that does not exist, or something still refers to it")
+            }
+            repository::Error::Unavailable(why) => {
+                warn!(why, "database unavailable");
+                Self::Unavailable(
+                    "the database cannot be used at the moment; nothing was saved, try again".into(),
+                )
+            }
+            repository::Error::Corrupt(why) => {
+                error!(why, "database holds something that is not understood");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let (kind, title, detail) = self.words();
+        let errors = if let Self::Input(errors) = self { errors } else { Vec::new() };
+        let document = Document { kind, title, status: status.as_u16(), detail, errors };
+        let mut response = (status, Json(document)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

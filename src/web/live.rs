@@ -1,0 +1,110 @@
+//! Live view for browsers: fMP4 over WebSocket.
+
+use crate::access::Who;
+use crate::extract::{Path, id};
+use crate::{App, Problem};
+use async_trait::async_trait;
+use axum::extract::State;
+use axum::extract::ws::{
+    self, CloseFrame, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
+};
+use axum::response::Response;
+use domain::CameraId;
+use domain::camera::StreamKind;
+use relay::Admission;
+use relay::hub::Hub;
+use relay::live_fmp4::{Message, Session};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Decides who may watch; implemented by the root package's `admit.rs`.
+#[async_trait]
+pub trait Admit: Send + Sync {
+    /// Admits a signed-in person to a stream over WebSocket. A camera that is
+    /// not there and one they may not see are refused alike.
+    async fn admit(
+        &self,
+        who: &Who,
+        camera: &CameraId,
+        stream: StreamKind,
+    ) -> Result<(Admission, Hub), Problem>;
+}
+
+/// A browser has nothing to say but pings and its goodbye.
+const FROM_BROWSER: usize = 1_024;
+/// How long a browser may take to take its goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// RFC 6455: the server is going down.
+const GOING_AWAY: u16 = 1_001;
+
+/// Watch a stream: text messages say how it is, binary ones are fMP4.
+#[utoipa::path(get, path = "/api/v1/cameras/{id}/{stream}/live", tag = "watching", operation_id = "watch_live",
+    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`")),
+    responses((status = 101, description = "a WebSocket"), (status = 404), (status = 426)))]
+pub(crate) async fn watch(
+    State(app): State<App>,
+    who: Who,
+    Path((camera, stream)): Path<(String, String)>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let camera = id(CameraId::parse, &camera)?;
+    let stream = id(StreamKind::from_word, &stream)?;
+    let upgrade = upgrade.map_err(|_| Problem::NotWebSocket)?.max_message_size(FROM_BROWSER);
+    let (pass, hub) = app.parts.admit.admit(&who, &camera, stream).await?;
+    let session = Session::new(hub.watch(pass));
+    let closing = app.parts.closing.clone();
+    let tracked = app.parts.viewers.token();
+    Ok(upgrade.on_upgrade(async move |socket| {
+        let _tracked = tracked;
+        serve(socket, session, closing).await;
+    }))
+}
+
+async fn serve(mut socket: WebSocket, mut session: Session, closing: CancellationToken) {
+    let goodbye = loop {
+        let message = tokio::select! {
+            biased;
+            () = closing.cancelled() => break Some((GOING_AWAY, "the gateway is stopping")),
+            heard = socket.recv() => match heard {
+                // Pings are answered inside; anything else is of no interest.
+                Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Text(_))) => continue,
+                _ => break None,
+            },
+            message = session.next() => message,
+        };
+        let (message, size) = match message {
+            Message::Close(code, reason) => break Some((code, reason)),
+            Message::Text(text) => (ws::Message::Text(text.into()), 0),
+            Message::Binary(bytes) => {
+                let size = bytes.len();
+                (ws::Message::Binary(bytes), size)
+            }
+        };
+        // A slow browser stands still at its place in the stream; it must not
+        // outlive its right to watch while it does.
+        let sent = tokio::select! {
+            sent = socket.send(message) => sent,
+            () = closing.cancelled() => break Some((GOING_AWAY, "the gateway is stopping")),
+            end = session.end() => match end {
+                Message::Close(code, reason) => break Some((code, reason)),
+                _ => break None,
+            },
+        };
+        match sent {
+            Ok(()) if size > 0 => session.count_write(size),
+            Ok(()) => {}
+            Err(_) => break None,
+        }
+    };
+    drop(session);
+    if let Some((code, reason)) = goodbye {
+        let frame = CloseFrame { code, reason: reason.into() };
+        let _ = tokio::time::timeout(GOODBYE, async {
+            socket.send(ws::Message::Close(Some(frame))).await?;
+            // Until the browser has answered, so that it sees the reason and not a reset.
+            while let Some(Ok(_)) = socket.recv().await {}
+            Ok::<_, axum::Error>(())
+        })
+        .await;
+    }
+}

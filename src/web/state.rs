@@ -1,0 +1,110 @@
+//! What every handler can reach.
+
+use crate::live::Admit;
+use crate::password::Passwords;
+use crate::setup::Setup;
+use domain::repository::Repository;
+use domain::{Clock, Timestamp};
+use relay::Fleet;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+/// What the root package puts together.
+pub struct Parts {
+    /// What the house keeps.
+    pub repository: Arc<dyn Repository>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// The streams, for their states and the address rules.
+    pub fleet: Arc<Fleet>,
+    /// Who may watch.
+    pub admit: Arc<dyn Admit>,
+    /// Counts changes of registry and rights; whoever acts on them sleeps on it.
+    pub changes: watch::Sender<u64>,
+    /// How people reach this gateway, if that is set.
+    pub public_url: Option<PublicUrl>,
+    /// Port of the RTSP server, for the addresses people are shown.
+    pub rtsp_port: Option<u16>,
+    /// Cancelled when the gateway stops: live views end with a reason.
+    pub closing: CancellationToken,
+    /// Live views that are still being ended.
+    pub viewers: TaskTracker,
+}
+
+/// The address in people's browsers.
+#[derive(Clone, Debug)]
+pub struct PublicUrl(Url);
+
+impl PublicUrl {
+    /// An `http` or `https` address; nothing for any other.
+    #[must_use]
+    pub fn new(url: Url) -> Option<Self> {
+        (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(Self(url))
+    }
+
+    /// Whether browsers reach us through TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// Whether `origin` is this address.
+    pub(crate) fn is_origin(&self, origin: &Url) -> bool {
+        self.0.origin() == origin.origin()
+    }
+}
+
+/// The state of the application. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What [`App`] points at.
+pub struct Inner {
+    pub(crate) parts: Parts,
+    pub(crate) passwords: Passwords,
+    pub(crate) setup: Setup,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// The state from its parts. `passwords` is shared with whoever else hashes.
+    #[must_use]
+    pub fn new(parts: Parts, passwords: Passwords) -> Self {
+        Self(Arc::new(Inner { parts, passwords, setup: Setup::default() }))
+    }
+
+    /// Makes the one-time token with which the first owner is created.
+    #[must_use]
+    pub fn open_setup(&self) -> String {
+        self.setup.open()
+    }
+}
+
+impl Inner {
+    pub(crate) fn repository(&self) -> &dyn Repository {
+        &*self.parts.repository
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// Says that registry or rights have changed. Called after the commit.
+    pub(crate) fn changed(&self) {
+        self.parts.changes.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.parts.public_url.as_ref().is_some_and(PublicUrl::is_secure)
+    }
+}
