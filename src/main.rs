@@ -1,1 +1,125 @@
-fn main() {}
+//! `sharp-eyes`: parse → settings → build → run → exit code.
+
+use clap::{Parser, Subcommand};
+use sharp_eyes::{App, Listeners, Settings, demo};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, warn};
+
+/// A gateway that registers cameras, proxies their streams to approved viewers
+/// and records door and alarm events.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the gateway.
+    Serve {
+        /// Settings that differ from config/default.toml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Reads the settings and says whether they are right.
+    CheckConfig {
+        /// The file to check.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Fills a fresh folder with the demo's sites, cameras, people and devices.
+    #[command(hide = true)]
+    SeedDemo(demo::Arguments),
+}
+
+/// Settings or usage are wrong.
+const USAGE: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::CheckConfig { config } => match Settings::load(config.as_deref()) {
+            Ok(_) => {
+                println!("the settings are right");
+                ExitCode::SUCCESS
+            }
+            Err(why) => wrong(&why),
+        },
+        Command::Serve { config } => match Settings::load(config.as_deref()) {
+            Ok(settings) => serve(settings).await,
+            Err(why) => wrong(&why),
+        },
+        Command::SeedDemo(arguments) => match demo::seed(&arguments).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("the demo cannot be prepared: {why}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn wrong(why: &sharp_eyes::settings::Error) -> ExitCode {
+    eprintln!("the settings are wrong: {why}");
+    ExitCode::from(USAGE)
+}
+
+async fn serve(settings: Settings) -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log);
+    let Ok(filter) = filter else {
+        eprintln!(
+            "the settings are wrong: log.filter: {:?} is not understood; write info or debug",
+            settings.log
+        );
+        return ExitCode::from(USAGE);
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let built = async { Ok((Listeners::bind(&settings).await?, App::build(&settings).await?)) };
+    let (listeners, app) = match built.await {
+        Ok(built) => built,
+        Err::<_, sharp_eyes::app::BuildError>(why) => {
+            error!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if settings.public_url.is_none() && !settings.http.ip().is_loopback() {
+        warn!("the app is served without TLS; put a TLS proxy in front and set http.public_url");
+    }
+    announce(&settings, &app);
+    app.run(listeners, stop_signal()).await;
+    ExitCode::SUCCESS
+}
+
+/// The owner link goes to the terminal and not to the log: logs are kept.
+fn announce(settings: &Settings, app: &App) {
+    let host =
+        if settings.http.ip().is_unspecified() { "127.0.0.1".into() } else { settings.http.ip().to_string() };
+    let address = format!("http://{host}:{}", settings.http.port());
+    match app.setup_token() {
+        Some(token) => println!(
+            "Nobody owns this gateway yet. Open this link within 30 minutes to become its owner; it works once:\n  {address}/setup#{token}"
+        ),
+        None => println!("Sharp Eyes is at {address}"),
+    }
+}
+
+/// Completes at the first SIGTERM or Ctrl-C; a second one ends the process at once.
+async fn stop_signal() {
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened to");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened to");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    #[expect(clippy::disallowed_methods, reason = "it lives until the process ends, whatever else happens")]
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+}

@@ -18,9 +18,9 @@ struct Arguments {
     /// Where orders are taken, one a line (`stall east-gate on`, `refuse on`, `drop`, …).
     #[arg(long)]
     control: Option<SocketAddr>,
-    /// The login all cameras ask for, as NAME:PASSWORD.
+    /// A file with the login all cameras ask for, as NAME:PASSWORD.
     #[arg(long)]
-    login: Option<String>,
+    login_file: Option<PathBuf>,
     /// A camera, as PATH=CLIP.mp4 or PATH=CLIP.mp4,OTHER.mp4 (the other resolution),
     /// or PATH=synthetic:FPS:GOP:BYTES.
     #[arg(long = "camera", required = true)]
@@ -45,15 +45,15 @@ fn clip(name: &str) -> Result<Clip, String> {
     Ok(Clip::synthetic(*fps, *gop, usize::try_from(*bytes).unwrap_or(usize::MAX)))
 }
 
+fn login(file: &std::path::Path) -> Result<(String, String), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let (name, password) = text.trim().split_once(':').ok_or("the login file holds NAME:PASSWORD")?;
+    Ok((name.to_owned(), password.to_owned()))
+}
+
 async fn run(arguments: Arguments) -> Result<(), String> {
     let cameras = arguments.cameras.iter().map(|text| camera(text)).collect::<Result<Vec<_>, _>>()?;
-    let login = arguments
-        .login
-        .map(|login| {
-            let (name, password) = login.split_once(':').ok_or("--login is NAME:PASSWORD")?;
-            Ok::<_, String>((name.to_owned(), password.to_owned()))
-        })
-        .transpose()?;
+    let login = arguments.login_file.map(|file| login(&file)).transpose()?;
     let count = cameras.len();
     let running = camsim::start(arguments.listen, cameras, login)
         .await

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Why an admission is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum End {
 struct Lease {
     revoked: CancellationToken,
     deadline: Mutex<Instant>,
+    /// Tells the keeper, when the viewer lets go.
+    _gone: DropGuard,
 }
 
 impl Lease {
@@ -43,6 +45,7 @@ pub struct Admission {
 pub struct Keeper {
     lease: Weak<Lease>,
     revoked: CancellationToken,
+    gone: CancellationToken,
 }
 
 /// Makes admissions.
@@ -60,10 +63,13 @@ impl Issuer {
     /// An admission that lasts for `lease` unless it is renewed or revoked.
     #[must_use]
     pub fn grant(&self, lease: Duration) -> (Admission, Keeper) {
-        let revoked = CancellationToken::new();
-        let lease =
-            Arc::new(Lease { revoked: revoked.clone(), deadline: Mutex::new(Instant::now() + lease) });
-        let keeper = Keeper { lease: Arc::downgrade(&lease), revoked };
+        let (revoked, gone) = (CancellationToken::new(), CancellationToken::new());
+        let lease = Arc::new(Lease {
+            revoked: revoked.clone(),
+            deadline: Mutex::new(Instant::now() + lease),
+            _gone: gone.clone().drop_guard(),
+        });
+        let keeper = Keeper { lease: Arc::downgrade(&lease), revoked, gone };
         (Admission { lease }, keeper)
     }
 }
@@ -86,6 +92,11 @@ impl Keeper {
     /// Ends the admission now.
     pub fn revoke(&self) {
         self.revoked.cancel();
+    }
+
+    /// Completes when the viewer has let go of the admission.
+    pub async fn gone(&self) {
+        self.gone.cancelled().await;
     }
 
     /// Whether a viewer still holds the admission.
@@ -176,6 +187,7 @@ mod tests {
         let (pass, keeper) = Issuer::new().grant(LEASE);
         let _waiting = pass.end();
         drop(pass);
+        keeper.gone().await;
         assert!(!keeper.is_held() && !keeper.renew(LEASE));
     }
 }

@@ -12,9 +12,11 @@ pub mod hub;
 pub mod ingest;
 pub mod live_fmp4;
 pub mod rtsp;
+mod socket;
 
 pub use admission::Admission;
 pub use fleet::{Fleet, StreamId};
+pub use socket::tune;
 
 use std::sync::Arc;
 use std::time::Duration;

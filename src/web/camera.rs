@@ -3,6 +3,7 @@
 use crate::access::Who;
 use crate::camera_input::{CameraInput, PositionInput, RetentionInput};
 use crate::extract::{Json, Path, Query, id, merged};
+use crate::live::stream_id;
 use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
@@ -11,7 +12,6 @@ use domain::access::{Question, decide};
 use domain::camera::{Camera, Pull, StreamKind, Transport, Visibility};
 use domain::site::Site;
 use domain::{CameraId, PlaceId, SiteId, Timestamp};
-use relay::StreamId;
 use relay::hub::State as StreamState;
 use serde::{Deserialize, Serialize};
 
@@ -101,10 +101,6 @@ struct PictureView {
     codec: &'static str,
     width: u16,
     height: u16,
-}
-
-pub(crate) fn stream_id(camera: &CameraId, stream: StreamKind) -> StreamId {
-    StreamId { camera: camera.as_str().into(), feed: stream.word() }
 }
 
 fn picture(app: &App, camera: &Camera, stream: StreamKind) -> Option<PictureView> {

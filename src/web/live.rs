@@ -11,9 +11,9 @@ use axum::extract::ws::{
 use axum::response::Response;
 use domain::CameraId;
 use domain::camera::StreamKind;
-use relay::Admission;
 use relay::hub::Hub;
 use relay::live_fmp4::{Message, Session};
+use relay::{Admission, StreamId};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,12 @@ pub trait Admit: Send + Sync {
         camera: &CameraId,
         stream: StreamKind,
     ) -> Result<(Admission, Hub), Problem>;
+}
+
+/// The name of a camera's stream in the media plane.
+#[must_use]
+pub fn stream_id(camera: &CameraId, stream: StreamKind) -> StreamId {
+    StreamId { camera: camera.as_str().into(), feed: stream.word() }
 }
 
 /// A browser has nothing to say but pings and its goodbye.

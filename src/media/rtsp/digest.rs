@@ -102,6 +102,9 @@ impl Answer {
     #[must_use]
     pub fn proves(&self, ha1: &Ha1, nonce: &str, method: &str) -> bool {
         let (algorithm, ha1) = match self.get("algorithm").to_ascii_uppercase().as_str() {
+            // Clients without qop may leave the algorithm out although they answer
+            // the SHA-256 challenge (retina does); the answer's length tells.
+            "" if self.get("response").len() == 64 => (Algorithm::Sha256, &ha1.sha256),
             "" | "MD5" => (Algorithm::Md5, &ha1.md5),
             "SHA-256" => (Algorithm::Sha256, &ha1.sha256),
             _ => return false,
@@ -153,6 +156,8 @@ mod tests {
         let sha = answer(", algorithm=SHA-256", &ha1.sha256, Algorithm::Sha256);
         assert_eq!(md5.login(), "li");
         assert!(md5.proves(&ha1, "n1", "DESCRIBE") && sha.proves(&ha1, "n1", "DESCRIBE"));
+        let silent = answer("", &ha1.sha256, Algorithm::Sha256);
+        assert!(silent.proves(&ha1, "n1", "DESCRIBE"), "SHA-256 without saying so");
         assert!(!md5.proves(&ha1, "n2", "DESCRIBE"), "another nonce");
         assert!(!md5.proves(&ha1, "n1", "PLAY"), "another method");
         assert!(!md5.proves(&Ha1::new("li", "other"), "n1", "DESCRIBE"), "another key");

@@ -4,18 +4,8 @@ use bytes::{Buf as _, Bytes};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use tokio::net::UdpSocket;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::net::{TcpStream, UdpSocket};
-
-/// Unsent bytes the kernel may hold for a viewer: beyond this the viewer is
-/// slow and the hub's cursor, not the kernel, decides what it gets.
-const NOT_SENT: u32 = 128 << 10;
-
-/// Sets a viewer's socket up: no delay, little staleness.
-pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(NOT_SENT)
-}
 
 /// What waits to be written to one connection: at most one wake-up's frames.
 #[derive(Default)]

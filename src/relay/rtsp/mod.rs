@@ -116,7 +116,7 @@ pub async fn serve(
 }
 
 async fn serve_one(stream: TcpStream, peer: SocketAddr, gate: Arc<dyn Gate>, clock: WallClock) {
-    if let Err(error) = delivery::tune(&stream) {
+    if let Err(error) = crate::tune(&stream) {
         debug!(%peer, %error, "socket options not set");
     }
     let reason = connection::Connection::new(stream, peer, gate, clock).run().await;

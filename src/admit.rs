@@ -1,0 +1,249 @@
+//! Person + stream ⇒ [`Admission`], and its end. The only place that makes
+//! admissions, and one of the two places where both planes meet.
+//!
+//! An admission is a decision, a row in the viewing register and a lease. One
+//! task per admission asks the decision again whenever registry or rights
+//! change, and before a third of the lease has passed: yes renews, no revokes,
+//! and a database that cannot answer lets the lease run out.
+
+use async_trait::async_trait;
+use domain::access::{Decision, Question, Role, Standing, decide, lease};
+use domain::camera::StreamKind;
+use domain::repository::{Repository, Result};
+use domain::viewing::{Viewing, ViewingTransport};
+use domain::{CameraId, Clock, PersonId, SessionId, Timestamp, ViewerKeyId, ViewingId};
+use media::rtsp::digest::Ha1;
+use relay::admission::{Issuer, Keeper};
+use relay::hub::Hub;
+use relay::rtsp::{Gate, Refusal, Viewer};
+use relay::{Admission, Fleet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+use web::Problem;
+use web::access::Who;
+use web::live::stream_id;
+
+/// What a viewer proved who they are with. When it goes, the view ends.
+#[derive(Clone, Debug)]
+enum Credential {
+    Session(SessionId),
+    ViewerKey(ViewerKeyId),
+}
+
+/// Who wants to watch what, and how.
+#[derive(Clone, Debug)]
+struct Wish {
+    person: PersonId,
+    credential: Credential,
+    camera: CameraId,
+    stream: StreamKind,
+    transport: ViewingTransport,
+}
+
+/// Admits viewers and keeps their admissions.
+pub struct Doorkeeper {
+    repository: Arc<dyn Repository>,
+    clock: Arc<dyn Clock>,
+    fleet: Arc<Fleet>,
+    issuer: Issuer,
+    changes: watch::Receiver<u64>,
+    keepers: TaskTracker,
+}
+
+impl Doorkeeper {
+    /// A doorkeeper who asks again whenever `changes` says so.
+    #[must_use]
+    pub fn new(
+        repository: Arc<dyn Repository>,
+        clock: Arc<dyn Clock>,
+        fleet: Arc<Fleet>,
+        changes: watch::Receiver<u64>,
+    ) -> Self {
+        Self { repository, clock, fleet, issuer: Issuer::new(), changes, keepers: TaskTracker::new() }
+    }
+
+    /// Waits until every viewing that has ended is written down.
+    pub async fn close(&self) {
+        self.keepers.close();
+        self.keepers.wait().await;
+    }
+
+    async fn admit(&self, wish: Wish) -> std::result::Result<(Admission, Hub), Refusal> {
+        let unavailable = |error| {
+            warn!(%error, "nobody is admitted while the database cannot be asked");
+            Refusal::Unavailable
+        };
+        // Subscribed before the question, so that a change in between is asked about.
+        let mut changes = self.changes.clone();
+        changes.mark_unchanged();
+        let hub = self.fleet.hub(&stream_id(&wish.camera, wish.stream)).ok_or(Refusal::NotFound)?;
+        let decision = ask(&*self.repository, &wish, self.clock.now()).await.map_err(unavailable)?;
+        let Decision::Allow { role, until } = decision else {
+            debug!(?wish, ?decision, "not admitted");
+            return Err(Refusal::NotFound);
+        };
+        let viewing = self.viewing(&wish, role);
+        // What is not in the register is not seen.
+        self.repository.begin_viewing(&viewing).await.map_err(unavailable)?;
+        let (pass, keeper) = self.issuer.grant(term(role, until, self.clock.now()));
+        self.keepers.spawn(keep(Kept {
+            repository: Arc::clone(&self.repository),
+            clock: Arc::clone(&self.clock),
+            wish,
+            viewing: viewing.id,
+            role,
+            until,
+            keeper,
+            changes,
+        }));
+        Ok((pass, hub))
+    }
+
+    fn viewing(&self, wish: &Wish, role: Role) -> Viewing {
+        Viewing {
+            id: ViewingId::from_random(web::token::random()),
+            person_id: wish.person.clone(),
+            role,
+            camera_id: wish.camera.clone(),
+            stream: wish.stream,
+            transport: wish.transport,
+            started_at: self.clock.now(),
+            ended_at: None,
+        }
+    }
+}
+
+/// The lease of a role, cut where the permission ends by itself.
+fn term(role: Role, until: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = until.map(|until| Duration::from_micros(u64::try_from(until.0 - now.0).unwrap_or(0)));
+    left.map_or(lease(role), |left| left.min(lease(role)))
+}
+
+/// Decides from what the database says now.
+async fn ask(repository: &dyn Repository, wish: &Wish, now: Timestamp) -> Result<Decision> {
+    let nobody = Decision::Deny(domain::access::Denial::NoRole);
+    let proven = match &wish.credential {
+        Credential::Session(id) => {
+            let sessions = repository.sessions(&wish.person).await?;
+            sessions.iter().any(|session| session.id == *id && now < session.expires_at)
+        }
+        Credential::ViewerKey(id) => {
+            repository.viewer_keys(&wish.person).await?.iter().any(|key| key.id == *id)
+        }
+    };
+    let (Some(person), true) = (repository.person(&wish.person).await?, proven) else { return Ok(nobody) };
+    let Some(camera) = repository.camera(&wish.camera).await? else { return Ok(nobody) };
+    let Some(site) = repository.site(&camera.site_id).await? else { return Ok(nobody) };
+    let grants = repository.grants(&person.id).await?;
+    let standing = Standing { person_id: person.id, disabled: person.disabled, grants };
+    Ok(decide(&standing, Question::Watch(&camera, &site), now))
+}
+
+struct Kept {
+    repository: Arc<dyn Repository>,
+    clock: Arc<dyn Clock>,
+    wish: Wish,
+    viewing: ViewingId,
+    role: Role,
+    until: Option<Timestamp>,
+    keeper: Keeper,
+    changes: watch::Receiver<u64>,
+}
+
+/// Renews or ends one admission until its viewer has gone, then closes its row.
+async fn keep(mut kept: Kept) {
+    loop {
+        let term = term(kept.role, kept.until, kept.clock.now());
+        tokio::select! {
+            () = kept.keeper.gone() => break,
+            changed = kept.changes.changed() => if changed.is_err() {
+                // The gateway is stopping; the outputs are being ended.
+                kept.keeper.gone().await;
+                break;
+            },
+            () = tokio::time::sleep((term / 3).max(Duration::from_millis(50))) => {}
+        }
+        match ask(&*kept.repository, &kept.wish, kept.clock.now()).await {
+            Ok(Decision::Allow { role, until }) => {
+                (kept.role, kept.until) = (role, until);
+                if !kept.keeper.renew(self::term(role, until, kept.clock.now())) {
+                    break;
+                }
+            }
+            Ok(Decision::Deny(why)) => {
+                info!(camera = %kept.wish.camera, ?why, "a viewer's right has ended");
+                kept.keeper.revoke();
+                break;
+            }
+            Err(error) => warn!(%error, "an admission is not renewed: the database cannot be asked"),
+        }
+    }
+    let at = kept.clock.now();
+    if let Err(error) = kept.repository.end_viewing(&kept.viewing, at).await {
+        // The row stays open and is closed at the next start.
+        warn!(%error, viewing = %kept.viewing, "the end of a viewing could not be written");
+    }
+}
+
+#[async_trait]
+impl web::live::Admit for Doorkeeper {
+    async fn admit(
+        &self,
+        who: &Who,
+        camera: &CameraId,
+        stream: StreamKind,
+    ) -> std::result::Result<(Admission, Hub), Problem> {
+        let wish = Wish {
+            person: who.person.id.clone(),
+            credential: Credential::Session(who.session.id.clone()),
+            camera: camera.clone(),
+            stream,
+            transport: ViewingTransport::WebSocket,
+        };
+        Doorkeeper::admit(self, wish).await.map_err(|refusal| match refusal {
+            Refusal::NotFound => Problem::NotFound,
+            Refusal::Unavailable => Problem::Unavailable(
+                "viewing cannot be recorded at the moment, so it is not possible; try again".to_owned(),
+            ),
+        })
+    }
+}
+
+#[async_trait]
+impl Gate for Doorkeeper {
+    async fn viewer(&self, login: &str) -> Option<Viewer> {
+        let key = match self.repository.viewer_key_by_login(login).await {
+            Ok(key) => key?,
+            Err(error) => {
+                warn!(%error, "a player's key cannot be looked up");
+                return None;
+            }
+        };
+        Some(Viewer {
+            ha1: Ha1 { md5: key.ha1_md5.expose().to_owned(), sha256: key.ha1_sha256.expose().to_owned() },
+            principal: format!("{}/{}", key.person_id, key.id).into(),
+        })
+    }
+
+    async fn admit(
+        &self,
+        viewer: Option<&Viewer>,
+        path: &str,
+    ) -> std::result::Result<(Admission, Hub), Refusal> {
+        let (person, key) = viewer.and_then(|v| v.principal.split_once('/')).ok_or(Refusal::NotFound)?;
+        let (camera, stream) = path.split_once('/').ok_or(Refusal::NotFound)?;
+        let wish = || {
+            Some(Wish {
+                person: PersonId::parse(person)?,
+                credential: Credential::ViewerKey(ViewerKeyId::parse(key)?),
+                camera: CameraId::parse(camera)?,
+                stream: StreamKind::from_word(stream)?,
+                transport: ViewingTransport::Rtsp,
+            })
+        };
+        Doorkeeper::admit(self, wish().ok_or(Refusal::NotFound)?).await
+    }
+}

@@ -1,0 +1,219 @@
+//! The house put together: the order of building and the order of closing.
+
+use crate::admit::Doorkeeper;
+use crate::clock::{self, SystemClock};
+use crate::reconcile;
+use crate::settings::Settings;
+use domain::Clock as _;
+use domain::repository::{Persons as _, Viewings as _};
+use relay::Fleet;
+use relay::ingest::address::Policy;
+use relay::rtsp::Limits;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use store::seal::{KeyError, SealingKey};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+use web::password::Passwords;
+
+/// How long each step of the drain may take.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Sockets come from the caller, so that tests own them too.
+pub struct Listeners {
+    /// For the app and the API.
+    pub http: TcpListener,
+    /// For RTSP players, if they may.
+    pub rtsp: Option<TcpListener>,
+}
+
+/// Why the gateway does not start; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}: {1}; is another program using the port?")]
+    Listen(std::net::SocketAddr, io::Error),
+    /// A folder for the data cannot be made.
+    #[error("the folder {0} cannot be made: {1}")]
+    Folder(String, io::Error),
+    /// The sealing key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The database was opened but does not answer.
+    #[error("the database: {0}")]
+    Repository(#[from] domain::repository::Error),
+}
+
+impl Listeners {
+    /// Binds what the settings say.
+    pub async fn bind(settings: &Settings) -> Result<Self, BuildError> {
+        let bind = async |address| {
+            TcpListener::bind(address).await.map_err(|error| BuildError::Listen(address, error))
+        };
+        let rtsp = match settings.rtsp {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Self { http: bind(settings.http).await?, rtsp })
+    }
+}
+
+/// A gateway that is built but does not serve yet.
+pub struct App {
+    store: Arc<Store>,
+    fleet: Arc<Fleet>,
+    doorkeeper: Arc<Doorkeeper>,
+    web: web::App,
+    changes: watch::Sender<u64>,
+    closing: CancellationToken,
+    viewers: TaskTracker,
+    setup_token: Option<String>,
+}
+
+/// Opens what is kept, making folders and key where they are not there yet.
+pub async fn open_store(settings: &Settings) -> Result<Store, BuildError> {
+    let folder_of = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.map_or(Ok(()), |folder| {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| BuildError::Folder(folder.display().to_string(), error))
+        })
+    };
+    folder_of(&settings.key_file)?;
+    if let Some(file) = settings.database.strip_prefix("sqlite:") {
+        folder_of(Path::new(file))?;
+    }
+    let sealing = SealingKey::load_or_create(&settings.key_file)?;
+    Ok(Store::open(&settings.database, sealing).await?)
+}
+
+impl App {
+    /// Builds the gateway: store, streams, doorkeeper, web.
+    pub async fn build(settings: &Settings) -> Result<Self, BuildError> {
+        let store = Arc::new(open_store(settings).await?);
+        let left_open = store.end_open_viewings(SystemClock.now()).await?;
+        if left_open > 0 {
+            info!(viewings = left_open, "viewings that a crash left open are closed");
+        }
+        let changes = watch::Sender::new(0);
+        let fleet =
+            Arc::new(Fleet::new(Policy::new(settings.allow_networks.clone()), settings.ring, clock::wall()));
+        reconcile::once(&*store, &fleet).await?;
+        let doorkeeper = Arc::new(Doorkeeper::new(
+            Arc::clone(&store) as _,
+            Arc::new(SystemClock),
+            Arc::clone(&fleet),
+            changes.subscribe(),
+        ));
+        let (closing, viewers) = (CancellationToken::new(), TaskTracker::new());
+        let parts = web::Parts {
+            repository: Arc::clone(&store) as _,
+            clock: Arc::new(SystemClock),
+            fleet: Arc::clone(&fleet),
+            admit: Arc::clone(&doorkeeper) as _,
+            changes: changes.clone(),
+            public_url: settings.public_url.clone(),
+            rtsp_port: settings.rtsp.map(|address| address.port()),
+            closing: closing.clone(),
+            viewers: viewers.clone(),
+        };
+        let web = web::App::new(parts, Passwords::default());
+        let setup_token = (!store.anybody().await?).then(|| web.open_setup());
+        Ok(Self { store, fleet, doorkeeper, web, changes, closing, viewers, setup_token })
+    }
+
+    /// The one-time token for the first owner, while nobody is registered.
+    #[must_use]
+    pub fn setup_token(&self) -> Option<&str> {
+        self.setup_token.as_deref()
+    }
+
+    /// The streams.
+    #[must_use]
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Says that something was changed in the store by other means than the API.
+    pub fn changed(&self) -> watch::Sender<u64> {
+        self.changes.clone()
+    }
+
+    /// Serves until `shutdown`, then drains.
+    pub async fn run(self, listeners: Listeners, shutdown: impl Future<Output = ()>) {
+        let mut tasks = JoinSet::new();
+        let accepting = CancellationToken::new();
+        let router = web::router::build(&self.web);
+        tasks.spawn(serve_http(listeners.http, router, accepting.clone()));
+        if let Some(listener) = listeners.rtsp {
+            let (gate, stop) = (Arc::clone(&self.doorkeeper), accepting.clone());
+            tasks.spawn(async move {
+                let stop = stop.cancelled();
+                relay::rtsp::serve(listener, gate, clock::wall(), Limits::default(), stop).await;
+            });
+        }
+        let mut reconciler = JoinSet::new();
+        reconciler.spawn(reconcile::run(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.fleet),
+            self.changes.subscribe(),
+        ));
+
+        tokio::select! {
+            () = shutdown => info!("stopping"),
+            Some(ended) = tasks.join_next() => error!(?ended, "a server has ended by itself"),
+            Some(ended) = reconciler.join_next() => error!(?ended, "the reconciler has ended by itself"),
+        }
+
+        // 1. Stop accepting: HTTP finishes what it has begun, RTSP players are cut off.
+        accepting.cancel();
+        // 2. End viewers with a reason.
+        self.closing.cancel();
+        self.viewers.close();
+        step("viewers", self.viewers.wait()).await;
+        step("servers", async { while tasks.join_next().await.is_some() {} }).await;
+        // 3. Stop the cameras.
+        reconciler.shutdown().await;
+        step("cameras", self.fleet.close()).await;
+        // 4. Write down what has ended; flush events; 5. close the store.
+        step("register", self.doorkeeper.close()).await;
+        step("store", self.store.close()).await;
+    }
+}
+
+async fn step(name: &str, work: impl Future<Output = ()>) {
+    if tokio::time::timeout(DRAIN, work).await.is_err() {
+        warn!(step = name, "a step of the drain took too long and was left");
+    }
+}
+
+async fn serve_http(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
+    use axum::serve::ListenerExt as _;
+    // Fragments leave when they are written, and a slow browser's backlog stays
+    // in the hub and not in the kernel.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = relay::tune(stream) {
+            warn!(%error, "socket options not set");
+        }
+    });
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        error!(%error, "the HTTP server has failed");
+    }
+}

@@ -1,0 +1,19 @@
+//! Sharp Eyes: a gateway for the cameras of compounds and villages.
+//!
+//! The map of the house:
+//! - `media` (pure): frames and their wire forms · `domain` (pure): words and the
+//!   one decision · `store`: SQL · `relay`: cameras in, viewers out · `web`: HTTP.
+//! - Here both planes meet, in two files only: [`reconcile`] (registry ⇒ which
+//!   sources are pulled) and [`admit`] (person + stream ⇒ admission, and its end).
+//! - [`app`] is the order of building and of closing, [`settings`] every key,
+//!   [`demo`] the data of `scripts/run --demo`.
+
+pub mod admit;
+pub mod app;
+pub mod clock;
+pub mod demo;
+pub mod reconcile;
+pub mod settings;
+
+pub use app::{App, Listeners};
+pub use settings::Settings;

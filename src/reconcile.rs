@@ -1,0 +1,81 @@
+//! Registry ⇒ which sources are pulled. One of the two places where both
+//! planes meet; it turns rows into sources and nothing else.
+
+use domain::camera::{self, Camera, StreamKind};
+use domain::repository::Repository;
+use relay::ingest::{Password, Pull, Source, Transport};
+use relay::{Fleet, StreamId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{info, warn};
+use url::Url;
+use web::live::stream_id;
+
+/// The registry is looked at this often even if nobody says that it changed.
+const AT_LEAST: Duration = Duration::from_secs(60);
+/// After a failure it is looked at again this soon.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Keeps the fleet as the registry says, for ever.
+pub async fn run(repository: Arc<dyn Repository>, fleet: Arc<Fleet>, mut changes: watch::Receiver<u64>) {
+    loop {
+        changes.mark_unchanged();
+        let pause = match once(&*repository, &fleet).await {
+            Ok(()) => AT_LEAST,
+            Err(error) => {
+                warn!(%error, "registry cannot be read; the streams stay as they are");
+                RETRY
+            }
+        };
+        let _ = tokio::time::timeout(pause, changes.changed()).await;
+    }
+}
+
+/// Makes the fleet what the registry says.
+pub async fn once(repository: &dyn Repository, fleet: &Fleet) -> domain::repository::Result<()> {
+    let cameras = repository.cameras().await?;
+    let wanted: HashMap<StreamId, Source> = cameras.iter().flat_map(sources).collect();
+    for id in fleet.ids() {
+        if !wanted.contains_key(&id) {
+            info!(stream = %id, "stream removed");
+            fleet.remove(&id);
+        }
+    }
+    for (id, source) in wanted {
+        fleet.set(&id, source);
+    }
+    Ok(())
+}
+
+fn sources(camera: &Camera) -> impl Iterator<Item = (StreamId, Source)> + '_ {
+    [StreamKind::Main, StreamKind::Sub].into_iter().filter_map(|stream| {
+        let url = camera.url(stream)?;
+        match Url::parse(url) {
+            Ok(url) => Some((stream_id(&camera.id, stream), source(camera, url))),
+            Err(error) => {
+                warn!(camera = %camera.id, %error, "a camera's address cannot be read");
+                None
+            }
+        }
+    })
+}
+
+fn source(camera: &Camera, url: Url) -> Source {
+    let password = camera.password.as_ref().map_or("", |password| password.expose());
+    Source {
+        url,
+        login: camera.username.clone().map(|username| (username, Password(password.into()))),
+        allow_basic: camera.allow_basic,
+        transport: match camera.transport {
+            camera::Transport::Tcp => Transport::Tcp,
+            camera::Transport::Udp => Transport::Udp,
+        },
+        pull: match camera.pull {
+            camera::Pull::OnDemand => Pull::OnDemand,
+            camera::Pull::Always => Pull::Always,
+        },
+        audio: camera.audio_reason.is_some(),
+    }
+}

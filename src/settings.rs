@@ -1,0 +1,269 @@
+//! Settings: `config/default.toml` is the list of keys; a file may change some.
+//! Nobody else reads settings from files or the environment.
+
+use ipnet::IpNet;
+use media::gop::{Budget, ByteBudget};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::{Table, Value};
+use url::Url;
+use web::PublicUrl;
+
+const DEFAULT: &str = include_str!("../config/default.toml");
+
+/// Complete and checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the app and the API listen.
+    pub http: SocketAddr,
+    /// How people reach the gateway, if it is set.
+    pub public_url: Option<PublicUrl>,
+    /// Where RTSP players connect, if they may.
+    pub rtsp: Option<SocketAddr>,
+    /// `sqlite:…` or `postgres:…`.
+    pub database: String,
+    /// The file with the sealing key.
+    pub key_file: PathBuf,
+    /// Special networks where cameras may be.
+    pub allow_networks: Vec<IpNet>,
+    /// What is kept of each stream.
+    pub ring: Budget,
+    /// What is logged.
+    pub log: String,
+}
+
+/// The file, key by key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSettings {
+    http: RawHttp,
+    rtsp: RawRtsp,
+    database: RawDatabase,
+    secrets: RawSecrets,
+    cameras: RawCameras,
+    stream: RawStream,
+    log: RawLog,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHttp {
+    listen: String,
+    public_url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRtsp {
+    listen: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDatabase {
+    url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSecrets {
+    key_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCameras {
+    allow_networks: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStream {
+    ring_bytes: usize,
+    ring_seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLog {
+    filter: String,
+}
+
+/// What is wrong with the settings; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{0}: {1}")]
+    File(String, std::io::Error),
+    /// The file is no TOML.
+    #[error("not TOML: {0}")]
+    Syntax(String),
+    /// A key that is not in the list.
+    #[error("there is no setting {key}; did you mean {nearest}?")]
+    Unknown {
+        /// The key that was found.
+        key: String,
+        /// The one that was probably meant.
+        nearest: String,
+    },
+    /// A value that cannot be used.
+    #[error("{key}: {why}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// A value of another type than expected.
+    #[error("{0}")]
+    Type(String),
+}
+
+impl Settings {
+    /// Reads `file`, or takes the defaults without one.
+    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Error::File(path.display().to_string(), error))?,
+        };
+        Self::parse(&text)
+    }
+
+    /// Settings from the text of a file.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let defaults: Table = DEFAULT.parse().expect("default.toml is TOML, a test reads it");
+        let file: Table = text.parse().map_err(|error: toml::de::Error| Error::Syntax(error.to_string()))?;
+        check_keys(&defaults, &file)?;
+        let mut whole = defaults;
+        for (section, values) in file {
+            match (whole.get_mut(&section), values) {
+                (Some(Value::Table(known)), Value::Table(values)) => known.extend(values),
+                _ => return Err(Error::Type(format!("[{section}] is a section; write its keys below it"))),
+            }
+        }
+        let raw: RawSettings =
+            whole.try_into().map_err(|error: toml::de::Error| Error::Type(error.message().to_owned()))?;
+        check(raw)
+    }
+}
+
+/// Every key of the file is a key of the list.
+fn check_keys(known: &Table, file: &Table) -> Result<(), Error> {
+    let dotted = |table: &Table| -> Vec<String> {
+        let keys = |(section, values): (&String, &Value)| match values {
+            Value::Table(values) => values.keys().map(|key| format!("{section}.{key}")).collect(),
+            _ => vec![section.clone()],
+        };
+        table.iter().flat_map(keys).collect()
+    };
+    let known_keys = dotted(known);
+    let empty = file
+        .iter()
+        .filter(|(name, v)| v.as_table().is_some_and(Table::is_empty) && !known.contains_key(*name));
+    for key in dotted(file).into_iter().chain(empty.map(|(name, _)| name.clone())) {
+        if known_keys.contains(&key) || known.get(&key).is_some() {
+            continue;
+        }
+        let nearest = known_keys.iter().min_by_key(|known| strsim::damerau_levenshtein(known, &key));
+        return Err(Error::Unknown { key, nearest: nearest.cloned().unwrap_or_default() });
+    }
+    Ok(())
+}
+
+fn check(raw: RawSettings) -> Result<Settings, Error> {
+    let address = |key, text: &str| {
+        let why = || format!("{text:?} is no address; write it like 0.0.0.0:8080 or [::]:8080");
+        text.parse::<SocketAddr>().map_err(|_| Error::Value { key, why: why() })
+    };
+    let network = |text: &String| {
+        let why = format!("{text:?} is no network; write it like 127.0.0.0/8");
+        text.parse::<IpNet>().map_err(|_| Error::Value { key: "cameras.allow_networks", why })
+    };
+    let database = raw.database.url;
+    if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| database.starts_with(scheme)) {
+        let why = "it begins with sqlite: or postgres:".to_owned();
+        return Err(Error::Value { key: "database.url", why });
+    }
+    if raw.stream.ring_bytes < 1 << 20 || !(1..=300).contains(&raw.stream.ring_seconds) {
+        let why = "ring_bytes is at least 1048576, ring_seconds 1 to 300".to_owned();
+        return Err(Error::Value { key: "stream", why });
+    }
+    Ok(Settings {
+        http: address("http.listen", &raw.http.listen)?,
+        public_url: public_url(&raw.http.public_url)?,
+        rtsp: match raw.rtsp.listen.as_str() {
+            "" => None,
+            text => Some(address("rtsp.listen", text)?),
+        },
+        database,
+        key_file: raw.secrets.key_file,
+        allow_networks: raw.cameras.allow_networks.iter().map(network).collect::<Result<_, _>>()?,
+        ring: Budget {
+            bytes: ByteBudget(raw.stream.ring_bytes),
+            age: Duration::from_secs(raw.stream.ring_seconds),
+        },
+        log: raw.log.filter,
+    })
+}
+
+fn public_url(text: &str) -> Result<Option<PublicUrl>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let url = Url::parse(text).ok().and_then(PublicUrl::new);
+    let why = format!("{text:?} is no address of a page; write it like https://eyes.example.net");
+    url.map(Some).ok_or(Error::Value { key: "http.public_url", why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Settings::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_complete_and_right() {
+        let settings = Settings::parse("").unwrap();
+        assert_eq!(settings.http.port(), 8080);
+        assert_eq!(settings.rtsp.unwrap().port(), 8554);
+        assert_eq!(settings.ring, Budget::default());
+        assert!(settings.public_url.is_none() && settings.allow_networks.is_empty());
+    }
+
+    #[test]
+    fn a_file_changes_what_it_names() {
+        let settings = Settings::parse(
+            "[http]\npublic_url = \"https://eyes.example.net\"\n[rtsp]\nlisten = \"\"\n\
+             [cameras]\nallow_networks = [\"127.0.0.0/8\"]",
+        )
+        .unwrap();
+        assert!(settings.public_url.unwrap().is_secure());
+        assert!(settings.rtsp.is_none());
+        assert_eq!(settings.allow_networks.len(), 1);
+        assert_eq!(settings.http.port(), 8080);
+    }
+
+    #[test]
+    fn a_wrong_key_names_the_nearest_right_one() {
+        let text = error("[http]\nlisen = \"0.0.0.0:80\"");
+        assert_eq!(text, "there is no setting http.lisen; did you mean http.listen?");
+        assert!(error("[camera]\nallow_networks = []").contains("did you mean cameras.allow_networks?"));
+        assert!(error("[databse]").contains("there is no setting databse"));
+        assert!(error("listen = \"x\"").contains("did you mean"));
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_to_write() {
+        assert!(error("[http]\nlisten = \"8080\"").contains("like 0.0.0.0:8080"));
+        assert!(error("[database]\nurl = \"mysql://x\"").contains("sqlite:"));
+        assert!(error("[cameras]\nallow_networks = [\"all\"]").contains("127.0.0.0/8"));
+        assert!(error("[http]\nlisten = 8080").contains("string"));
+        assert!(error("http = 1").contains("section"));
+        assert!(error("[stream]\nring_seconds = 0").contains("1 to 300"));
+    }
+}
