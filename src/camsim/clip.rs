@@ -164,9 +164,11 @@ fn track_params(trak: &Trak) -> Result<Option<(Track, TrackParams)>, ClipError> 
         Some(mp4_atom::Codec::Mp4a(mp4a)) => {
             let specific = mp4a.esds.es_desc.dec_config.dec_specific.as_ref();
             let config = specific.map(|s| Bytes::from(s.raw.clone())).unwrap_or_default();
-            let codec = Codec::Aac(config);
+            // The sample entry says two channels whatever there are (ISO 14496-14);
+            // the codec's own set-up knows.
+            let channels = specific.map_or(mp4a.audio.channel_count, |s| s.chan_conf.into());
             let rate = trak.mdia.mdhd.timescale;
-            Some((Track::Audio, TrackParams::audio(codec, rate, mp4a.audio.channel_count)))
+            Some((Track::Audio, TrackParams::audio(Codec::Aac(config), rate, channels)))
         }
         _ => None,
     })

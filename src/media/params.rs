@@ -120,6 +120,19 @@ impl TrackParams {
         }
     }
 
+    /// Whether a decoder can start at this access unit: an IDR picture, and in
+    /// H.265 any IRAP picture (types 16 to 23). Cameras and encoders with open
+    /// GOPs send one IDR and then only CRA pictures.
+    #[must_use]
+    pub fn is_key(&self, access_unit: &[u8]) -> bool {
+        let mut nals = crate::nal::split(access_unit);
+        match self.codec {
+            Codec::H264(_) => nals.any(|nal| crate::nal::h264_type(nal) == 5),
+            Codec::H265(_) => nals.any(|nal| matches!(crate::nal::h265_type(nal), 16..=23)),
+            Codec::Aac(_) | Codec::Pcmu | Codec::Pcma => true,
+        }
+    }
+
     /// The short name people know: `H.264`, `H.265`, `AAC`, `G.711`.
     #[must_use]
     pub fn name(&self) -> &'static str {

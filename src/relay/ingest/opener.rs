@@ -54,8 +54,9 @@ impl OpenError {
         match error.status_code() {
             Some(401 | 403) => Self::Refused,
             Some(404) => Self::NoStream,
-            Some(status) => Self::Protocol(format!("status {status}").into()),
-            None => Self::Protocol(first_line(error).into()),
+            Some(status) if status >= 400 => Self::Protocol(format!("status {status}").into()),
+            // An answer of 200 that does not say what it should, or no answer at all.
+            _ => Self::Protocol(first_line(error).into()),
         }
     }
 

@@ -77,9 +77,11 @@ fn take(
             if frame.has_new_parameters() || publisher.params().video.is_none() {
                 adopt(session, publisher)?;
             }
+            // retina knows IDR pictures only.
+            let key = publisher.params().video.as_ref().is_some_and(|video| video.is_key(frame.data()));
             let sample = Sample {
                 track: Track::Video,
-                key: frame.is_random_access_point(),
+                key: key || frame.is_random_access_point(),
                 time: Ticks(frame.timestamp().elapsed()),
                 data: Bytes::from(frame.into_data()),
             };
