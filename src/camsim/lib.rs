@@ -106,10 +106,10 @@ impl Cameras {
         &self.control
     }
 
-    /// How many sessions hold the camera at `path` at the moment.
+    /// The stream of the camera at `path`, for its counters.
     #[must_use]
-    pub fn viewers(&self, path: &str) -> usize {
-        self.hubs.get(path).map_or(0, |hub| *hub.interest().borrow())
+    pub fn hub(&self, path: &str) -> Option<&Hub> {
+        self.hubs.get(path)
     }
 }
 

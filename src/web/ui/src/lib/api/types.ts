@@ -1,0 +1,21 @@
+// The field's words for the shapes of the generated document.
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+
+export type SignedIn = Schemas['SignedIn'];
+export type MySession = Schemas['SessionView'];
+export type Site = Schemas['SiteView'];
+export type SiteInput = Schemas['SiteInput'];
+export type Place = Schemas['PlaceView'];
+export type PlaceInput = Schemas['PlaceInput'];
+export type Camera = Schemas['CameraView'];
+export type CameraState = Schemas['StateWord'];
+/** The password is write only and missing from the document. */
+export type CameraInput = Schemas['CameraInput'] & { password?: string | null };
+export type Device = Schemas['DeviceView'];
+export type DeviceInput = Schemas['DeviceInput'];
+export type ViewerKey = Schemas['KeyView'];
+export type ShownToken = Schemas['ShownToken'];
+export type ShownKey = Schemas['ShownKey'];
+export type DoorEvent = Schemas['DoorEventView'];

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { en } from '../messages/en.ts';
+import { zhCN } from '../messages/zh-CN.ts';
+import { closing, codecName, isEnd, sentence, withReason, type Closing, type SceneName } from './scene.ts';
+
+describe('closing', () => {
+  const rows: [number, boolean, Closing, string][] = [
+    [4001, true, { scene: 'rightEnded', next: 'stop' }, 'Your right to watch this camera has ended.'],
+    [4002, true, { scene: 'leaseExpired', next: 'once' }, en.live.leaseExpired],
+    [4003, true, { scene: 'streamEnded', next: 'retry' }, en.live.streamEnded],
+    [4004, true, { scene: 'codecAsked', next: 'otherStream' }, en.live.codecAsked],
+    [1006, true, { scene: 'lost', next: 'retry' }, en.live.lost],
+    [1006, false, { scene: 'lost', next: 'ask' }, en.live.lost],
+    [1001, true, { scene: 'lost', next: 'retry' }, en.live.lost],
+  ];
+  it.each(rows)('code %i, opened %s', (code, opened, expected, text) => {
+    expect(closing(code, opened)).toEqual(expected);
+    expect(sentence({ name: expected.scene }, en)).toBe(text);
+  });
+});
+
+it('has a sentence for every scene but the live picture', () => {
+  const names: SceneName[] = [
+    'opening', 'slow', 'reconnecting', 'stale', 'lost', 'offline', 'refused', 'busy', 'streamEnded', 'away', 'tap',
+    'rightEnded', 'leaseExpired', 'gone', 'signedOut', 'codec', 'codecAsked', 'noPlayer',
+  ];
+  for (const t of [en, zhCN]) {
+    for (const name of names) expect(sentence({ name, codec: 'H.265' }, t), name).toBeTruthy();
+    expect(sentence({ name: 'live' }, t)).toBeNull();
+  }
+  expect(sentence({ name: 'codec', codec: 'H.265' }, en)).toBe(
+    'This camera sends H.265, which this browser cannot play.',
+  );
+});
+
+it('knows which scenes stay', () => {
+  expect(isEnd('rightEnded')).toBe(true);
+  expect(isEnd('lost')).toBe(false);
+});
+
+it('names codecs as people do', () => {
+  expect(codecName('video/mp4; codecs="hvc1.1.6.L93.B0"')).toBe('H.265');
+  expect(codecName('video/mp4; codecs="hev1.1.6.L93.B0, mp4a.40.2"')).toBe('H.265');
+  expect(codecName('video/mp4; codecs="avc1.4d401f"')).toBe('H.264');
+  expect(codecName('video/strange')).toBe('video/strange');
+});
+
+it('says why it waits', () => {
+  expect(withReason({ name: 'reconnecting' }, 'refused').name).toBe('refused');
+  expect(withReason({ name: 'slow' }, 'offline').name).toBe('offline');
+  // A camera on demand may have been offline the last time anybody looked.
+  expect(withReason({ name: 'opening' }, 'offline').name).toBe('opening');
+  expect(withReason({ name: 'live' }, 'offline').name).toBe('live');
+  expect(withReason({ name: 'rightEnded' }, 'refused').name).toBe('rightEnded');
+});

@@ -1,0 +1,67 @@
+// Who is signed in on this device.
+import { api, onSignedOut, outcome } from './api/client';
+import type { Failure } from './api/failure';
+import type { SignedIn } from './api/types';
+import { forgetRegistry } from './registry.svelte';
+import { forgetSnapshots } from './snapshots.svelte';
+import { setAccountLanguage } from './messages/current.svelte';
+
+type State =
+  | { name: 'asking' }
+  | { name: 'unreachable'; failure: Failure }
+  /** `ended` if somebody was signed in before. */
+  | { name: 'out'; ended: boolean }
+  | { name: 'in'; who: SignedIn };
+
+let state = $state.raw<State>({ name: 'asking' });
+
+onSignedOut(() => {
+  leave(state.name === 'in');
+});
+
+function leave(ended: boolean): void {
+  state = { name: 'out', ended };
+  forgetRegistry();
+  forgetSnapshots();
+  setAccountLanguage(null);
+}
+
+export function sessionState(): State {
+  return state;
+}
+
+/** For pages that are shown to signed-in people only. */
+export function who(): SignedIn | null {
+  return state.name === 'in' ? state.who : null;
+}
+
+export function isOwner(): boolean {
+  return who()?.roles.some((held) => held.role === 'owner') ?? false;
+}
+
+export function enter(signedIn: SignedIn): void {
+  setAccountLanguage(signedIn.person.locale);
+  state = { name: 'in', who: signedIn };
+}
+
+export async function askSession(): Promise<void> {
+  const answer = await outcome(api.GET('/api/v1/session'));
+  if (answer.ok) enter(answer.data);
+  else if (answer.failure.kind === 'problem' && answer.failure.status === 401) leave(false);
+  else if (state.name !== 'in') state = { name: 'unreachable', failure: answer.failure };
+}
+
+export async function signIn(login: string, password: string): Promise<Failure | null> {
+  const answer = await outcome(api.POST('/api/v1/session', { body: { login, password } }));
+  if (!answer.ok) return answer.failure;
+  enter(answer.data);
+  return null;
+}
+
+export async function signOut(): Promise<Failure | null> {
+  const answer = await outcome(api.DELETE('/api/v1/session'));
+  const already = !answer.ok && answer.failure.kind === 'problem' && answer.failure.status === 401;
+  if (!answer.ok && !already) return answer.failure;
+  leave(false);
+  return null;
+}

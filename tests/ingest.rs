@@ -1,0 +1,170 @@
+//! Cameras of all kinds, the bad ones too.
+
+use crate::support::camera::{self, H264};
+use crate::support::foreign::GstServer;
+use crate::support::{House, until, until_within};
+use camsim::viewers::{Viewer, frames};
+use domain::access::Role;
+use domain::{CameraId, Secret};
+use relay::hub::{State, Stats};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+async fn reads_gstreamer(launch: &str, codec: &str) {
+    let server = GstServer::start(launch).await;
+    let house = House::start().await;
+    let id = house.camera(&server.url).await;
+    let key = house.sign_in_as(Role::Patrol).await.key().await;
+    let login = Some((key.login.as_str(), key.key.as_str()));
+    let mut viewer = Viewer::play(house.rtsp, &format!("{id}/main"), login).await.unwrap();
+    assert_eq!(frames(&mut viewer, 40, Duration::from_secs(20)).await.len(), 40);
+    let params = house.hub(&id).params().unwrap();
+    let video = params.video.as_ref().unwrap();
+    assert_eq!((video.name(), video.width, video.height), (codec, 640, 480));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_a_gstreamer_server_with_h264() {
+    let source = "videotestsrc is-live=true ! video/x-raw,width=640,height=480,framerate=20/1";
+    let encoder = "x264enc tune=zerolatency key-int-max=20 ! rtph264pay name=pay0 pt=96";
+    reads_gstreamer(&format!("( {source} ! {encoder} )"), "H.264").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_a_gstreamer_server_with_h265() {
+    let source = "videotestsrc is-live=true ! video/x-raw,width=640,height=480,framerate=20/1";
+    let encoder =
+        "x265enc tune=zerolatency key-int-max=20 speed-preset=ultrafast ! rtph265pay name=pay0 pt=96";
+    reads_gstreamer(&format!("( {source} ! {encoder} )"), "H.265").await;
+}
+
+/// Wants a camera so that it is pulled, without a viewer.
+async fn wanted(house: &House, id: &CameraId) -> impl Drop + use<> {
+    let interest = house.hub(id).want();
+    tokio::task::yield_now().await;
+    interest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_with_a_password_is_read_and_a_wrong_one_is_said() {
+    let login = Some(("admin", "right-password"));
+    let cameras = camera::start_with_login(&[("a", camera::clip(H264))], login).await;
+    let house = House::start().await;
+    let with = |password: &'static str| {
+        let url = cameras.url("a");
+        let house = &house;
+        async move {
+            house
+                .camera_like(&url, |camera| {
+                    camera.username = Some("admin".into());
+                    camera.password = Some(Secret::new(password));
+                })
+                .await
+        }
+    };
+    let (right, wrong) = (with("right-password").await, with("wrong-password").await);
+    let none = house.camera(&cameras.url("a")).await;
+    let _wanted = (wanted(&house, &right).await, wanted(&house, &wrong).await, wanted(&house, &none).await);
+    let state = |id| house.hub(id).status();
+    until(|| state(&right).state == State::Live).await;
+    until(|| state(&wrong).state == State::Refused).await;
+    assert_eq!(&*state(&wrong).detail, "the camera refused the password");
+    until(|| state(&none).state == State::Refused).await;
+    assert_eq!(&*state(&none).detail, "the camera asks for a password and none is set");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_not_shown_to_who_asks_for_it_readably() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (heard, mut said) = tokio::sync::mpsc::channel::<String>(64);
+    let impostor = tokio::spawn(async move {
+        loop {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let mut buffer = vec![0; 4_096];
+            while let Ok(read @ 1..) = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await {
+                let _ = heard.send(String::from_utf8_lossy(&buffer[..read]).into_owned()).await;
+                let answer =
+                    "RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n";
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    let house = House::start().await;
+    let id = house
+        .camera_like(&format!("rtsp://{address}/a"), |camera| {
+            camera.username = Some("admin".into());
+            camera.password = Some(Secret::new("hunter2-hunter2"));
+        })
+        .await;
+    let _wanted = wanted(&house, &id).await;
+    until(|| house.hub(&id).status().state == State::Refused).await;
+    assert!(house.hub(&id).status().detail.contains("offers only Basic"));
+    impostor.abort();
+    while let Ok(text) = said.try_recv() {
+        assert!(!text.contains("Authorization"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_lies_hurts_only_its_own_stream() {
+    let good = camera::start(&[("a", camera::clip(H264))]).await;
+    let bad = camera::start(&[("a", camera::clip(H264))]).await;
+    let house = House::start().await;
+    let (good_id, bad_id) = (house.camera(&good.url("a")).await, house.camera(&bad.url("a")).await);
+    let _wanted = (wanted(&house, &good_id).await, wanted(&house, &bad_id).await);
+    let live = |id| house.hub(id).status().state == State::Live;
+    until(|| live(&good_id) && live(&bad_id)).await;
+    let key = house.sign_in_as(Role::Patrol).await.key().await;
+    let login = Some((key.login.as_str(), key.key.as_str()));
+    let mut viewer = Viewer::play(house.rtsp, &format!("{good_id}/main"), login).await.unwrap();
+    let watching = tokio::spawn(async move { frames(&mut viewer, 110, Duration::from_secs(20)).await });
+    for misbehave in [camsim::control::Control::garbage, camsim::control::Control::huge] {
+        until(|| live(&bad_id)).await;
+        misbehave(bad.control());
+        until(|| !live(&bad_id)).await;
+        until_within(Duration::from_secs(10), || live(&bad_id)).await;
+    }
+    let stamps = watching.await.unwrap();
+    assert_eq!(stamps.len(), 110);
+    assert!(stamps.windows(2).all(|w| w[1].wrapping_sub(w[0]) == 9_000), "the good one lost nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_at_one_byte_a_second_is_given_up_in_time() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    cameras.control().trickle(true);
+    let house = House::start().await;
+    let id = house.camera(&cameras.url("a")).await;
+    let _wanted = wanted(&house, &id).await;
+    until_within(Duration::from_secs(8), || house.hub(&id).status().state == State::Offline).await;
+    assert_eq!(&*house.hub(&id).status().detail, "the camera did not answer within 5 s");
+    cameras.control().trickle(false);
+    until(|| house.hub(&id).status().state == State::Live).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_is_not_there_is_said_and_found_when_it_comes() {
+    let house = House::start().await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let id = house.camera(&format!("rtsp://{address}/a")).await;
+    let _wanted = wanted(&house, &id).await;
+    until(|| house.hub(&id).status().state == State::Offline).await;
+    assert_eq!(&*house.hub(&id).status().detail, "the camera cannot be reached: connection refused");
+    let camera = camsim::Camera { path: "a".into(), clip: camera::clip(H264), other: None };
+    let _cameras = camsim::start(address, vec![camera], None).await.unwrap();
+    until_within(Duration::from_secs(3), || house.hub(&id).status().state == State::Live).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_always_on_camera_is_pulled_by_itself() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let house = House::start().await;
+    let id = house.camera_like(&cameras.url("a"), |c| c.pull = domain::camera::Pull::Always).await;
+    until(|| Stats::get(&house.hub(&id).stats().frames) > 5).await;
+}

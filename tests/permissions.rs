@@ -1,0 +1,245 @@
+//! Who may do what. The rows come from the router: a new route is in the matrix
+//! by itself, and fails it until its access is right.
+
+use crate::support::House;
+use crate::support::camera::{self, H264};
+use crate::support::client::Client;
+use domain::access::{Grant, Role};
+use domain::repository::Persons as _;
+use domain::{Clock as _, GrantId, SiteId};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sharp_eyes::clock::SystemClock;
+use web::access::Access;
+use web::router::{Declared, declared};
+
+/// The path with ids that are of nothing.
+fn filled(route: &Declared) -> String {
+    route.path.replace("{id}", &"0".repeat(32)).replace("{stream}", "main")
+}
+
+async fn status(client: &Client, route: &Declared) -> u16 {
+    let method: Method = route.method.parse().unwrap();
+    let request = client.request(method, &filled(route)).header("content-type", "application/json");
+    let body = if route.method == "GET" { "" } else { "{}" };
+    request.body(body).send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_authorisation_matrix() {
+    let house = House::start().await;
+    let routes = declared();
+    assert!(routes.len() > 25, "the router was read");
+    let public: Vec<String> = routes
+        .iter()
+        .filter(|r| r.access == Access::Public)
+        .map(|r| format!("{} {}", r.method, r.path))
+        .collect();
+    assert_eq!(public, ["POST /api/v1/setup", "POST /api/v1/session"], "no other route is open to all");
+    let disabled = {
+        let patrol = house.sign_in_as(Role::Patrol).await;
+        let (_, me) = patrol.get("/api/v1/session").await;
+        let id = domain::PersonId::parse(me["person"]["id"].as_str().unwrap()).unwrap();
+        disable(&house, &id).await;
+        patrol
+    };
+    for route in &routes {
+        for role in [None, Some(Role::Resident), Some(Role::Patrol), Some(Role::Owner)] {
+            // A new session each time, because one of the routes signs out.
+            let client = match role {
+                None => house.client(),
+                Some(role) => house.sign_in_as(role).await,
+            };
+            let got = status(&client, route).await;
+            let refused = [401, 403].contains(&got);
+            let expected = match (route.access, role) {
+                // Setup answers 422 and sign-in 422: the input is empty.
+                (Access::Public, _) => !refused,
+                (Access::SignedIn, role) => refused == role.is_none(),
+                (Access::Manage, None) => got == 401,
+                (Access::Manage, Some(Role::Owner)) => !refused,
+                (Access::Manage, Some(_)) => got == 403,
+                (Access::Device, _) => got == 401,
+            };
+            assert!(expected, "{} {} as {role:?}: {got} ({:?})", route.method, route.path, route.access);
+            assert!(got < 500 || got == 503, "{} {} as {role:?}: {got}", route.method, route.path);
+        }
+        if matches!(route.access, Access::SignedIn | Access::Manage) {
+            assert_eq!(
+                status(&disabled, route).await,
+                401,
+                "a disabled account: {} {}",
+                route.method,
+                route.path
+            );
+        }
+    }
+}
+
+async fn disable(house: &House, id: &domain::PersonId) {
+    let url = format!("sqlite:{}", house.folder.path("test.db").display());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    sqlx::query("update persons set disabled = 1 where id = $1")
+        .bind(id.as_str())
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_seen_looks_like_what_is_not_there() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let house = House::start().await;
+    let hidden = house
+        .camera_like(&cameras.url("a"), |camera| camera.visibility = domain::camera::Visibility::Patrol)
+        .await;
+    let resident = house.sign_in_as(Role::Resident).await;
+    let nothing = "f".repeat(32);
+    for path in ["/api/v1/cameras/{}", "/api/v1/cameras/{}/snapshot.jpg", "/api/v1/cameras/{}/main/live"] {
+        let read = async |id: &str| {
+            let response = resident.request(Method::GET, &path.replace("{}", id)).send().await.unwrap();
+            let mut headers = response.headers().clone();
+            headers.remove("date");
+            (response.status(), headers, response.text().await.unwrap())
+        };
+        let upgrade = path.ends_with("live");
+        let (there, not_there) = (read(hidden.as_str()).await, read(&nothing).await);
+        assert_eq!(there, not_there, "{path}");
+        assert_eq!(there.0.as_u16(), if upgrade { 426 } else { 404 }, "{path}");
+    }
+    let list = resident.get("/api/v1/cameras").await.1;
+    assert_eq!(list["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resident_is_not_told_where_the_pictures_come_from() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let house = House::start().await;
+    let id = house.camera(&cameras.url("a")).await;
+    let path = format!("/api/v1/cameras/{id}");
+    let seen = house.sign_in_as(Role::Resident).await.get(&path).await.1.to_string();
+    assert!(!seen.contains("rtsp://") && !seen.contains("source"), "{seen}");
+    let seen = house.sign_in_as(Role::Owner).await.get(&path).await.1;
+    assert_eq!(seen["source"]["main_url"], cameras.url("a"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_is_another_world() {
+    let house = House::start().await;
+    let owner = house.sign_in_as(Role::Owner).await;
+    let (_, other) = owner
+        .post(
+            "/api/v1/sites",
+            json!({ "name": "other", "kind": "village", "time_zone": "Asia/Shanghai", "resident_policy": "approved" }),
+        )
+        .await;
+    let other_site = SiteId::parse(other["id"].as_str().unwrap()).unwrap();
+    let person = house.person("stranger").await;
+    let grant = Grant {
+        id: GrantId::from_random(web::token::random()),
+        person_id: person.id,
+        role: Role::Patrol,
+        site_id: Some(other_site.clone()),
+        entrance_id: None,
+        from: SystemClock.now(),
+        until: None,
+    };
+    house.store.add_grant(&grant).await.unwrap();
+    let stranger = house.client().signed_in("stranger").await;
+    let ids = |list: &Value| {
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|i| i["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&stranger.get("/api/v1/sites").await.1), [other_site.as_str()]);
+    assert_eq!(ids(&stranger.get("/api/v1/places").await.1), Vec::<String>::new());
+    assert_eq!(stranger.get(&format!("/api/v1/sites/{}", house.site)).await.0.as_u16(), 404);
+    assert_eq!(stranger.get(&format!("/api/v1/places/{}", house.gate)).await.0.as_u16(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_sites_page_cannot_act_for_the_person_at_the_browser() {
+    let house = House::start().await;
+    let owner = house.sign_in_as(Role::Owner).await;
+    let routes: Vec<Declared> = declared().into_iter().filter(|route| route.method != "GET").collect();
+    for route in &routes {
+        for (header, value) in [
+            ("origin", "http://evil.example"),
+            ("origin", "null"),
+            ("origin", "not an origin"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            let method: Method = route.method.parse().unwrap();
+            let request = owner.request(method, &filled(route)).header(header, value);
+            let response =
+                request.header("content-type", "application/json").body("{}").send().await.unwrap();
+            assert_eq!(
+                response.status().as_u16(),
+                403,
+                "{} {} with {header}: {value}",
+                route.method,
+                route.path
+            );
+            assert!(response.headers().get("access-control-allow-origin").is_none());
+        }
+    }
+    // A form's content types are no JSON.
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+        let request = owner.request(Method::POST, "/api/v1/sites").header("content-type", kind);
+        assert_eq!(request.body("{}").send().await.unwrap().status().as_u16(), 415, "{kind}");
+    }
+    // Our own page may.
+    let own = owner.request(Method::POST, "/api/v1/viewer-keys").header("origin", &owner.base);
+    let own = own.header("sec-fetch-site", "same-origin").json(&json!({ "name": "x" })).send().await.unwrap();
+    assert_eq!(own.status().as_u16(), 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_carries_the_headers() {
+    let house = House::start().await;
+    let owner = house.sign_in_as(Role::Owner).await;
+    for path in ["/", "/api/v1/session", "/api/v1/cameras", "/api/v1/nothing", "/api/v1/openapi.json"] {
+        let response = owner.request(Method::GET, path).send().await.unwrap();
+        let header = |name: &str| response.headers().get(name).map_or("", |v| v.to_str().unwrap()).to_owned();
+        assert!(
+            header("content-security-policy").contains("default-src 'self'; script-src 'self'"),
+            "{path}"
+        );
+        assert!(!header("content-security-policy").contains("unsafe"), "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("cache-control"), "private, no-store", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_opaque_and_ends_for_good() {
+    let house = House::start().await;
+    let resident = house.sign_in_as(Role::Resident).await;
+    let token = resident.cookie.clone().unwrap().split_once('=').unwrap().1.to_owned();
+    assert_eq!(token.len(), 64);
+    let database = std::fs::read(house.folder.path("test.db")).unwrap();
+    let log = std::fs::read(house.folder.path("test.db-wal")).unwrap_or_default();
+    for bytes in [database, log] {
+        assert!(!bytes.windows(token.len()).any(|w| w == token.as_bytes()), "the token itself is kept");
+    }
+    let (_, list) = resident.get("/api/v1/sessions").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    assert_eq!(list["items"][0]["current"], true);
+    // Nobody else's session can be ended, or told from one that is not there.
+    let other = house.sign_in_as(Role::Owner).await;
+    let id = list["items"][0]["id"].as_str().unwrap();
+    assert_eq!(other.delete(&format!("/api/v1/sessions/{id}")).await, 404);
+    assert_eq!(resident.delete(&format!("/api/v1/sessions/{id}")).await, 204);
+    assert_eq!(resident.get("/api/v1/session").await.0, 401);
+    let wrong = json!({ "login": "nobody", "password": "x" });
+    let unknown = house.client().post("/api/v1/session", wrong).await;
+    house.person("known").await;
+    let known = house.client().post("/api/v1/session", json!({ "login": "known", "password": "x" })).await;
+    assert_eq!(unknown, known, "an unknown login answers like a wrong password");
+    assert_eq!(known.0.as_u16(), 401);
+}

@@ -1,0 +1,286 @@
+//! What is kept comes back, on both databases.
+
+use crate::support::camera_at;
+use crate::support::database::{BOTH, open};
+use ::store::Store;
+use domain::access::{Grant, Role};
+use domain::camera::{Position, Pull, StreamKind, Transport, Visibility};
+use domain::device::{Device, DeviceKind};
+use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
+use domain::person::{Person, Session, ViewerKey};
+use domain::place::{Place, PlaceKind};
+use domain::repository::{
+    Cameras as _, Devices as _, DoorEventFilter, Error, Page, Persons as _, Sites as _, Viewings as _,
+};
+use domain::site::{ResidentPolicy, Site, SiteKind};
+use domain::viewing::{Viewing, ViewingTransport};
+use domain::{
+    DeviceId, DoorEventId, GrantId, PersonId, PlaceId, Secret, SessionId, SiteId, Timestamp, ViewerKeyId,
+    ViewingId,
+};
+use web::token::random;
+
+fn site() -> Site {
+    Site {
+        id: SiteId::from_random(random()),
+        name: "幸福里".into(),
+        kind: SiteKind::Compound,
+        time_zone: "Asia/Shanghai".into(),
+        resident_policy: ResidentPolicy::Incident,
+        created_at: Timestamp(1_700_000_000_123_456),
+    }
+}
+
+fn place(site: &Site, parent: Option<&Place>) -> Place {
+    Place {
+        id: PlaceId::from_random(random()),
+        site_id: site.id.clone(),
+        parent_id: parent.map(|p| p.id.clone()),
+        name: "gate".into(),
+        kind: PlaceKind::Gate,
+        created_at: Timestamp(5),
+    }
+}
+
+fn person(login: &str) -> Person {
+    Person {
+        id: PersonId::from_random(random()),
+        login: login.into(),
+        name: "张".into(),
+        locale: "zh-CN".into(),
+        password_hash: Secret::new("$argon2id$x"),
+        disabled: false,
+        created_at: Timestamp(6),
+    }
+}
+
+fn grant(person: &Person, role: Role) -> Grant {
+    Grant {
+        id: GrantId::from_random(random()),
+        person_id: person.id.clone(),
+        role,
+        site_id: None,
+        entrance_id: None,
+        from: Timestamp(1),
+        until: Some(Timestamp(9)),
+    }
+}
+
+async fn furnished(store: &Store) -> (Site, Place) {
+    let site = site();
+    let place = place(&site, None);
+    store.add_site(&site).await.unwrap();
+    store.add_place(&place).await.unwrap();
+    (site, place)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sites_and_places() {
+    for database in BOTH {
+        let (store, _folder) = open(database).await;
+        let (mut site, place) = furnished(&store).await;
+        assert_eq!(store.site(&site.id).await.unwrap(), Some(site.clone()));
+        site.name = "other".into();
+        assert!(store.update_site(&site).await.unwrap());
+        assert_eq!(store.sites().await.unwrap(), std::slice::from_ref(&site));
+        let child = self::place(&site, Some(&place));
+        store.add_place(&child).await.unwrap();
+        assert_eq!(store.place(&child.id).await.unwrap(), Some(child.clone()));
+        assert_eq!(store.places().await.unwrap().len(), 2);
+        assert_eq!(store.add_site(&site).await, Err(Error::Exists), "{database:?}");
+        assert_eq!(store.remove_site(&site.id).await, Err(Error::Reference), "{database:?}");
+        assert_eq!(store.remove_place(&place.id).await, Err(Error::Reference), "{database:?}");
+        let stray = self::place(&self::site(), None);
+        assert_eq!(store.add_place(&stray).await, Err(Error::Reference), "{database:?}");
+        assert!(store.remove_place(&child.id).await.unwrap() && store.remove_place(&place.id).await.unwrap());
+        assert!(store.remove_site(&site.id).await.unwrap());
+        assert!(!store.remove_site(&site.id).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cameras_with_every_field() {
+    for database in BOTH {
+        let (store, _folder) = open(database).await;
+        let (site, place) = furnished(&store).await;
+        let plain = camera_at(&site.id, &place.id, "rtsp://10.0.0.8/a");
+        let mut full = camera_at(&site.id, &place.id, "rtsp://10.0.0.9/a");
+        full.sub_url = Some("rtsp://10.0.0.9/b".into());
+        full.username = Some("admin".into());
+        full.password = Some(Secret::new("密码"));
+        full.allow_basic = true;
+        full.transport = Transport::Udp;
+        full.pull = Pull::Always;
+        full.visibility = Visibility::Patrol;
+        full.audio_reason = Some("intercom".into());
+        full.position = Some(Position { lat: 30.25, lon: 120.125 });
+        store.add_camera(&plain).await.unwrap();
+        store.add_camera(&full).await.unwrap();
+        assert_eq!(store.camera(&plain.id).await.unwrap(), Some(plain.clone()), "{database:?}");
+        assert_eq!(store.camera(&full.id).await.unwrap(), Some(full.clone()), "{database:?}");
+        full.name = "another".into();
+        full.password = None;
+        assert!(store.update_camera(&full).await.unwrap());
+        assert_eq!(store.cameras().await.unwrap(), [full.clone(), plain.clone()], "by name");
+        assert!(store.remove_camera(&plain.id).await.unwrap());
+        assert_eq!(store.camera(&plain.id).await.unwrap(), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sessions_and_keys() {
+    for database in BOTH {
+        let (store, _folder) = open(database).await;
+        assert!(!store.anybody().await.unwrap());
+        let (one, two) = (person("one"), person("two"));
+        let (grant_one, grant_two) = (grant(&one, Role::Owner), grant(&two, Role::Owner));
+        let (a, b) =
+            tokio::join!(store.add_first_owner(&one, &grant_one), store.add_first_owner(&two, &grant_two));
+        let winner = if a.is_ok() { one } else { two };
+        assert!(a.is_ok() != b.is_ok(), "{database:?}: {a:?} {b:?}");
+        assert_eq!(store.person_by_login(&winner.login).await.unwrap(), Some(winner.clone()));
+        assert_eq!(store.grants(&winner.id).await.unwrap().len(), 1);
+        assert_eq!(store.add_person(&person(&winner.login)).await, Err(Error::Exists), "{database:?}");
+
+        let session = Session {
+            id: SessionId::from_random(random()),
+            person_id: winner.id.clone(),
+            token_hash: vec![1, 2, 0, 255],
+            user_agent: "test".into(),
+            created_at: Timestamp(1),
+            seen_at: Timestamp(2),
+            expires_at: Timestamp(3),
+        };
+        store.add_session(&session).await.unwrap();
+        store.touch_session(&session.id, Timestamp(8)).await.unwrap();
+        let seen = Session { seen_at: Timestamp(8), ..session.clone() };
+        assert_eq!(store.session_by_token(&[1, 2, 0, 255]).await.unwrap(), Some(seen.clone()));
+        assert_eq!(store.session_by_token(&[1]).await.unwrap(), None);
+        assert_eq!(store.sessions(&winner.id).await.unwrap(), [seen]);
+        let stranger = PersonId::from_random(random());
+        assert!(!store.remove_session(&stranger, &session.id).await.unwrap());
+        assert!(store.remove_session(&winner.id, &session.id).await.unwrap());
+
+        let key = ViewerKey {
+            id: ViewerKeyId::from_random(random()),
+            person_id: winner.id.clone(),
+            login: "v1".into(),
+            name: "tv".into(),
+            ha1_md5: Secret::new("md5"),
+            ha1_sha256: Secret::new("sha"),
+            created_at: Timestamp(4),
+        };
+        store.add_viewer_key(&key).await.unwrap();
+        assert_eq!(store.viewer_key_by_login("v1").await.unwrap(), Some(key.clone()));
+        assert_eq!(store.viewer_keys(&winner.id).await.unwrap(), std::slice::from_ref(&key));
+        assert!(!store.remove_viewer_key(&stranger, &key.id).await.unwrap());
+        assert!(store.remove_viewer_key(&winner.id, &key.id).await.unwrap());
+    }
+}
+
+fn event(device: &Device, n: i64) -> DoorEvent {
+    DoorEvent {
+        id: DoorEventId::from_random(random()),
+        source: "/d".into(),
+        event_id: n.to_string(),
+        device_id: device.id.clone(),
+        site_id: device.site_id.clone(),
+        place_id: device.place_id.clone(),
+        kind: DoorEventKind::Forced,
+        quality: Quality::Live,
+        direction: Some("in".into()),
+        method: None,
+        reason: None,
+        device_time: (n % 2 == 0).then_some(Timestamp(n)),
+        received_at: Timestamp(1_000 + n),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn door_events_once_each_and_in_order() {
+    for database in BOTH {
+        let (store, _folder) = open(database).await;
+        let (site, place) = furnished(&store).await;
+        let device = Device {
+            id: DeviceId::from_random(random()),
+            site_id: site.id.clone(),
+            place_id: place.id.clone(),
+            name: "door".into(),
+            kind: DeviceKind::Door,
+            token_hash: None,
+            created_at: Timestamp(0),
+        };
+        store.add_device(&device).await.unwrap();
+        assert!(store.set_device_token(&device.id, &[9]).await.unwrap());
+        assert_eq!(store.device_by_token(&[9]).await.unwrap().unwrap().id, device.id);
+
+        // Many at once, with repetitions inside a request and between requests.
+        let store = std::sync::Arc::new(store);
+        let senders = (0..40i64).map(|n| {
+            let (store, device) = (std::sync::Arc::clone(&store), device.clone());
+            tokio::spawn(async move {
+                store
+                    .record_door_events(vec![event(&device, n), event(&device, n), event(&device, n / 2)])
+                    .await
+            })
+        });
+        let mut accepted = 0;
+        for sender in futures_util::future::join_all(senders).await {
+            let recorded = sender.unwrap().unwrap();
+            assert_eq!(recorded.len(), 3);
+            accepted += recorded.iter().filter(|r| **r == Recorded::Accepted).count();
+        }
+        assert_eq!(accepted, 40, "{database:?}");
+        let again = store.record_door_events(vec![event(&device, 3)]).await.unwrap();
+        assert_eq!(again, [Recorded::Duplicate]);
+        let mut stray = event(&device, 1);
+        stray.device_id = DeviceId::from_random(random());
+        assert_eq!(store.record_door_events(vec![stray]).await, Err(Error::Reference), "{database:?}");
+
+        let list = async |filter: DoorEventFilter, after, limit| {
+            store.door_events(&filter, &Page { after, limit }).await.unwrap()
+        };
+        let all = list(DoorEventFilter::default(), None, 100).await;
+        assert_eq!(all.len(), 40);
+        assert!(all.windows(2).all(|w| w[0].0 > w[1].0), "the newest first");
+        let page = list(DoorEventFilter::default(), Some(all[9].0), 5).await;
+        assert_eq!(page[0].0, all[10].0);
+        let none = DoorEventFilter { places: Some(vec![]), ..DoorEventFilter::default() };
+        assert!(list(none, None, 10).await.is_empty());
+        let some = DoorEventFilter {
+            places: Some(vec![PlaceId::from_random(random()), place.id.clone()]),
+            site: Some(site.id.clone()),
+            since: Some(Timestamp(1_010)),
+            until: Some(Timestamp(1_020)),
+        };
+        assert_eq!(list(some, None, 100).await.len(), 10, "{database:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewings_begin_and_end() {
+    for database in BOTH {
+        let (store, _folder) = open(database).await;
+        let (site, place) = furnished(&store).await;
+        let camera = camera_at(&site.id, &place.id, "rtsp://10.0.0.8/a");
+        let viewing = |started| Viewing {
+            id: ViewingId::from_random(random()),
+            person_id: PersonId::from_random(random()),
+            role: Role::Resident,
+            camera_id: camera.id.clone(),
+            stream: StreamKind::Sub,
+            transport: ViewingTransport::Rtsp,
+            started_at: Timestamp(started),
+            ended_at: None,
+        };
+        let (first, second) = (viewing(1), viewing(2));
+        store.begin_viewing(&first).await.unwrap();
+        store.begin_viewing(&second).await.unwrap();
+        store.end_viewing(&first.id, Timestamp(5)).await.unwrap();
+        store.end_viewing(&first.id, Timestamp(9)).await.unwrap();
+        assert_eq!(store.end_open_viewings(Timestamp(7)).await.unwrap(), 1);
+        let ended = |v: &Viewing, at| Viewing { ended_at: Some(Timestamp(at)), ..v.clone() };
+        let list = store.viewings(&camera.id, 10).await.unwrap();
+        assert_eq!(list, [ended(&second, 7), ended(&first, 5)], "{database:?}");
+    }
+}

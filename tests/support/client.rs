@@ -1,0 +1,90 @@
+//! A person at a browser, a device, a player's owner: plain HTTP.
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    pub base: String,
+    pub cookie: Option<String>,
+}
+
+/// A key for RTSP players.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub id: String,
+    pub login: String,
+    pub key: String,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self { http: reqwest::Client::new(), base: format!("http://{address}"), cookie: None }
+    }
+
+    pub async fn signed_in(mut self, login: &str) -> Self {
+        let input = json!({ "login": login, "password": super::PASSWORD });
+        let response = self.request(Method::POST, "/api/v1/session").json(&input).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{}", response.text().await.unwrap());
+        self.take_cookie(&response);
+        self
+    }
+
+    pub fn take_cookie(&mut self, response: &Response) {
+        let cookie = response.headers()["set-cookie"].to_str().unwrap();
+        self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.cookie {
+            Some(cookie) => request.header("cookie", cookie),
+            None => request,
+        }
+    }
+
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> StatusCode {
+        self.send(Method::DELETE, path, None).await.0
+    }
+
+    /// Makes a key for an RTSP player.
+    pub async fn key(&self) -> Key {
+        let (status, key) = self.post("/api/v1/viewer-keys", json!({ "name": "player" })).await;
+        assert_eq!(status, StatusCode::CREATED, "{key}");
+        let text = |name: &str| key[name].as_str().unwrap().to_owned();
+        Key { id: text("id"), login: text("login"), key: text("key") }
+    }
+
+    /// Sends events as a device.
+    pub async fn events(&self, token: &str, kind: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.request(Method::POST, "/ingest/v1/events").bearer_auth(token);
+        let response = request.header("content-type", kind).body(body.to_string()).send().await.unwrap();
+        let status = response.status();
+        (status, response.json().await.unwrap())
+    }
+}

@@ -1,0 +1,86 @@
+//! A browser's live view, without the browser.
+
+use super::client::Client;
+use domain::CameraId;
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+pub struct Live {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+/// What came.
+#[derive(Debug, PartialEq)]
+pub enum Heard {
+    Text(Value),
+    Binary(Vec<u8>),
+    /// With the close code.
+    Closed(Option<u16>),
+}
+
+impl Live {
+    pub async fn open(client: &Client, camera: &CameraId) -> Self {
+        Self::try_open(client, camera, "main").await.unwrap()
+    }
+
+    /// Opens, or answers the status of the refusal.
+    pub async fn try_open(client: &Client, camera: &CameraId, stream: &str) -> Result<Self, u16> {
+        let url = format!("{}/api/v1/cameras/{camera}/{stream}/live", client.base.replace("http", "ws"));
+        let mut request = url.into_client_request().unwrap();
+        if let Some(cookie) = &client.cookie {
+            request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        }
+        match tokio_tungstenite::connect_async(request).await {
+            Ok((socket, _)) => Ok(Self { socket }),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub async fn next(&mut self) -> Heard {
+        let next = tokio::time::timeout(Duration::from_secs(20), self.socket.next()).await;
+        match next.expect("something should have come") {
+            Some(Ok(Message::Text(text))) => Heard::Text(serde_json::from_str(&text).unwrap()),
+            Some(Ok(Message::Binary(bytes))) => Heard::Binary(bytes.to_vec()),
+            Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map(|frame| frame.code.into())),
+            Some(Ok(other)) => panic!("unexpected {other:?}"),
+            Some(Err(_)) | None => Heard::Closed(None),
+        }
+    }
+
+    /// The next fragment or init segment.
+    pub async fn binary(&mut self) -> Vec<u8> {
+        loop {
+            match self.next().await {
+                Heard::Binary(bytes) => return bytes,
+                Heard::Text(_) => {}
+                Heard::Closed(code) => panic!("closed with {code:?}"),
+            }
+        }
+    }
+
+    /// The next text of this type.
+    pub async fn text(&mut self, kind: &str) -> Value {
+        loop {
+            match self.next().await {
+                Heard::Text(text) if text["type"] == kind => return text,
+                Heard::Closed(code) => panic!("closed with {code:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The close code, whatever comes before it.
+    pub async fn closed(&mut self) -> Option<u16> {
+        loop {
+            if let Heard::Closed(code) = self.next().await {
+                return code;
+            }
+        }
+    }
+}

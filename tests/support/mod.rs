@@ -1,0 +1,254 @@
+//! A whole gateway in a temporary folder, with people as clients.
+
+pub mod camera;
+pub mod client;
+pub mod database;
+pub mod folder;
+pub mod foreign;
+pub mod live;
+
+use ::store::Store;
+use client::Client;
+use database::Database;
+use domain::access::{Grant, Role};
+use domain::camera::{Camera, Pull, Retention, Transport, Visibility};
+use domain::device::{Device, DeviceKind};
+use domain::person::Person;
+use domain::place::{Place, PlaceKind};
+use domain::repository::{Cameras as _, Devices as _, Persons as _, Sites as _};
+use domain::site::{ResidentPolicy, Site, SiteKind};
+use domain::{CameraId, Clock as _, DeviceId, GrantId, PersonId, PlaceId, Secret, SiteId};
+use folder::Folder;
+use relay::Fleet;
+use relay::hub::Hub;
+use sharp_eyes::clock::SystemClock;
+use sharp_eyes::{App, Listeners, Settings};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use web::password::Passwords;
+use web::token::{self, random};
+
+/// The password of everybody in the tests.
+pub const PASSWORD: &str = "a long test password";
+
+/// A running gateway with one site and two places.
+pub struct House {
+    pub http: SocketAddr,
+    pub rtsp: SocketAddr,
+    pub store: Arc<Store>,
+    pub fleet: Arc<Fleet>,
+    pub site: SiteId,
+    pub gate: PlaceId,
+    pub lobby: PlaceId,
+    pub setup_token: Option<String>,
+    changes: watch::Sender<u64>,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<()>>,
+    pub folder: Folder,
+}
+
+impl House {
+    pub async fn start() -> Self {
+        Self::start_on(Database::Sqlite).await
+    }
+
+    pub async fn start_on(database: Database) -> Self {
+        Self::start_with(database, "").await
+    }
+
+    /// With more settings, as the text of a file.
+    pub async fn start_with(database: Database, more: &str) -> Self {
+        let folder = Folder::new();
+        let url = database.url(&folder).await;
+        let settings = Settings::parse(&format!(
+            "[database]\nurl = \"{url}\"\n[secrets]\nkey_file = \"{}\"\n\
+             [cameras]\nallow_networks = [\"127.0.0.0/8\"]\n{more}",
+            folder.path("key").display()
+        ))
+        .unwrap();
+        let bind = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listeners = Listeners { http: bind().await, rtsp: Some(bind().await) };
+        let http = listeners.http.local_addr().unwrap();
+        let rtsp = listeners.rtsp.as_ref().unwrap().local_addr().unwrap();
+        let app = App::build(&settings).await.unwrap();
+        let (store, fleet, changes) = (Arc::clone(app.store()), Arc::clone(app.fleet()), app.changed());
+        let setup_token = app.setup_token().map(str::to_owned);
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(app.run(listeners, async {
+            let _ = stopped.await;
+        }));
+        let mut house = Self {
+            http,
+            rtsp,
+            store,
+            fleet,
+            site: SiteId::from_random(random()),
+            gate: PlaceId::from_random(random()),
+            lobby: PlaceId::from_random(random()),
+            setup_token,
+            changes,
+            stop: Some(stop),
+            running: Some(running),
+            folder,
+        };
+        house.furnish().await;
+        house
+    }
+
+    async fn furnish(&mut self) {
+        let now = SystemClock.now();
+        self.store
+            .add_site(&Site {
+                id: self.site.clone(),
+                name: "幸福里".into(),
+                kind: SiteKind::Compound,
+                time_zone: "Asia/Shanghai".into(),
+                resident_policy: ResidentPolicy::Approved,
+                created_at: now,
+            })
+            .await
+            .unwrap();
+        for (id, name, kind) in
+            [(&self.gate, "east gate", PlaceKind::Gate), (&self.lobby, "lobby 3", PlaceKind::Lobby)]
+        {
+            let place = Place {
+                id: id.clone(),
+                site_id: self.site.clone(),
+                parent_id: None,
+                name: name.into(),
+                kind,
+                created_at: now,
+            };
+            self.store.add_place(&place).await.unwrap();
+        }
+    }
+
+    /// Registers a camera at the gate that residents may see.
+    pub async fn camera(&self, main_url: &str) -> CameraId {
+        self.camera_like(main_url, |_| {}).await
+    }
+
+    /// Registers a camera after `change` has had its way with it.
+    pub async fn camera_like(&self, main_url: &str, change: impl FnOnce(&mut Camera)) -> CameraId {
+        let mut camera = camera_at(&self.site, &self.gate, main_url);
+        change(&mut camera);
+        self.store.add_camera(&camera).await.unwrap();
+        self.changed();
+        let id = web::live::stream_id(&camera.id, domain::camera::StreamKind::Main);
+        until(|| self.fleet.hub(&id).is_some()).await;
+        camera.id
+    }
+
+    /// Says that the store was changed behind the API's back.
+    pub fn changed(&self) {
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    pub fn hub(&self, camera: &CameraId) -> Hub {
+        let id = web::live::stream_id(camera, domain::camera::StreamKind::Main);
+        self.fleet.hub(&id).expect("the camera is registered")
+    }
+
+    /// Somebody who may sign in and nothing more.
+    pub async fn person(&self, login: &str) -> Person {
+        let person = Person {
+            id: PersonId::from_random(random()),
+            login: login.into(),
+            name: format!("name of {login}"),
+            locale: "zh-CN".into(),
+            password_hash: Passwords::default().hash(Secret::new(PASSWORD)).await,
+            disabled: false,
+            created_at: SystemClock.now(),
+        };
+        self.store.add_person(&person).await.unwrap();
+        person
+    }
+
+    /// Signs in as a new person with this role; residents live at the lobby.
+    pub async fn sign_in_as(&self, role: Role) -> Client {
+        let login = format!("{}-{}", role.word(), token::hex(&random::<4>()));
+        let person = self.person(&login).await;
+        let grant = Grant {
+            id: GrantId::from_random(random()),
+            person_id: person.id,
+            role,
+            site_id: (role != Role::Owner).then(|| self.site.clone()),
+            entrance_id: (role == Role::Resident).then(|| self.lobby.clone()),
+            from: SystemClock.now(),
+            until: None,
+        };
+        self.store.add_grant(&grant).await.unwrap();
+        self.client().signed_in(&login).await
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self.http)
+    }
+
+    /// A door at `place` and its token.
+    pub async fn door(&self, place: &PlaceId) -> (DeviceId, String) {
+        let token = token::new();
+        let device = Device {
+            id: DeviceId::from_random(random()),
+            site_id: self.site.clone(),
+            place_id: place.clone(),
+            name: "door".into(),
+            kind: DeviceKind::Door,
+            token_hash: Some(token::hash(&token)),
+            created_at: SystemClock.now(),
+        };
+        self.store.add_device(&device).await.unwrap();
+        (device.id, token)
+    }
+
+    /// The address of a camera's main stream for a player with this key.
+    pub fn player_url(&self, key: &client::Key, camera: &CameraId) -> String {
+        format!("rtsp://{}:{}@{}/{camera}/main", key.login, key.key, self.rtsp)
+    }
+
+    /// Stops the gateway as a signal would and waits for it.
+    pub async fn stop(mut self) -> Folder {
+        drop(self.stop.take());
+        self.running.take().unwrap().await.unwrap();
+        std::mem::take(&mut self.folder)
+    }
+}
+
+pub fn camera_at(site: &SiteId, place: &PlaceId, main_url: &str) -> Camera {
+    Camera {
+        id: CameraId::from_random(random()),
+        site_id: site.clone(),
+        place_id: place.clone(),
+        name: "gate camera".into(),
+        main_url: main_url.into(),
+        sub_url: None,
+        username: None,
+        password: None,
+        allow_basic: false,
+        transport: Transport::Tcp,
+        pull: Pull::OnDemand,
+        purpose: "public safety".into(),
+        responsible_unit: "property office".into(),
+        visibility: Visibility::Residents,
+        audio_reason: None,
+        retention: Retention::default(),
+        position: None,
+        created_at: SystemClock.now(),
+    }
+}
+
+/// Waits until something holds, and fails if it does not within 20 s.
+pub async fn until(holds: impl FnMut() -> bool) {
+    until_within(std::time::Duration::from_secs(20), holds).await;
+}
+
+pub async fn until_within(limit: std::time::Duration, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(limit, waiting).await.expect("it should have come true");
+}
