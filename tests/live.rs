@@ -18,7 +18,7 @@ async fn a_resident_sees_a_moving_picture() {
     let resident = house.sign_in_as(Role::Resident).await;
     let mut live = Live::open(&resident, &id).await;
     let init = live.text("init").await;
-    assert_eq!(init["mime"], "video/mp4; codecs=\"avc1.4d401e\"");
+    assert_eq!(init["mime"], "video/mp4; codecs=\"avc1.4d401f\"");
     let mut file = Vec::new();
     for _ in 0..31 {
         file.extend(live.binary().await);

@@ -94,8 +94,7 @@ impl Clip {
     /// each, a key frame every `gop` frames. For load, not for looking at.
     #[must_use]
     pub fn synthetic(fps: u32, gop: u32, frame_bytes: usize) -> Self {
-        let record = [1, 0x4d, 0x40, 0x1f, 0xff, 0xe1, 0, 5, 0x67, 0x4d, 0x40, 0x1f, 9, 1, 0, 2, 0x68, 0xee];
-        let video = TrackParams::h264(&record, 1_280, 720).ok().map(Arc::new);
+        let video = TrackParams::h264(&synthetic_record(), 1_280, 720).ok().map(Arc::new);
         let samples = (0..gop)
             .map(|n| {
                 let mut nal = vec![0x5a; frame_bytes.max(8)];
@@ -121,6 +120,21 @@ impl Clip {
     pub fn rate(&self, track: Track) -> u32 {
         self.params.track(track).map_or(90_000, |track| track.clock_rate)
     }
+}
+
+/// The `AVCDecoderConfigurationRecord` of real 1280×720 Main profile video:
+/// readers parse it, even if nobody decodes the frames.
+fn synthetic_record() -> Vec<u8> {
+    const SPS: &[u8] = &[
+        0x67, 0x4d, 0x40, 0x1f, 0xd9, 0x00, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00,
+        0x00, 0x03, 0x03, 0x20, 0xf1, 0x83, 0x24, 0x80,
+    ];
+    const PPS: &[u8] = &[0x68, 0xeb, 0xc3, 0xcb, 0x20];
+    let mut record = vec![1, 0x4d, 0x40, 0x1f, 0xff, 0xe1, 0, 25];
+    record.extend(SPS);
+    record.extend([1, 0, 5]);
+    record.extend(PPS);
+    record
 }
 
 fn find_moov(file: &Bytes) -> Result<Moov, ClipError> {

@@ -56,8 +56,10 @@ impl Policy {
         }
         match literal(url)? {
             Some(ip) => self.check(ip),
-            None if url.host_str().is_some_and(is_local_name) => self.check(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            None => Ok(()),
+            None => match url.host_str().and_then(known_name) {
+                Some(ip) => self.check(ip),
+                None => Ok(()),
+            },
         }
     }
 
@@ -100,9 +102,16 @@ fn literal(url: &Url) -> Result<Option<IpAddr>, Refused> {
     })
 }
 
-fn is_local_name(host: &str) -> bool {
+/// The address of names that are known without asking anybody.
+fn known_name(host: &str) -> Option<IpAddr> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    host == "localhost" || host.ends_with(".localhost") || host == "metadata.google.internal"
+    if host == "localhost" || host.ends_with(".localhost") {
+        Some(Ipv4Addr::LOCALHOST.into())
+    } else if host == "metadata.google.internal" {
+        Some(Ipv4Addr::new(169, 254, 169, 254).into())
+    } else {
+        None
+    }
 }
 
 /// IPv4 inside IPv6 is judged as IPv4: mapped, compatible, NAT64 and 6to4 forms.
