@@ -22,8 +22,8 @@ pub(crate) struct CameraInput {
     #[serde(default)]
     username: Option<String>,
     /// Write only.
-    #[serde(default, skip_serializing)]
-    #[schema(format = Password)]
+    #[serde(default)]
+    #[schema(format = Password, write_only)]
     password: Option<String>,
     /// Whether the password may be sent readably (HTTP Basic) to this camera.
     #[serde(default)]
