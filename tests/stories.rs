@@ -1,6 +1,12 @@
 //! The stories: what people and machines do with the gateway, end to end, over
 //! real sockets. One file a story, one binary, so that it is linked once.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test is over when its function is; real time is what it measures"
+)]
+#![expect(clippy::unwrap_used, reason = "in a test a failure is a panic")]
+
 mod doors;
 mod guardrails;
 mod ingest;

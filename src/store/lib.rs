@@ -139,6 +139,7 @@ async fn check_pragmas(pool: &AnyPool) -> std::result::Result<(), OpenError> {
 }
 
 /// What a database error means to the caller.
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn failed(error: sqlx::Error) -> Error {
     use sqlx::error::ErrorKind;
     match &error {

@@ -12,7 +12,7 @@ const NON_SYNC: u32 = 0x0101_0000;
 
 /// Builds the fragment; empty if the frame's codec has no place in MP4.
 pub(crate) fn build(frame: &Frame) -> Bytes {
-    if !frame.track_params().is_some_and(|track| track.rfc6381().is_some()) {
+    if frame.track_params().is_none_or(|track| track.rfc6381().is_none()) {
         return Bytes::new();
     }
     let mut head = Vec::with_capacity(160);

@@ -46,6 +46,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
     pub(super) fn unreachable(error: std::io::Error) -> Self {
         Self::Unreachable(error.kind().to_string().into())
     }
