@@ -101,6 +101,18 @@ async fn a_batch_answers_item_by_item() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_door_opened_under_duress_tells_patrol_and_not_the_phone_beside_it() {
+    let house = House::start().await;
+    let (_, token) = house.door(&house.lobby).await;
+    let mut duress = event("1");
+    duress["type"] = json!("sharpeyes.door.duress");
+    assert_eq!(house.client().events(&token, SINGLE, &duress).await.0, StatusCode::ACCEPTED);
+    let read = async |role| house.sign_in_as(role).await.get("/api/v1/door-events").await.1;
+    assert_eq!(read(Role::Resident).await["items"], json!([]));
+    assert_eq!(read(Role::Patrol).await["items"][0]["type"], "door.duress");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_taken_is_refused_with_the_reason() {
     let house = House::start().await;
     let (_, token) = house.door(&house.lobby).await;

@@ -5,11 +5,12 @@ use crate::extract::Query;
 use crate::schema::{List, word};
 use crate::{App, Problem};
 use axum::extract::State;
-use domain::access::{Question, decide};
-use domain::event::door::{DoorEvent, Quality};
+use domain::access::{Decision, Question, Role, decide};
+use domain::event::door::{DoorEvent, DoorEventKind, Quality};
 use domain::repository::{DoorEventFilter, Page};
 use domain::{DeviceId, DoorEventId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// The most rows of a page, and how many if it is not said.
 const MOST: u32 = 500;
@@ -92,17 +93,25 @@ pub(crate) async fn list(
 
     let now = app.now();
     let is = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|wanted| wanted == has);
-    let places = app.repository().places().await?;
-    let readable = places.into_iter().filter(|place| {
-        is(&filter.site_id, place.site_id.as_str())
-            && is(&filter.place_id, place.id.as_str())
-            && decide(&who.standing, Question::ReadDoorEvents(&place.site_id, &place.id), now).is_allowed()
-    });
-    let places = Some(readable.map(|place| place.id).collect());
-    let wanted = DoorEventFilter { places, site: None, since, until };
+    let (mut readable, mut own_only) = (Vec::new(), HashSet::new());
+    for place in app.repository().places().await? {
+        let question = Question::ReadDoorEvents(&place.site_id, &place.id);
+        let Decision::Allow { role, .. } = decide(&who.standing, question, now) else { continue };
+        if is(&filter.site_id, place.site_id.as_str()) && is(&filter.place_id, place.id.as_str()) {
+            if role == Role::Resident {
+                own_only.insert(place.id.clone());
+            }
+            readable.push(place.id);
+        }
+    }
+    let wanted = DoorEventFilter { places: Some(readable), site: None, since, until };
     let rows = app.repository().door_events(&wanted, &Page { after, limit }).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
     let next = rows.last().filter(|_| full).map(|(seq, _)| seq.to_string());
-    let items = rows.into_iter().map(|(_, event)| event.into()).collect();
+    // Whoever forces a resident may be looking at their phone.
+    let is_silent =
+        |event: &DoorEvent| event.kind == DoorEventKind::Duress && own_only.contains(&event.place_id);
+    let rows = rows.into_iter().filter(|(_, event)| !is_silent(event));
+    let items = rows.map(|(_, event)| event.into()).collect();
     Ok(axum::Json(List { items, next }))
 }
