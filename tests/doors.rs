@@ -1,12 +1,9 @@
 //! A door says what happened; the people concerned read it.
 
 use crate::support::House;
-use crate::support::folder::Folder;
 use domain::access::Role;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 
 const SINGLE: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
@@ -177,82 +174,4 @@ async fn a_locked_database_is_an_answer_and_loses_nothing() {
     let (_, answer) = client.events(&token, SINGLE, &event("1")).await;
     assert_eq!(answer["results"][0]["result"], "accepted");
     assert_eq!(client.events(&token, SINGLE, &event("1")).await.1["results"][0]["result"], "duplicate");
-}
-
-/// The gateway as a process of its own, so that it can be killed.
-struct Gateway {
-    child: Child,
-    address: std::net::SocketAddr,
-}
-
-impl Gateway {
-    fn start(folder: &Folder) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sharp-eyes"))
-            .args(["serve", "--config"])
-            .arg(folder.path("config.toml"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        let address = line.trim().rsplit('/').next().unwrap().parse().unwrap();
-        Self { child, address }
-    }
-}
-
-impl Drop for Gateway {
-    /// SIGKILL: nothing is flushed, nothing is closed.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_survives_kill_9() {
-    let house = House::start().await;
-    let (_, token) = house.door(&house.lobby).await;
-    let patrol = house.person("patrol").await;
-    let grant = domain::access::Grant {
-        id: domain::GrantId::from_random(web::token::random()),
-        person_id: patrol.id,
-        role: Role::Patrol,
-        site_id: Some(house.site.clone()),
-        entrance_id: None,
-        from: domain::Timestamp(0),
-        until: None,
-    };
-    domain::repository::Persons::add_grant(&*house.store, &grant).await.unwrap();
-    let folder = house.stop().await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = format!(
-        "[http]\nlisten = \"127.0.0.1:{port}\"\n[rtsp]\nlisten = \"\"\n[database]\nurl = \"sqlite:{}\"\n\
-         [secrets]\nkey_file = \"{}\"\n[log]\nfilter = \"error\"\n",
-        folder.path("test.db").display(),
-        folder.path("key").display()
-    );
-    std::fs::write(folder.path("config.toml"), config).unwrap();
-
-    const CYCLES: usize = 20;
-    for cycle in 0..CYCLES {
-        let gateway = Gateway::start(&folder);
-        let client = crate::support::client::Client::new(gateway.address);
-        let batch = Value::Array((0..5).map(|n| event(&format!("{cycle}-{n}"))).collect());
-        let (status, _) = client.events(&token, BATCH, &batch).await;
-        assert_eq!(status, StatusCode::ACCEPTED);
-        drop(gateway);
-    }
-    let gateway = Gateway::start(&folder);
-    let client = crate::support::client::Client::new(gateway.address);
-    for cycle in 0..CYCLES {
-        let batch = Value::Array((0..5).map(|n| event(&format!("{cycle}-{n}"))).collect());
-        let (_, answer) = client.events(&token, BATCH, &batch).await;
-        for result in answer["results"].as_array().unwrap() {
-            assert_eq!(result["result"], "duplicate", "an event of cycle {cycle} was lost");
-        }
-    }
-    let patrol = client.signed_in("patrol").await;
-    let (_, list) = patrol.get("/api/v1/door-events?limit=500").await;
-    assert_eq!(list["items"].as_array().unwrap().len(), CYCLES * 5);
 }

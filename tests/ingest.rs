@@ -162,6 +162,16 @@ async fn a_camera_that_is_not_there_is_said_and_found_when_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_sends_by_udp_is_read_where_its_record_says_so() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let house = House::start().await;
+    let id = house.camera_like(&cameras.url("a"), |c| c.transport = domain::camera::Transport::Udp).await;
+    let _wanted = wanted(&house, &id).await;
+    until(|| Stats::get(&house.hub(&id).stats().frames) > 25).await;
+    assert_eq!(house.hub(&id).status().state, State::Live);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_always_on_camera_is_pulled_by_itself() {
     let cameras = camera::start(&[("a", camera::clip(H264))]).await;
     let house = House::start().await;

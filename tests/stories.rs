@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a failure is a panic")]
 
 mod doors;
+mod durability;
 mod guardrails;
 mod ingest;
 mod live;

@@ -6,6 +6,7 @@ pub mod database;
 pub mod folder;
 pub mod foreign;
 pub mod live;
+pub mod process;
 
 use ::store::Store;
 use client::Client;

@@ -1,0 +1,108 @@
+//! What was acknowledged is there: after kill -9, and when the disk is full.
+
+use crate::support::House;
+use crate::support::client::Client;
+use crate::support::folder::Folder;
+use crate::support::process::{Gateway, configure, serve};
+use domain::access::{Grant, Role};
+use domain::repository::Persons as _;
+use domain::{GrantId, Timestamp};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::process::Command;
+
+const BATCH: &str = "application/cloudevents-batch+json";
+
+/// `count` events whose ids begin with `name`.
+fn batch(name: &str, count: usize) -> Value {
+    let event = |n: usize| json!({ "specversion": "1.0", "id": format!("{name}-{n}"), "source": "/door", "type": "sharpeyes.door.opened" });
+    Value::Array((0..count).map(event).collect())
+}
+
+fn results(answer: &Value) -> Vec<&str> {
+    answer["results"].as_array().unwrap().iter().map(|r| r["result"].as_str().unwrap()).collect()
+}
+
+/// A stopped house with a door and somebody of the patrol, and the door's token.
+async fn furnished() -> (Folder, String) {
+    let house = House::start().await;
+    let (_, token) = house.door(&house.lobby).await;
+    let grant = Grant {
+        id: GrantId::from_random(web::token::random()),
+        person_id: house.person("patrol").await.id,
+        role: Role::Patrol,
+        site_id: Some(house.site.clone()),
+        entrance_id: None,
+        from: Timestamp(0),
+        until: None,
+    };
+    house.store.add_grant(&grant).await.unwrap();
+    (house.stop().await, token)
+}
+
+async fn rows(gateway: &Gateway) -> usize {
+    let patrol = Client::new(gateway.address).signed_in("patrol").await;
+    let (mut rows, mut path) = (0, "/api/v1/door-events?limit=500".to_owned());
+    loop {
+        let (_, list) = patrol.get(&path).await;
+        rows += list["items"].as_array().unwrap().len();
+        let Some(next) = list["next"].as_str() else { return rows };
+        path = format!("/api/v1/door-events?limit=500&cursor={next}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_kill_9() {
+    const CYCLES: usize = 20;
+    let (folder, token) = furnished().await;
+    configure(&folder, ".");
+    for cycle in 0..CYCLES {
+        let gateway = Gateway::start(serve(&folder));
+        let events = batch(&cycle.to_string(), 5);
+        let (status, _) = Client::new(gateway.address).events(&token, BATCH, &events).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+        drop(gateway);
+    }
+    let gateway = Gateway::start(serve(&folder));
+    for cycle in 0..CYCLES {
+        let events = batch(&cycle.to_string(), 5);
+        let (_, answer) = Client::new(gateway.address).events(&token, BATCH, &events).await;
+        assert_eq!(results(&answer), ["duplicate"; 5], "an event of cycle {cycle} was lost");
+    }
+    assert_eq!(rows(&gateway).await, CYCLES * 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_an_answer_and_loses_nothing() {
+    let (folder, token) = furnished().await;
+    // A disk of 3 MiB, seen by the gateway alone, with something on it to remove later.
+    let disk = folder.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    configure(&folder, "disk");
+    let script = "mount -t tmpfs -o size=3m tmpfs \"$1/disk\" && cp -p \"$1\"/test.db* \"$1/key\" \"$1/disk\" && \
+                  head -c 1000000 /dev/zero > \"$1/disk/ballast\" && exec \"$2\" serve --config \"$1/config.toml\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    command.arg(folder.path("")).arg(env!("CARGO_BIN_EXE_sharp-eyes"));
+    let gateway = Gateway::start(command);
+    let client = Client::new(gateway.address);
+
+    let mut taken = 0;
+    let full = loop {
+        let (status, answer) = client.events(&token, BATCH, &batch(&taken.to_string(), 100)).await;
+        match status {
+            StatusCode::ACCEPTED => taken += 1,
+            _ => break (status, answer),
+        }
+        assert!(taken < 500, "the disk is never full");
+    };
+    assert!(taken > 0);
+    assert_eq!((full.0.as_u16(), &full.1["type"]), (503, &json!("unavailable")), "{}", full.1);
+    assert!(full.1["detail"].as_str().unwrap().contains("nothing was saved, try again"));
+    // There is room again: the device's next try is taken, and nothing is missing or there twice.
+    std::fs::remove_file(format!("/proc/{}/root{}", gateway.pid(), disk.join("ballast").display())).unwrap();
+    let (status, answer) = client.events(&token, BATCH, &batch(&taken.to_string(), 100)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    assert_eq!(results(&answer), ["accepted"; 100]);
+    assert_eq!(rows(&gateway).await, (taken + 1) * 100);
+}

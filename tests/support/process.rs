@@ -1,0 +1,54 @@
+//! The gateway as a process of its own, so that it can be killed.
+
+use super::folder::Folder;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+pub struct Gateway {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Gateway {
+    /// Runs `command`, which becomes the gateway, and waits for its address.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit('/').next().unwrap().parse().unwrap();
+        Self { child, address }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Gateway {
+    /// SIGKILL: nothing is flushed, nothing is closed.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, about to serve with `folder/config.toml`.
+pub fn serve(folder: &Folder) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sharp-eyes"));
+    command.args(["serve", "--config"]).arg(folder.path("config.toml"));
+    command
+}
+
+/// Writes settings for a gateway of its own whose data is in `folder/data`.
+pub fn configure(folder: &Folder, data: &str) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let data = folder.path(data);
+    let config = format!(
+        "[http]\nlisten = \"127.0.0.1:{port}\"\n[rtsp]\nlisten = \"\"\n[database]\nurl = \"sqlite:{}\"\n\
+         [secrets]\nkey_file = \"{}\"\n[log]\nfilter = \"error\"\n",
+        data.join("test.db").display(),
+        data.join("key").display()
+    );
+    std::fs::write(folder.path("config.toml"), config).unwrap();
+}
