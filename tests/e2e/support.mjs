@@ -1,0 +1,225 @@
+// People at browsers, and looking at what they see.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before } from 'node:test';
+import { chromium } from 'playwright-core';
+import { OUT, demo, fresh, killAll } from './worlds.mjs';
+
+export { demo, fresh };
+
+export const PHONE = { width: 360, height: 780 };
+export const DESK = { width: 1440, height: 900 };
+/** No wait of a browser is longer than this, unless it says so. */
+const PATIENCE_MS = 10_000;
+
+export async function browser() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/** A world and a browser for all tests of a file, filled in before the first one. */
+export function setting(make = demo) {
+  const here = {};
+  before(
+    async () => {
+      const [world, chromium] = await Promise.allSettled([make(), browser()]);
+      // The one that came up is ended by `after` even when the other did not.
+      [here.world, here.chromium] = [world.value, chromium.value];
+      for (const { reason } of [world, chromium]) if (reason) throw reason;
+    },
+    { timeout: 60_000 },
+  );
+  // Pictures that play on would slow the next test down.
+  afterEach(() => Promise.all(here.chromium?.contexts().map((context) => context.close()) ?? []), { timeout: 10_000 });
+  after(
+    async () => {
+      await here.chromium?.close();
+      await here.world?.stop();
+      killAll();
+    },
+    { timeout: 30_000 },
+  );
+  return here;
+}
+
+/** What a normal use of the page may put on the console. */
+function isExpected(text, url) {
+  if (!text.startsWith('Failed to load resource')) return false;
+  const { pathname } = new URL(url);
+  const asksWho = pathname === '/api/v1/session' && text.includes('401');
+  return asksWho || (pathname.endsWith('/snapshot.jpg') && text.includes('503'));
+}
+
+/** A page where nobody is signed in. `page.complaints` gathers errors of the console. */
+export async function stranger(at, { viewport = PHONE, locale = 'zh-CN', colorScheme = 'light' } = {}) {
+  const phone = viewport.width < 600;
+  const context = await at.newContext({ viewport, locale, colorScheme, isMobile: phone, hasTouch: phone });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  page.complaints = [];
+  page.on('pageerror', (error) => page.complaints.push(String(error)));
+  page.on('console', (message) => {
+    const { url } = message.location();
+    if (message.type() === 'error' && !isExpected(message.text(), url)) page.complaints.push(`${message.text()} ${url}`);
+  });
+  return page;
+}
+
+/** A signed-in page in a browser of its own, showing the tiles. */
+export async function person(at, world, login, { locale = 'zh-CN', ...options } = {}) {
+  const page = await stranger(at, { locale, ...options });
+  // The demo's accounts speak Chinese; this device has its own choice.
+  await page.addInitScript((choice) => {
+    if (!localStorage.getItem('sharp-eyes.language')) localStorage.setItem('sharp-eyes.language', choice);
+  }, locale);
+  await page.goto(world.url);
+  await signIn(page, login, world.accounts[login]);
+  return page;
+}
+
+export async function signIn(page, login, password) {
+  await page.locator('input[name=login]').fill(login);
+  await page.locator('input[name=password]').fill(password);
+  await page.locator('form button').click();
+  await page.locator('#main').waitFor();
+}
+
+export const tile = (page, name) => page.getByTestId('tile').filter({ hasText: name });
+export const live = (page) => page.getByTestId('live');
+
+/** The names on the tiles, once there are any. */
+export async function tileNames(page) {
+  await page.getByTestId('tile').first().waitFor();
+  return page.getByTestId('tile').locator('strong').allInnerTexts();
+}
+
+/** Opens a camera from its tile and waits until its picture moves. */
+export async function watch(page, name) {
+  await tile(page, name).click();
+  await moves(page);
+}
+
+/** Waits for the live scene, and until half a second of it took about that long, twice in a row: a jump is not playing. */
+export async function moves(page, timeout = PATIENCE_MS) {
+  await scene(page, 'live', timeout);
+  const moving = await live(page).evaluate(async (video, limit) => {
+    const end = performance.now() + limit;
+    let steady = 0;
+    while (performance.now() < end) {
+      const before = video.currentTime;
+      await new Promise((done) => setTimeout(done, 500));
+      const passed = video.currentTime - before;
+      steady = passed > 0.3 && passed < 0.7 ? steady + 1 : 0;
+      if (steady === 2) return true;
+    }
+    return false;
+  }, timeout);
+  assert.ok(moving, 'the picture moves');
+}
+
+/** Waits until the live picture is in this state. */
+export async function scene(page, name, timeout = PATIENCE_MS) {
+  await page.locator(`video[data-scene="${name}"]`).waitFor({ state: 'attached', timeout });
+}
+
+/** Opens a camera from its tile; the milliseconds from the tap to the first frame on the screen. */
+export async function tapToFirstFrame(page, name) {
+  await page.evaluate(() => {
+    window.firstFrame = new Promise((done) => {
+      let tapped;
+      addEventListener('pointerdown', (event) => (tapped ??= event.timeStamp), { capture: true });
+      new MutationObserver((_, observer) => {
+        const video = document.querySelector('video[data-testid=live]');
+        if (!video) return;
+        observer.disconnect();
+        video.requestVideoFrameCallback((now) => done(now - tapped));
+      }).observe(document.body, { childList: true, subtree: true });
+    });
+  });
+  await tile(page, name).tap();
+  return page.evaluate(
+    (limit) => Promise.race([window.firstFrame, new Promise((done) => setTimeout(done, limit, Infinity))]),
+    PATIENCE_MS,
+  );
+}
+
+/** How far the picture gets in about one second: seconds of video per second, and frames. */
+export async function progress(page) {
+  return live(page).evaluate(async (video) => {
+    const look = () => ({
+      at: performance.now(),
+      media: video.currentTime,
+      frames: video.getVideoPlaybackQuality().totalVideoFrames,
+    });
+    const before = look();
+    await new Promise((done) => setTimeout(done, 1_000));
+    const after = look();
+    const seconds = (after.at - before.at) / 1_000;
+    return { rate: (after.media - before.media) / seconds, frames: after.frames - before.frames, total: after.frames };
+  });
+}
+
+export async function assertMoves(page) {
+  const { rate, frames, total } = await progress(page);
+  assert.ok(rate > 0.5 && rate < 1.5, `a second of the picture takes a second, not ${rate}`);
+  assert.ok(total > 0 && frames > 0, `new frames come: ${frames} of ${total}`);
+}
+
+/** Mean and variance of the brightness of what the video shows: a black box has none. */
+export async function brightness(page) {
+  return live(page).evaluate((video) => {
+    const canvas = new OffscreenCanvas(96, 72);
+    const context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0, canvas.width, canvas.height);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const luma = Array.from({ length: data.length / 4 }, (_, i) => {
+      const [red, green, blue] = data.subarray(i * 4, i * 4 + 3);
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    });
+    const mean = luma.reduce((sum, value) => sum + value, 0) / luma.length;
+    const variance = luma.reduce((sum, value) => sum + (value - mean) ** 2, 0) / luma.length;
+    return { mean, variance };
+  });
+}
+
+/** One picture of the page as it is. */
+export async function picture(page, name) {
+  mkdirSync(OUT, { recursive: true });
+  await page.screenshot({ path: join(OUT, `${name}.png`) });
+}
+
+/** Pictures of the page as it is: phone and desk, Chinese and English. Nothing may be wider than the screen. */
+export async function portray(page, name) {
+  const before = { viewport: page.viewportSize(), locale: await page.evaluate(() => document.documentElement.lang) };
+  for (const [size, viewport] of Object.entries({ phone: PHONE, desk: DESK })) {
+    await page.setViewportSize(viewport);
+    for (const locale of ['zh-CN', 'en']) {
+      await speak(page, locale);
+      await picture(page, `${name}-${size}-${locale}`);
+      const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(wide <= screen && screen === viewport.width, `${name} fits a ${size} in ${locale}: ${wide} of ${screen}`);
+    }
+  }
+  await page.setViewportSize(before.viewport);
+  await speak(page, before.locale);
+}
+
+/** Changes the language by the page's own switch, which a dialog may cover or a small screen hide. */
+async function speak(page, locale) {
+  await page.evaluate((wanted) => {
+    if (document.documentElement.lang !== wanted) document.querySelector(`button[lang="${wanted}"]`).click();
+  }, locale);
+  await page.waitForFunction((wanted) => document.documentElement.lang === wanted, locale);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+}

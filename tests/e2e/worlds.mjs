@@ -1,0 +1,185 @@
+// Gateways and virtual cameras to test against: a fresh folder, free ports, and
+// nothing left behind. All limits are in milliseconds.
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const HERE = import.meta.dirname;
+const BIN = resolve(HERE, process.env.SHARP_EYES_BIN ?? '../../target/debug');
+const CLIPS = resolve(HERE, '../media');
+/** Screenshots and logs of the last run. */
+export const OUT = resolve(HERE, '../../target/e2e');
+const STORY = basename(process.argv[1] ?? 'story', '.test.mjs');
+
+const START_MS = 20_000;
+const STOP_MS = 5_000;
+
+const children = new Set();
+const folders = new Set();
+
+// Whatever happens to the test, no program and no folder outlives it.
+export function killAll() {
+  for (const child of children) child.kill('SIGKILL');
+  for (const made of folders) rmSync(made, { recursive: true, force: true });
+}
+process.on('exit', killAll);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
+function folder() {
+  const made = mkdtempSync(join(tmpdir(), 'sharp-eyes-e2e-'));
+  folders.add(made);
+  return made;
+}
+
+/** Ports that were free a moment ago. */
+async function freePorts(count) {
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => {
+      const server = createServer();
+      return new Promise((done, fail) => {
+        server.once('error', fail);
+        server.listen(0, '127.0.0.1', () => done(server));
+      });
+    }),
+  );
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+/** Starts a program; its log goes to OUT. */
+function start(name, args, stdout = 'ignore') {
+  mkdirSync(OUT, { recursive: true });
+  const log = openSync(join(OUT, `${STORY}.${name}.log`), 'w');
+  const child = spawn(join(BIN, name), args, { stdio: ['ignore', stdout, log] });
+  children.add(child);
+  child.ended = new Promise((done) => {
+    child.once('error', (error) => done(error.message));
+    child.once('exit', (code, signal) => done(code ?? signal));
+  });
+  void child.ended.then(() => children.delete(child));
+  return child;
+}
+
+async function stop(child) {
+  child.kill('SIGTERM');
+  const asked = await Promise.race([child.ended.then(() => true), sleep(STOP_MS, false, { ref: false })]);
+  if (!asked) child.kill('SIGKILL');
+  await child.ended;
+}
+
+/** Waits until `ready` answers something true, as long as the program lives. */
+async function until(what, child, ready) {
+  const deadline = performance.now() + START_MS;
+  let ended;
+  void child.ended.then((how) => (ended = how));
+  for (;;) {
+    const answer = await ready();
+    if (answer) return answer;
+    if (ended !== undefined) throw new Error(`${what} ended (${ended}); see the logs in target/e2e`);
+    if (performance.now() > deadline) throw new Error(`${what} is not ready after ${START_MS} ms`);
+    await sleep(50);
+  }
+}
+
+const answers = (url) => fetch(url, { signal: AbortSignal.timeout(1_000) }).then((r) => r.ok, () => false);
+const accepts = (port) =>
+  new Promise((done) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      done(true);
+    });
+    socket.once('error', () => done(false));
+  });
+
+/** Every virtual camera of the demo. */
+function cameraArguments() {
+  const paths = ['crossroad', 'lobby', 'booth', 'village-gate', 'village-crossroad', 'committee'];
+  const clips = [
+    ['gate', 'gate-h264-aac'],
+    ['parking', 'crossroad-h265'],
+    ...paths.map((path) => [path, 'crossroad-h264']),
+    ...['gate', ...paths].map((path) => [`${path}-sub`, 'crossroad-sub-h264']),
+  ];
+  return clips.flatMap(([path, clip]) => ['--camera', `${path}=${join(CLIPS, `${clip}.mp4`)}`]);
+}
+
+async function startCameras(loginFile, port, control) {
+  const listen = ['--listen', `127.0.0.1:${port}`, '--control', `127.0.0.1:${control}`];
+  const child = start('camsim', [...listen, '--login-file', loginFile, ...cameraArguments()]);
+  await until('camsim', child, () => accepts(control));
+  return child;
+}
+
+/** Sends one line to the cameras' control port, such as `refuse on`. */
+function order(control, line) {
+  return new Promise((done, fail) => {
+    const socket = connect(control, '127.0.0.1', () => socket.write(`${line}\n`));
+    socket.setTimeout(2_000, () => socket.destroy(new Error(`no answer to ${line}`)));
+    socket.once('error', fail);
+    createInterface({ input: socket }).once('line', (answer) => {
+      socket.destroy();
+      if (answer === 'ok') done();
+      else fail(new Error(`${line}: ${answer}`));
+    });
+  });
+}
+
+function world(dir, parts, control, gateway, cameras) {
+  return {
+    ...parts,
+    camera: (line) => order(control, line),
+    async stop() {
+      await Promise.all([stop(gateway), stop(cameras)]);
+      rmSync(dir, { recursive: true, force: true });
+      folders.delete(dir);
+    },
+  };
+}
+
+/** A demo world of its own: gateway, cameras, accounts and devices. */
+export async function demo() {
+  const dir = folder();
+  const data = join(dir, 'demo');
+  const [http, rtsp, port, control] = await freePorts(4);
+  const at = (number) => `127.0.0.1:${number}`;
+  const seed = start('sharp-eyes', ['seed-demo', '--folder', data, '--http', at(http), '--rtsp', at(rtsp), '--cameras', at(port)]);
+  const seeded = await Promise.race([seed.ended, sleep(START_MS, 'too slow', { ref: false })]);
+  if (seeded !== 0) throw new Error(`seed-demo: ${seeded}; see the logs in target/e2e`);
+  const read = (name) => JSON.parse(readFileSync(join(data, name), 'utf8'));
+  const cameras = await startCameras(join(data, 'camera-login'), port, control);
+  const gateway = start('sharp-eyes', ['serve', '--config', join(data, 'config.toml')]);
+  const url = `http://${at(http)}`;
+  await until('the gateway', gateway, () => answers(url));
+  const parts = { url, accounts: read('accounts.json'), devices: read('devices.json') };
+  return world(dir, parts, control, gateway, cameras);
+}
+
+/** A gateway that nobody owns yet, its owner link, and cameras to be added. */
+export async function fresh() {
+  const dir = folder();
+  const [http, rtsp, port, control] = await freePorts(4);
+  const config = join(dir, 'config.toml');
+  writeFileSync(
+    config,
+    `[http]\nlisten = "127.0.0.1:${http}"\n[rtsp]\nlisten = "127.0.0.1:${rtsp}"\n` +
+      `[database]\nurl = "sqlite:${dir}/sharp-eyes.db"\n[secrets]\nkey_file = "${dir}/sealing.key"\n` +
+      `[cameras]\nallow_networks = ["127.0.0.0/8"]\n`,
+  );
+  const login = { name: 'viewer', password: 'camera-secret-1' };
+  const loginFile = join(dir, 'camera-login');
+  writeFileSync(loginFile, `${login.name}:${login.password}`);
+  const cameras = await startCameras(loginFile, port, control);
+  const gateway = start('sharp-eyes', ['serve', '--config', config], 'pipe');
+  let printed = '';
+  gateway.stdout.setEncoding('utf8').on('data', (text) => (printed += text));
+  const url = `http://127.0.0.1:${http}`;
+  const ownerLink = await until('the owner link', gateway, () => /^\s*(http:\S+\/setup#\w+)\s*$/m.exec(printed)?.[1]);
+  await until('the gateway', gateway, () => answers(url));
+  const parts = { url, ownerLink, rtspPort: rtsp, cameraAddress: `127.0.0.1:${port}`, cameraLogin: login };
+  return world(dir, parts, control, gateway, cameras);
+}
