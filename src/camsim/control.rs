@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
@@ -29,6 +29,7 @@ pub(crate) enum Strike {
 pub struct Control {
     knobs: HashMap<String, Arc<Knobs>>,
     password_changed: AtomicBool,
+    pub(crate) logins: AtomicUsize,
     pub(crate) refuse: watch::Sender<bool>,
     pub(crate) trickle: watch::Sender<bool>,
     /// Bounded: a connection that lags behind 16 strikes misses the oldest.
@@ -40,6 +41,7 @@ impl Control {
         Self {
             knobs,
             password_changed: AtomicBool::new(false),
+            logins: AtomicUsize::new(0),
             refuse: watch::Sender::new(false),
             trickle: watch::Sender::new(false),
             strikes: broadcast::Sender::new(16),

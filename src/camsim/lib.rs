@@ -22,6 +22,7 @@ use relay::rtsp::{Gate, Limits, Refusal, Viewer};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -106,6 +107,12 @@ impl Cameras {
         &self.control
     }
 
+    /// Logins that were tried, right or wrong.
+    #[must_use]
+    pub fn logins(&self) -> usize {
+        self.control.logins.load(Ordering::Relaxed)
+    }
+
     /// The stream of the camera at `path`, for its counters.
     #[must_use]
     pub fn hub(&self, path: &str) -> Option<&Hub> {
@@ -129,6 +136,7 @@ struct Doorway {
 #[async_trait]
 impl Gate for Doorway {
     async fn viewer(&self, login: &str) -> Option<Viewer> {
+        self.control.logins.fetch_add(1, Ordering::Relaxed);
         let (name, password) = self.login.as_ref().filter(|(name, _)| name == login)?;
         let changed = self.control.password_changed();
         let key = if changed { "changed" } else { password.as_str() };

@@ -25,6 +25,8 @@ pub struct Frame {
     pub dts: Ticks,
     /// How long it is expected to last, in ticks of the track's clock.
     pub duration: Ticks,
+    /// How long it may last, in ticks of the track's clock.
+    pub longest: Ticks,
     /// When it reached the gateway, since the stream was created.
     pub arrival: Duration,
     /// The bytes.
@@ -71,6 +73,7 @@ impl Frame {
             pts: stamp.pts,
             dts: stamp.dts,
             duration: stamp.duration,
+            longest: stamp.longest,
             arrival,
             data,
             params,

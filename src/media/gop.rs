@@ -30,9 +30,12 @@ impl Default for Budget {
     }
 }
 
-/// Frames older than the newest key frame are kept up to this many bytes, so
-/// that a reader one or two frames behind is not cut off by a key frame.
+/// Frames older than the newest key frame are kept up to this many bytes, and
+/// for [`TRAIL_AGE`] in any case, so that a reader who is a little behind is not
+/// cut off by a key frame.
 pub const TRAIL: ByteBudget = ByteBudget(256 << 10);
+/// See [`TRAIL`].
+pub const TRAIL_AGE: Duration = Duration::from_secs(1);
 
 /// The last GOP of a stream.
 #[derive(Debug)]
@@ -87,11 +90,25 @@ impl Ring {
         }
     }
 
+    /// What comes next does not follow from what is here: nobody may start at
+    /// the key frame that is held. Readers that are on their way go on.
+    pub fn cut(&mut self) {
+        self.newest_key = None;
+        self.trail = 0;
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.first = self.end();
+        self.frames.clear();
+        self.bytes = 0;
+        self.cut();
+    }
+
     fn front_must_go(&self, now: Duration) -> bool {
         let Some(front) = self.frames.front() else { return false };
-        self.trail > TRAIL.0
-            || self.bytes > self.budget.bytes.0
-            || now.saturating_sub(front.arrival) > self.budget.age
+        let age = now.saturating_sub(front.arrival);
+        (self.trail > TRAIL.0 && age > TRAIL_AGE) || self.bytes > self.budget.bytes.0 || age > self.budget.age
     }
 
     fn forget_front(&mut self) {
@@ -174,7 +191,7 @@ mod tests {
         Arc::new(Frame::new(crate::frame::Parts {
             track: Track::Video,
             key,
-            stamp: Stamp { pts: ticks, dts: ticks, duration: Ticks(3_600) },
+            stamp: Stamp { pts: ticks, dts: ticks, duration: Ticks(3_600), longest: Ticks(3_600) },
             arrival: Duration::from_millis(number * 40),
             data: Bytes::from(vec![0; size]),
             params: Arc::new(Params::default()),
@@ -255,7 +272,8 @@ mod tests {
                 ring.push(frame(n as u64, key, size));
                 prop_assert!(ring.bytes() <= budget.bytes.0 || ring.frames.len() == 1);
                 prop_assert_eq!(ring.bytes(), ring.frames.iter().map(|f| f.data.len()).sum::<usize>());
-                prop_assert!(ring.trail <= TRAIL.0);
+                let young = ring.frames.front().is_some_and(|f| (n as u64 * 40).saturating_sub(f.arrival.as_millis() as u64) <= 1_000);
+                prop_assert!(ring.trail <= TRAIL.0 || young);
                 if let Some(key) = ring.newest_key {
                     prop_assert!(ring.get(key).is_some_and(|f| f.key));
                 }

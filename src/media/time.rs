@@ -32,6 +32,8 @@ pub struct Stamp {
     pub dts: Ticks,
     /// How long the frame is expected to last: the previous distance.
     pub duration: Ticks,
+    /// How long it may last: the longest distance lately.
+    pub longest: Ticks,
 }
 
 /// Maps a camera's timestamps onto one steady line that outlives reconnects.
@@ -46,6 +48,8 @@ pub struct Timeline {
     offset: Option<i64>,
     last: Option<Last>,
     duration: i64,
+    /// The longest distance between two frames, lately.
+    longest: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +68,8 @@ impl Timeline {
     #[must_use]
     pub fn new(rate: u32) -> Self {
         let rate = rate.max(1);
-        Self { rate, offset: None, last: None, duration: i64::from(rate) / 25 }
+        let duration = i64::from(rate) / 25;
+        Self { rate, offset: None, last: None, duration, longest: duration }
     }
 
     /// The next frame comes from a new camera session with a clock of its own.
@@ -94,10 +99,20 @@ impl Timeline {
             let distance = dts - last.dts;
             if distance > 1 && distance < jump {
                 self.duration = distance;
+                // A break is no rhythm. Else a sixteenth less with every frame: it
+                // follows down within a second or two.
+                if distance <= i64::from(self.rate) {
+                    self.longest = distance.max(self.longest - self.longest / 16);
+                }
             }
         }
         self.last = Some(Last { source: source.0, dts, arrival });
-        Stamp { pts: Ticks(pts), dts: Ticks(dts), duration: Ticks(self.duration) }
+        Stamp {
+            pts: Ticks(pts),
+            dts: Ticks(dts),
+            duration: Ticks(self.duration),
+            longest: Ticks(self.longest),
+        }
     }
 }
 
@@ -117,6 +132,17 @@ mod tests {
         let second = line.place(Ticks(500 + 3_600), ms(95));
         assert_eq!(second.pts.0 - first.pts.0, 3_600);
         assert_eq!(second.duration, Ticks(3_600));
+    }
+
+    #[test]
+    fn the_longest_distance_is_remembered_for_a_while_and_a_break_is_not() {
+        let mut line = Timeline::new(90_000);
+        let mut at = |ms: u64| line.place(Ticks(ms as i64 * 90), Duration::from_millis(ms)).longest;
+        at(0);
+        assert_eq!(at(125), Ticks(125 * 90));
+        assert!(at(165) > Ticks(100 * 90), "a camera that is unsteady");
+        assert!((0..60).map(|n| at(205 + n * 40)).last() < Some(Ticks(50 * 90)), "and steady again");
+        assert!(at(9_000) < Ticks(50 * 90), "an outage is no rhythm");
     }
 
     #[test]

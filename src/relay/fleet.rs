@@ -6,10 +6,9 @@ use crate::ingest::{self, Source, address::Policy};
 use media::gop::Budget;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
 
 /// A stream's name: the camera's id and which of its feeds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,10 +50,7 @@ impl Fleet {
         Self {
             entries: Mutex::default(),
             tasks: TaskTracker::new(),
-            context: ingest::Context {
-                policy: Arc::new(policy),
-                attempts: Arc::new(Semaphore::new(ATTEMPTS)),
-            },
+            context: ingest::Context::new(policy, ATTEMPTS),
             budget,
             clock,
         }
@@ -85,15 +81,8 @@ impl Fleet {
         let (sender, receiver) = watch::channel(source);
         let stop = CancellationToken::new();
         let name = format!("ingest/{id}");
-        let task =
-            ingest::run(name.clone(), receiver, publisher, hub.clone(), self.context.clone(), stop.clone());
-        // A panic on one camera's bytes ends that camera's stream and is said aloud.
-        self.tasks.spawn(async move {
-            let outcome = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(task)).await;
-            if outcome.is_err() {
-                error!(stream = name, "ingest task panicked; its stream has ended");
-            }
-        });
+        let context = self.context.clone();
+        self.tasks.spawn(ingest::run(name, receiver, publisher, hub.clone(), context, stop.clone()));
         entries.insert(id.clone(), Entry { hub, source: sender, stop });
     }
 

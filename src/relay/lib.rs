@@ -12,6 +12,7 @@ pub mod hub;
 pub mod ingest;
 pub mod live_fmp4;
 pub mod rtsp;
+pub mod seats;
 mod socket;
 
 pub use admission::Admission;

@@ -123,5 +123,5 @@ fn state(status: &Status) -> String {
         State::Stale => "stale",
         State::Idle | State::Connecting | State::Offline | State::Refused => "reconnecting",
     };
-    serde_json::json!({ "type": "state", "state": state, "detail": &*status.detail }).to_string()
+    serde_json::json!({ "type": "state", "state": state }).to_string()
 }

@@ -2,6 +2,7 @@
 
 use crate::frame::Frame;
 use crate::params::Track;
+use crate::time::Ticks;
 use bytes::{BufMut, Bytes, BytesMut};
 use mp4_atom::{Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples};
 
@@ -33,11 +34,21 @@ pub(crate) fn build(frame: &Frame) -> Bytes {
     out.freeze()
 }
 
+/// A picture's duration as the browser is told. Chromium takes a distance of more
+/// than twice the declared duration for a break and then drops everything up to
+/// the next key frame, so an unsteady camera must not be declared as steady.
+fn declared(frame: &Frame) -> Ticks {
+    match (frame.track, frame.track_params()) {
+        (Track::Video, Some(track)) => frame.longest.max(Ticks(i64::from(track.clock_rate) / 10)),
+        _ => frame.duration,
+    }
+}
+
 fn moof(frame: &Frame, data_offset: i32) -> Moof {
     let sync = frame.key || frame.track == Track::Audio;
     let shift = frame.pts.0 - frame.dts.0;
     let sample = TrunEntry {
-        duration: Some(u32::try_from(frame.duration.0).unwrap_or(u32::MAX)),
+        duration: Some(u32::try_from(declared(frame).0).unwrap_or(u32::MAX)),
         size: Some(u32::try_from(frame.data.len()).unwrap_or(u32::MAX)),
         flags: Some(if sync { SYNC } else { NON_SYNC }),
         cts: (shift != 0).then_some(shift),

@@ -38,7 +38,7 @@ fn frame(track: TrackParams, key: bool, data: Vec<u8>) -> Frame {
     Frame::new(crate::frame::Parts {
         track: kind,
         key,
-        stamp: Stamp { pts: Ticks(77), dts: Ticks(77), duration: Ticks(1) },
+        stamp: Stamp { pts: Ticks(77), dts: Ticks(77), duration: Ticks(1), longest: Ticks(1) },
         arrival: Duration::ZERO,
         data: data.into(),
         params: Arc::new(params),

@@ -9,6 +9,8 @@ use bytes::Bytes;
 pub const MAX_HEAD: usize = 16 << 10;
 /// The most headers of one message.
 pub const MAX_HEADERS: usize = 64;
+/// The most bytes of empty lines between messages.
+const MAX_BLANK: usize = 16;
 /// The longest body, in bytes.
 pub const MAX_BODY: usize = 64 << 10;
 
@@ -76,6 +78,19 @@ pub struct Malformed(pub &'static str);
 /// Parses one message from the front of `buf`. Nothing if more bytes are
 /// needed; otherwise the message and how many bytes it took.
 pub fn parse(buf: &[u8]) -> Result<Option<(Message, usize)>, Malformed> {
+    // Some clients send a stray empty line or two between messages.
+    let mut skipped = 0;
+    while buf.get(skipped..skipped + 2) == Some(b"\r\n") {
+        skipped += 2;
+        if skipped > MAX_BLANK {
+            return Err(Malformed("it is nothing but empty lines"));
+        }
+    }
+    let message = parse_one(buf.get(skipped..).unwrap_or_default())?;
+    Ok(message.map(|(message, used)| (message, used + skipped)))
+}
+
+fn parse_one(buf: &[u8]) -> Result<Option<(Message, usize)>, Malformed> {
     match buf {
         [] => return Ok(None),
         [b'$', rest @ ..] => {
@@ -84,10 +99,8 @@ pub fn parse(buf: &[u8]) -> Result<Option<(Message, usize)>, Malformed> {
             let data = Message::Data { channel: *channel };
             return Ok((buf.len() >= length).then_some((data, length)));
         }
-        // Some clients send a stray empty line between messages.
-        [b'\r', b'\n', rest @ ..] => {
-            return Ok(parse(rest)?.map(|(message, used)| (message, used + 2)));
-        }
+        // Half of an empty line.
+        [b'\r'] => return Ok(None),
         _ => {}
     }
     let window = buf.get(..buf.len().min(MAX_HEAD)).unwrap_or(buf);
@@ -213,6 +226,10 @@ mod tests {
         assert_eq!(parse(&endless), Err(Malformed("the headers are longer than 16 KiB")));
         let many = [b"A b RTSP/1.0\r\n".as_slice(), &b"x: y\r\n".repeat(65), b"\r\n"].concat();
         assert_eq!(parse(&many), Err(Malformed("there are more than 64 headers")));
+        let blank = b"\r\n".repeat(1 << 19);
+        assert_eq!(parse(&blank), Err(Malformed("it is nothing but empty lines")));
+        assert_eq!(parse(b"\r\n\r"), Ok(None));
+        assert!(matches!(parse(b"\r\n\r\nOPTIONS * RTSP/1.0\r\n\r\n"), Ok(Some((_, 26)))));
         assert!(parse(b"\x16\x03\x01\x02").is_err());
         assert!(parse(b"GET / HTTP/1.1\r\n\r\n").is_err());
     }

@@ -36,6 +36,8 @@ pub struct Publisher {
     audio: Line,
     fragment_number: u32,
     params: Arc<Params>,
+    /// Pictures are dropped until the first that a decoder can start at.
+    needs_key: bool,
     /// Arrival of the oldest sound no viewer has been woken for.
     unannounced: Option<Duration>,
 }
@@ -63,14 +65,26 @@ impl Publisher {
             audio: Line::new(8_000),
             fragment_number: 0,
             params: Arc::default(),
+            needs_key: true,
             unannounced: None,
         }
     }
 
-    /// The source has a new session with clocks of its own.
+    /// The source has a new session with clocks of its own; its first pictures may
+    /// refer to ones that nobody has.
     pub fn restart(&mut self) {
+        self.needs_key = true;
+        self.shared.lock().ring.cut();
         self.video.timeline.restart();
         self.audio.timeline.restart();
+    }
+
+    /// Nobody watches and nothing is pulled: what is held is no longer now.
+    pub fn forget(&mut self) {
+        self.params = Arc::default();
+        let mut inner = self.shared.lock();
+        inner.ring.clear();
+        inner.params = None;
     }
 
     /// What the stream carries from here on. Viewers are told when it differs.
@@ -104,6 +118,12 @@ impl Publisher {
         };
         let stamp = line.timeline.place(time, arrival);
         let key = if track == Track::Audio { self.params.video.is_none() } else { key };
+        if self.needs_key && track == Track::Video {
+            if !key {
+                return;
+            }
+            self.needs_key = false;
+        }
         let rtp = line.sequencer.number(&track_params, key, &data, stamp.pts);
         self.fragment_number = self.fragment_number.wrapping_add(1);
         let frame = Arc::new(Frame::new(Parts {

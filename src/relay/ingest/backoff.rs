@@ -1,6 +1,7 @@
 //! When a camera is tried again: pure, so every rule is a table test.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// For this long after the loss, or while somebody watches, every second.
@@ -8,6 +9,8 @@ const EAGER: Duration = Duration::from_secs(600);
 /// Cameras lock their account after a handful of refused logins.
 const LOGINS_PER_HOUR: usize = 5;
 const HOUR: Duration = Duration::from_secs(3_600);
+/// Between two tries of a refused login.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +28,49 @@ pub enum Outcome {
 pub struct Backoff {
     /// When the camera was last seen alive.
     lost_at: Option<Duration>,
-    refused: VecDeque<Duration>,
+}
+
+/// Refused logins of all cameras. Kept for as long as the gateway runs and shared
+/// by a camera's streams: it is one account that the camera would lock.
+#[derive(Debug, Default)]
+pub struct Refusals<K>(HashMap<K, Refused>);
+
+#[derive(Debug, Default)]
+struct Refused {
+    at: VecDeque<Duration>,
+    why: Arc<str>,
+}
+
+impl<K: std::hash::Hash + Eq> Refusals<K> {
+    /// Notes that `login` was refused, and why.
+    pub fn note(&mut self, login: K, now: Duration, why: &str) {
+        self.0.retain(|_, refused| refused.at.back().is_some_and(|last| now.saturating_sub(*last) < HOUR));
+        let refused = self.0.entry(login).or_default();
+        refused.at.push_back(now);
+        refused.why = why.into();
+    }
+
+    /// Why a login was refused last.
+    #[must_use]
+    pub fn why(&self, login: &K) -> Arc<str> {
+        self.0.get(login).map(|refused| Arc::clone(&refused.why)).unwrap_or_default()
+    }
+
+    /// Forgets refusals of a login that was accepted.
+    pub fn clear(&mut self, login: &K) {
+        self.0.remove(login);
+    }
+
+    /// How long to wait before `login` may be tried: a minute after a refusal, and
+    /// no more than five in any hour.
+    #[must_use]
+    pub fn wait(&self, login: &K, now: Duration) -> Duration {
+        let Some(Refused { at: refused, .. }) = self.0.get(login) else { return Duration::ZERO };
+        let until =
+            |at: Option<&Duration>, pause| at.map_or(Duration::ZERO, |at| (*at + pause).saturating_sub(now));
+        let fifth = refused.len().checked_sub(LOGINS_PER_HOUR).and_then(|n| refused.get(n));
+        until(refused.back(), PAUSE).max(until(fifth, HOUR))
+    }
 }
 
 impl Backoff {
@@ -34,11 +79,11 @@ impl Backoff {
     pub fn delay(&mut self, outcome: Outcome, now: Duration, watched: bool, jitter: f64) -> Duration {
         match outcome {
             Outcome::Lost => {
-                self.refused.clear();
                 self.lost_at = Some(now);
                 Duration::from_millis(250)
             }
-            Outcome::Refused => self.after_refusal(now),
+            // How long, `Refusals` says.
+            Outcome::Refused => Duration::ZERO,
             Outcome::Failed => {
                 let lost_at = *self.lost_at.get_or_insert(now);
                 let eager = watched || now.saturating_sub(lost_at) < EAGER;
@@ -47,20 +92,6 @@ impl Backoff {
                 base.mul_f64(0.8 + 0.2 * jitter.clamp(0.0, 1.0))
             }
         }
-    }
-
-    /// A minute between tries, and no more than five in any hour.
-    fn after_refusal(&mut self, now: Duration) -> Duration {
-        self.refused.push_back(now);
-        while self.refused.front().is_some_and(|at| now.saturating_sub(*at) >= HOUR) {
-            self.refused.pop_front();
-        }
-        let pause = Duration::from_secs(60);
-        if self.refused.len() < LOGINS_PER_HOUR {
-            return pause;
-        }
-        let oldest = self.refused.front().copied().unwrap_or(now);
-        (oldest + HOUR).saturating_sub(now).max(pause)
     }
 }
 
@@ -83,26 +114,30 @@ mod tests {
 
     #[test]
     fn at_most_five_refused_logins_in_any_hour() {
-        let mut backoff = Backoff::default();
+        let mut refusals = Refusals::default();
         let (mut now, mut tries) = (Duration::ZERO, Vec::new());
         while now < 10 * HOUR {
-            tries.push(now);
-            now += backoff.delay(Outcome::Refused, now, true, 0.0);
+            // Whoever asks, however often: a stream that is opened and left again.
+            now += refusals.wait(&"camera", now).max(S);
+            if refusals.wait(&"camera", now).is_zero() {
+                tries.push(now);
+                refusals.note("camera", now, "no");
+            }
         }
         for (n, start) in tries.iter().enumerate() {
             let in_hour = tries[n..].iter().take_while(|t| **t < *start + HOUR).count();
             assert!(in_hour <= 5, "{in_hour} tries in the hour after {start:?}");
         }
-        assert!(tries.len() > 20, "it goes on trying");
+        assert!(tries.len() > 40, "it goes on trying");
     }
 
     #[test]
-    fn a_camera_that_was_alive_has_a_clean_record() {
-        let mut backoff = Backoff::default();
-        for n in 0..5 {
-            backoff.delay(Outcome::Refused, n * S, true, 0.0);
-        }
-        backoff.delay(Outcome::Lost, 100 * S, true, 0.0);
-        assert_eq!(backoff.delay(Outcome::Refused, 101 * S, true, 0.0), 60 * S);
+    fn a_login_that_is_accepted_has_a_clean_record() {
+        let mut refusals = Refusals::default();
+        refusals.note("camera", S, "no");
+        assert_eq!(refusals.wait(&"camera", 2 * S), 59 * S);
+        assert_eq!(refusals.wait(&"another", 2 * S), Duration::ZERO);
+        refusals.clear(&"camera");
+        assert_eq!(refusals.wait(&"camera", 2 * S), Duration::ZERO);
     }
 }

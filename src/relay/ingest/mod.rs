@@ -33,12 +33,23 @@ pub enum Transport {
 }
 
 /// A camera password. `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Password(pub Arc<str>);
 
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("***")
+    }
+}
+
+/// An account of a camera, with the password that is tried: another password is
+/// another try.
+pub(crate) type Account = (String, u16, Option<(String, Password)>);
+
+impl Source {
+    pub(crate) fn account(&self) -> Account {
+        let host = self.url.host_str().unwrap_or_default().to_owned();
+        (host, self.url.port().unwrap_or(554), self.login.clone())
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use media::{Codec, Params, TrackParams};
 use retina::client::{
     Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions, Stream,
+    TeardownPolicy,
 };
 use retina::codec::{FrameFormat, ParametersRef};
 use std::sync::Arc;
@@ -97,7 +98,12 @@ pub async fn open(source: &Source, policy: &Policy) -> Result<Opened, OpenError>
         username: username.clone(),
         password: password.0.to_string(),
     });
-    let options = SessionOptions::default().creds(credentials).user_agent("sharp-eyes".into());
+    // retina would send TEARDOWN to the address the camera names in Content-Base,
+    // which may be anybody's: the connection is closed instead.
+    let options = SessionOptions::default()
+        .creds(credentials)
+        .teardown(TeardownPolicy::Never)
+        .user_agent("sharp-eyes".into());
     let mut session = Session::describe(url, options).await.map_err(|e| OpenError::retina(&e))?;
 
     let video = choose_video(session.streams())?;

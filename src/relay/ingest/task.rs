@@ -1,15 +1,17 @@
 //! The task of one stream: the only place that decides when to connect.
 
 use super::address::Policy;
-use super::backoff::{Backoff, Outcome};
-use super::{OpenError, Pull, Source, opener, pump};
+use super::backoff::{Backoff, Outcome, Refusals};
+use super::{Account, OpenError, Pull, Source, opener, pump};
 use crate::hub::{Hub, Publisher, State};
-use std::sync::Arc;
+use futures_util::FutureExt as _;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 /// How long a stream is still pulled after its last viewer has gone.
 const LINGER: Duration = Duration::from_secs(15);
@@ -23,7 +25,35 @@ pub struct Context {
     pub policy: Arc<Policy>,
     /// Attempts at the same time: 200 cameras that return together are spread out.
     pub attempts: Arc<Semaphore>,
+    pub(crate) refusals: Arc<Mutex<Refusals<Account>>>,
+    /// What the times of refusals are counted from.
+    pub(crate) epoch: Instant,
 }
+
+impl Context {
+    /// What streams under this policy share; `attempts` at most are made at once.
+    #[must_use]
+    pub fn new(policy: Policy, attempts: usize) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            attempts: Arc::new(Semaphore::new(attempts)),
+            refusals: Arc::default(),
+            epoch: Instant::now(),
+        }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals<Account>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long an account must not be tried.
+    fn wait(&self, source: &Source) -> Duration {
+        self.refusals().wait(&source.account(), self.epoch.elapsed())
+    }
+}
+
+/// After a panic the stream is tried again this much later.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// Pulls a stream until `stop`. `name` is the stream's name in logs.
 pub async fn run(
@@ -35,16 +65,35 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let work = async {
-        let mut interest = hub.interest();
         loop {
-            publisher.set_state(State::Idle, "");
-            wanted(&mut source, &mut interest).await;
-            pull(&name, &mut source, &mut publisher, &mut interest, &context).await;
+            // A panic on one camera's bytes is said aloud and hurts that stream alone.
+            let pulling = pull_while_wanted(&name, &mut source, &mut publisher, &hub, &context);
+            let _ = std::panic::AssertUnwindSafe(pulling).catch_unwind().await;
+            error!(stream = name, "ingest panicked; the stream is tried again");
+            publisher.set_state(State::Offline, "the gateway failed on what the camera sent");
+            tokio::time::sleep(AFTER_PANIC).await;
         }
     };
     tokio::select! {
         () = stop.cancelled() => debug!(stream = name, "ingest stopped"),
         () = work => {}
+    }
+}
+
+/// Pulls whenever the stream is wanted, for ever.
+async fn pull_while_wanted(
+    name: &str,
+    source: &mut watch::Receiver<Source>,
+    publisher: &mut Publisher,
+    hub: &Hub,
+    context: &Context,
+) -> Infallible {
+    let mut interest = hub.interest();
+    loop {
+        publisher.set_state(State::Idle, "");
+        publisher.forget();
+        wanted(source, &mut interest).await;
+        pull(name, source, publisher, &mut interest, context).await;
     }
 }
 
@@ -93,8 +142,19 @@ async fn pull(
             gone = Box::pin(abandoned(now.pull, interest.clone()));
             backoff = Backoff::default();
         }
+        let wait = context.wait(&now);
+        if !wait.is_zero() {
+            // Also after the stream was left and is wanted again.
+            publisher.set_state(State::Refused, &context.refusals().why(&now.account()));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = &mut gone => return,
+                () = differs(source) => continue,
+            }
+        }
+        let watched = *interest.borrow_and_update() > 0;
         let outcome = tokio::select! {
-            outcome = attempt(name, &now, publisher, context) => outcome,
+            outcome = attempt(name, &now, publisher, context, watched) => outcome,
             () = &mut gone => return,
             () = differs(source) => continue,
         };
@@ -127,9 +187,16 @@ async fn first_viewer(interest: &mut watch::Receiver<usize>, watched: bool) {
 }
 
 /// One connection, from the first packet to the last.
-async fn attempt(name: &str, source: &Source, publisher: &mut Publisher, context: &Context) -> Outcome {
+async fn attempt(
+    name: &str,
+    source: &Source,
+    publisher: &mut Publisher,
+    context: &Context,
+    watched: bool,
+) -> Outcome {
     let opened = {
-        let _permit = context.attempts.acquire().await;
+        // Somebody who watches does not queue behind cameras that nobody sees.
+        let _permit = if watched { None } else { context.attempts.acquire().await.ok() };
         tokio::time::timeout(ATTEMPT, opener::open(source, &context.policy)).await
     };
     let session = match opened.unwrap_or(Err(OpenError::TimedOut)) {
@@ -137,10 +204,15 @@ async fn attempt(name: &str, source: &Source, publisher: &mut Publisher, context
         Err(error) => {
             debug!(stream = name, %error, "camera not opened");
             let refused = error.is_refusal();
+            if refused {
+                let why = error.to_string();
+                context.refusals().note(source.account(), context.epoch.elapsed(), &why);
+            }
             publisher.set_state(if refused { State::Refused } else { State::Offline }, &error.to_string());
             return if refused { Outcome::Refused } else { Outcome::Failed };
         }
     };
+    context.refusals().clear(&source.account());
     let ended = match pump::adopt(&session, publisher) {
         Ok(()) => pump::run(session, publisher).await,
         Err(reason) => pump::Ended { reason, alive: false },

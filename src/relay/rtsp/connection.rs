@@ -5,7 +5,7 @@ use super::reader::{End, Reader};
 use super::session::{Session, Step, TIMEOUT};
 use super::{Gate, Refusal, Viewer};
 use crate::WallClock;
-use crate::hub::Interrupted;
+use crate::hub::{Interrupted, State};
 use media::Track;
 use media::rtsp::message::{self, Message, Request};
 use media::rtsp::{digest, sdp, transport};
@@ -91,7 +91,7 @@ impl Connection {
             }
             let blocked = !self.out.is_empty();
             let step = tokio::select! {
-                message = self.reader.next() => {
+                message = self.reader.next(), if !self.out.is_full() => {
                     self.message(message).await;
                     None
                 }
@@ -254,8 +254,12 @@ impl Connection {
         let Ok(Some(params)) = tokio::time::timeout(OPENING, hub.params_known()).await else {
             let status = hub.status();
             self.session = None;
-            let why =
-                if status.detail.is_empty() { "the camera sends no picture yet" } else { &status.detail };
+            // What the camera's trouble is, is for its administrators to read.
+            let why = match status.state {
+                State::Refused => "the camera does not accept the gateway's login",
+                State::Offline => "the camera cannot be reached",
+                _ => "the camera sends no picture yet",
+            };
             return Answer(503, vec![("Content-Type", "text/plain".into())], format!("{why}\r\n"));
         };
         let base = format!("{}/", request.uri.trim_end_matches('/'));

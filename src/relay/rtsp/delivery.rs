@@ -7,10 +7,16 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::net::UdpSocket;
 use tokio::net::tcp::OwnedWriteHalf;
 
-/// What waits to be written to one connection: at most one wake-up's frames.
+/// Bytes that may wait before no more requests are read: answers, and one
+/// wake-up's frames.
+const FULL: usize = 64 << 10;
+
+/// What waits to be written to one connection: at most one wake-up's frames,
+/// and the answers to what was read until it was full.
 #[derive(Default)]
 pub(super) struct Out {
     queue: VecDeque<Bytes>,
+    bytes: usize,
 }
 
 /// What a write did.
@@ -23,12 +29,18 @@ pub(super) struct Wrote {
 impl Out {
     pub(super) fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
+            self.bytes += bytes.len();
             self.queue.push_back(bytes);
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Whether the client should take something before it asks for more.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes > FULL
     }
 
     /// Writes what `stream` takes now.
@@ -56,6 +68,7 @@ impl Out {
     }
 
     fn consume(&mut self, mut written: usize) {
+        self.bytes = self.bytes.saturating_sub(written);
         while let Some(front) = self.queue.front_mut() {
             if written < front.len() {
                 front.advance(written);
@@ -101,9 +114,15 @@ impl Datagrams {
         Ok((self.rtp.local_addr()?.port(), self.rtcp.local_addr()?.port()))
     }
 
-    /// Sends a packet; a full socket loses it, as UDP does.
+    /// Sends a packet. False if the socket is full and it should be tried again;
+    /// any other failure loses it, as UDP does.
     pub(super) fn send(&self, packet: &[u8]) -> bool {
-        self.rtp.try_send(packet).is_ok()
+        !matches!(self.rtp.try_send(packet), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Completes when the socket takes packets again.
+    pub(super) async fn writable(&self) {
+        let _ = self.rtp.writable().await;
     }
 
     pub(super) fn send_report(&self, packet: &[u8]) {

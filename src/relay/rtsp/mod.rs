@@ -12,11 +12,11 @@ mod session;
 use crate::WallClock;
 use crate::admission::Admission;
 use crate::hub::Hub;
+use crate::seats::Seats;
 use async_trait::async_trait;
 use media::rtsp::digest::Ha1;
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
@@ -121,34 +121,4 @@ async fn serve_one(stream: TcpStream, peer: SocketAddr, gate: Arc<dyn Gate>, clo
     }
     let reason = connection::Connection::new(stream, peer, gate, clock).run().await;
     debug!(%peer, reason, "rtsp connection ended");
-}
-
-/// Counts connections per address.
-#[derive(Clone, Default)]
-struct Seats(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-struct Seat(Seats, IpAddr);
-
-impl Seats {
-    fn take(&self, address: IpAddr, most: usize) -> Option<Seat> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(address).or_default();
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(Seat(self.clone(), address))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.1);
-            }
-        }
-    }
 }

@@ -34,8 +34,10 @@ impl Reader {
                 }
                 return Ok(message);
             }
-            // The parser refuses longer messages, so the buffer stays below this.
-            debug_assert!(self.buffer.len() <= MAX_HEAD + MAX_BODY + 4);
+            // The parser refuses longer messages; this is for the day it does not.
+            if self.buffer.len() > MAX_HEAD + MAX_BODY + 64 {
+                return Err(End::Malformed(Malformed("it is too long")));
+            }
             let mut chunk = [0; 2_048];
             match self.stream.read(&mut chunk).await {
                 Ok(0) | Err(_) => return Err(End::Closed),

@@ -7,7 +7,8 @@ use crate::hub::{Hub, Interest, Interrupted, Item, Stats, Subscription};
 use bytes::Bytes;
 use media::rtp::{self, pack, report::SenderReport};
 use media::rtsp::{sdp, transport::Transport};
-use media::{Frame, Track};
+use media::{Frame, Params, Track};
+use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ enum Route {
 struct Outlet {
     track: Track,
     route: Route,
+    /// Datagrams the socket was too full for.
+    waiting: VecDeque<Bytes>,
     packets: u32,
     octets: u32,
     reported: Option<Instant>,
@@ -50,7 +53,14 @@ pub(super) struct Session {
     hub: Hub,
     reading: Reading,
     outlets: Vec<Outlet>,
+    /// What the stream carried when it was first read.
+    codecs: Option<[Option<&'static str>; 2]>,
     clock: WallClock,
+}
+
+/// The codecs of picture and sound.
+fn codecs(params: &Params) -> [Option<&'static str>; 2] {
+    [Track::Video, Track::Audio].map(|track| params.track(track).map(|params| params.name()))
 }
 
 /// What the connection does after [`Session::next`].
@@ -65,7 +75,15 @@ impl Session {
     pub(super) fn new(path: String, pass: Admission, hub: Hub, clock: WallClock) -> Self {
         let id: String = crate::random::<16>().iter().map(|b| format!("{b:02x}")).collect();
         let wanted = hub.want();
-        Self { id, path, hub, reading: Reading::Paused(pass, wanted), outlets: Vec::new(), clock }
+        Self {
+            id,
+            path,
+            hub,
+            reading: Reading::Paused(pass, wanted),
+            outlets: Vec::new(),
+            codecs: None,
+            clock,
+        }
     }
 
     pub(super) fn hub(&self) -> &Hub {
@@ -104,7 +122,14 @@ impl Session {
             }
         };
         self.outlets.retain(|outlet| outlet.track != track);
-        self.outlets.push(Outlet { track, route, packets: 0, octets: 0, reported: None });
+        self.outlets.push(Outlet {
+            track,
+            route,
+            waiting: VecDeque::new(),
+            packets: 0,
+            octets: 0,
+            reported: None,
+        });
         Ok(header)
     }
 
@@ -174,6 +199,13 @@ impl Session {
         let Reading::Playing(subscription) = &mut self.reading else {
             return Step::Over(self.pass_end().await);
         };
+        // A socket that is full in the middle of a large frame gets a moment to drain.
+        if let Some(outlet) = self.outlets.iter_mut().find(|outlet| !outlet.waiting.is_empty()) {
+            tokio::select! {
+                end = subscription.pass_end() => return Step::Over(end),
+                () = outlet.drain(&self.hub) => return Step::Written,
+            }
+        }
         let mut item = subscription.next().await;
         // Everything that is there leaves in one write; UDP is given time to drain.
         for _ in 0..64 {
@@ -184,7 +216,14 @@ impl Session {
                         break;
                     }
                 }
-                Ok(Item::Params(_) | Item::State(_)) | Err(Interrupted::Lagged { .. }) => {}
+                // A player was told one codec; with another it must ask again.
+                Ok(Item::Params(params)) => {
+                    let codecs = codecs(&params);
+                    if self.codecs.get_or_insert(codecs.clone()) != &codecs {
+                        return Step::Over(Interrupted::Ended);
+                    }
+                }
+                Ok(Item::State(_)) | Err(Interrupted::Lagged { .. }) => {}
                 Err(end) => return Step::Over(end),
             }
             match subscription.try_next() {
@@ -250,15 +289,37 @@ fn put(outlets: &mut [Outlet], frame: &Arc<Frame>, hub: &Hub, clock: &WallClock,
             if let Some(report) = report {
                 sockets.send_report(&report);
             }
-            let sent = pack::packets(&image).filter(|packet: &Bytes| sockets.send(packet)).count();
-            Stats::add(&stats.writes, sent);
+            for packet in pack::packets(&image) {
+                if outlet.waiting.is_empty() && sockets.send(&packet) {
+                    Stats::add(&stats.writes, 1);
+                } else {
+                    outlet.waiting.push_back(packet);
+                }
+            }
             Stats::add(&stats.written_bytes, payload);
             true
         }
     }
 }
 
+/// Packets that do not leave within this are lost: the next frame is due.
+const DRAIN: Duration = Duration::from_millis(100);
+
 impl Outlet {
+    /// Sends what waits, as the socket takes it. Safe to drop and call again.
+    async fn drain(&mut self, hub: &Hub) {
+        let Route::Udp(sockets) = &self.route else { return };
+        let end = Instant::now() + DRAIN;
+        while let Some(packet) = self.waiting.front() {
+            if sockets.send(packet) {
+                Stats::add(&hub.stats().writes, 1);
+                self.waiting.pop_front();
+            } else if tokio::time::timeout_at(end, sockets.writable()).await.is_err() {
+                self.waiting.clear();
+            }
+        }
+    }
+
     /// A sender report if one is due: which wall time this frame's timestamp is.
     fn report(&mut self, frame: &Frame, hub: &Hub, clock: &WallClock) -> Option<Vec<u8>> {
         let now = Instant::now();
