@@ -7,9 +7,10 @@
 //! and a database that cannot answer lets the lease run out.
 
 use async_trait::async_trait;
-use domain::access::{Decision, Question, Role, Standing, decide, lease};
+use domain::access::{Decision, Denial, decide_watch, lease};
 use domain::camera::StreamKind;
 use domain::repository::{Repository, Result};
+use domain::role::Role;
 use domain::viewing::{Viewing, ViewingTransport};
 use domain::{CameraId, Clock, PersonId, SessionId, Timestamp, ViewerKeyId, ViewingId};
 use media::rtsp::digest::Ha1;
@@ -124,22 +125,18 @@ fn term(role: Role, until: Option<Timestamp>, now: Timestamp) -> Duration {
 
 /// Decides from what the database says now.
 async fn ask(repository: &dyn Repository, wish: &Wish, now: Timestamp) -> Result<Decision> {
-    let nobody = Decision::Deny(domain::access::Denial::NoRole);
+    let nobody = Decision::Deny(Denial::NoRole);
     let proven = match &wish.credential {
-        Credential::Session(id) => {
-            let sessions = repository.sessions(&wish.person).await?;
-            sessions.iter().any(|session| session.id == *id && now < session.expires_at)
-        }
+        Credential::Session(id) => repository.session(id).await?.is_some_and(|session| session.in_force(now)),
         Credential::ViewerKey(id) => {
             repository.viewer_keys(&wish.person).await?.iter().any(|key| key.id == *id)
         }
     };
-    let (Some(person), true) = (repository.person(&wish.person).await?, proven) else { return Ok(nobody) };
+    let (Some(standing), true) = (repository.standing(&wish.person).await?, proven) else {
+        return Ok(nobody);
+    };
     let Some(camera) = repository.camera(&wish.camera).await? else { return Ok(nobody) };
-    let Some(site) = repository.site(&camera.site_id).await? else { return Ok(nobody) };
-    let grants = repository.grants(&person.id).await?;
-    let standing = Standing { person_id: person.id, disabled: person.disabled, grants };
-    Ok(decide(&standing, Question::Watch(&camera, &site), now))
+    Ok(decide_watch(&standing, &camera, &repository.scene().await?, now))
 }
 
 struct Kept {

@@ -123,6 +123,7 @@ impl App {
             admit: Arc::clone(&doorkeeper) as _,
             changes: changes.clone(),
             public_url: settings.public_url.clone(),
+            trusted_proxies: settings.trusted_proxies.clone(),
             rtsp_port: settings.rtsp.map(|address| address.port()),
             closing: closing.clone(),
             viewers: viewers.clone(),
@@ -155,12 +156,12 @@ impl App {
         self.changes.clone()
     }
 
-    /// Serves until `shutdown`, then drains.
-    pub async fn run(self, listeners: Listeners, shutdown: impl Future<Output = ()>) {
+    /// Serves until `shutdown`, then drains. False if it stopped by itself.
+    pub async fn run(self, listeners: Listeners, shutdown: impl Future<Output = ()>) -> bool {
         let mut tasks = JoinSet::new();
         let accepting = CancellationToken::new();
         let router = web::router::build(&self.web);
-        tasks.spawn(serve_http(listeners.http, router, accepting.clone()));
+        tasks.spawn(web::serve::run(listeners.http, router, accepting.clone()));
         if let Some(listener) = listeners.rtsp {
             let (gate, stop) = (Arc::clone(&self.doorkeeper), accepting.clone());
             tasks.spawn(async move {
@@ -175,11 +176,21 @@ impl App {
             self.changes.subscribe(),
         ));
 
-        tokio::select! {
-            () = shutdown => info!("stopping"),
-            Some(ended) = tasks.join_next() => error!(?ended, "a server has ended by itself"),
-            Some(ended) = reconciler.join_next() => error!(?ended, "the reconciler has ended by itself"),
-        }
+        reconciler.spawn(sweep(Arc::clone(&self.store)));
+        let asked = tokio::select! {
+            () = shutdown => {
+                info!("stopping");
+                true
+            }
+            Some(ended) = tasks.join_next() => {
+                error!(?ended, "a server has ended by itself");
+                false
+            }
+            Some(ended) = reconciler.join_next() => {
+                error!(?ended, "a task of the house has ended by itself");
+                false
+            }
+        };
 
         // 1. Stop accepting: HTTP finishes what it has begun, RTSP players are cut off.
         accepting.cancel();
@@ -194,26 +205,23 @@ impl App {
         // 4. Write down what has ended; flush events; 5. close the store.
         step("register", self.doorkeeper.close()).await;
         step("store", self.store.close()).await;
+        asked
+    }
+}
+
+/// Removes what is over: at the start, and every hour.
+async fn sweep(store: Arc<Store>) {
+    let mut hour = tokio::time::interval(Duration::from_secs(3_600));
+    loop {
+        hour.tick().await;
+        if let Err(error) = store.remove_ended_sessions(SystemClock.now()).await {
+            warn!(%error, "ended sessions could not be removed");
+        }
     }
 }
 
 async fn step(name: &str, work: impl Future<Output = ()>) {
     if tokio::time::timeout(DRAIN, work).await.is_err() {
         warn!(step = name, "a step of the drain took too long and was left");
-    }
-}
-
-async fn serve_http(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
-    use axum::serve::ListenerExt as _;
-    // Fragments leave when they are written, and a slow browser's backlog stays
-    // in the hub and not in the kernel.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = relay::tune(stream) {
-            warn!(%error, "socket options not set");
-        }
-    });
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        error!(%error, "the HTTP server has failed");
     }
 }

@@ -4,20 +4,26 @@
 use crate::app::{BuildError, open_store};
 use crate::clock::SystemClock;
 use crate::settings::Settings;
-use domain::access::{Grant, Role};
+use domain::approval::{Approval, CameraSet, State, Subject};
 use domain::camera::{Camera, Pull, Retention, Transport, Visibility};
 use domain::device::{Device, DeviceKind};
+use domain::household::{Household, Unit};
 use domain::person::Person;
 use domain::place::{Place, PlaceKind};
-use domain::repository::{Cameras as _, Devices as _, Persons as _, Sites as _};
+use domain::repository::{Cameras as _, Devices as _, Persons as _, Rights as _, Sites as _};
+use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
-use domain::{CameraId, Clock as _, DeviceId, GrantId, PersonId, PlaceId, Secret, SiteId, Timestamp};
+use domain::{
+    ApprovalId, CameraId, Clock as _, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, Secret, SiteId,
+    Timestamp, UnitId,
+};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use store::Store;
 use web::password::Passwords;
 use web::token::{self, random};
@@ -207,10 +213,11 @@ impl World {
     async fn people(&self, sites: &[SiteId], places: &[PlaceId]) -> Result<Map<String, Value>, Error> {
         let passwords = Passwords::default();
         let mut accounts = Map::new();
+        let mut ids = Vec::new();
         for (login, name, roles) in [
-            ("owner@demo", "王主任", vec![(Role::Owner, None, None)]),
-            ("patrol@demo", "李巡逻", vec![(Role::Patrol, Some(0), None), (Role::Patrol, Some(1), None)]),
-            ("resident@demo", "张阿姨", vec![(Role::Resident, Some(0), Some(2))]),
+            ("owner@demo", "王主任", vec![(Role::Owner, None)]),
+            ("patrol@demo", "李巡逻", vec![(Role::Patrol, Some(0)), (Role::Patrol, Some(1))]),
+            ("resident@demo", "张阿姨", vec![]),
             ("newcomer@demo", "新住户", vec![]),
         ] {
             let password = token::hex(&random::<6>());
@@ -224,21 +231,66 @@ impl World {
                 created_at: self.now,
             };
             self.store.add_person(&person).await?;
-            for (role, site, entrance) in roles {
+            for (role, site) in roles {
                 let grant = Grant {
                     id: GrantId::from_random(random()),
                     person_id: person.id.clone(),
                     role,
                     site_id: site.map(|n| pick(sites, n)),
-                    entrance_id: entrance.map(|n| pick(places, n)),
+                    zone: None,
                     from: self.now,
                     until: None,
                 };
                 self.store.add_grant(&grant).await?;
             }
             accounts.insert(login.into(), json!(password));
+            ids.push(person.id);
+        }
+        // The resident's household is approved, the newcomer's not yet.
+        let site = pick(sites, 0);
+        let owner = pick(&ids, 0);
+        for (label, member, approved) in [("3-1-502", pick(&ids, 2), true), ("3-1-301", pick(&ids, 3), false)]
+        {
+            let household = self.household(&site, &pick(places, 2), label).await?;
+            self.store.add_member(&household, &member, self.now).await?;
+            let approval = Approval {
+                id: ApprovalId::from_random(random()),
+                site_id: site.clone(),
+                subject: Subject::Household(household),
+                cameras: CameraSet::Site,
+                state: if approved { State::Granted } else { State::Requested },
+                from: self.now,
+                until: self.now.after(Duration::from_secs(365 * 24 * 3_600)),
+                schedule: None,
+                message: String::new(),
+                requested_by: member,
+                requested_at: self.now,
+                decided_by: approved.then(|| owner.clone()),
+                decided_at: approved.then_some(self.now),
+                reason: None,
+            };
+            self.store.add_approval(&approval).await?;
         }
         Ok(accounts)
+    }
+
+    async fn household(&self, site: &SiteId, entrance: &PlaceId, label: &str) -> Result<HouseholdId, Error> {
+        let unit = Unit {
+            id: UnitId::from_random(random()),
+            site_id: site.clone(),
+            entrance_id: entrance.clone(),
+            label: label.into(),
+            created_at: self.now,
+        };
+        let household = Household {
+            id: HouseholdId::from_random(random()),
+            unit_id: unit.id.clone(),
+            from: self.now,
+            until: None,
+        };
+        self.store.add_unit(&unit).await?;
+        self.store.add_household(&household).await?;
+        Ok(household.id)
     }
 
     /// Name → id and token.

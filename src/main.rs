@@ -89,8 +89,7 @@ async fn serve(settings: Settings) -> ExitCode {
         warn!("the app is served without TLS; put a TLS proxy in front and set http.public_url");
     }
     announce(&settings, &app);
-    app.run(listeners, stop_signal()).await;
-    ExitCode::SUCCESS
+    if app.run(listeners, stop_signal()).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The owner link goes to the terminal and not to the log: logs are kept.

@@ -20,6 +20,8 @@ pub struct Settings {
     pub http: SocketAddr,
     /// How people reach the gateway, if it is set.
     pub public_url: Option<PublicUrl>,
+    /// Proxies whose word on a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where RTSP players connect, if they may.
     pub rtsp: Option<SocketAddr>,
     /// `sqlite:…` or `postgres:…`.
@@ -52,6 +54,7 @@ struct RawSettings {
 struct RawHttp {
     listen: String,
     public_url: String,
+    trusted_proxies: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -178,9 +181,12 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         let why = || format!("{text:?} is no address; write it like 0.0.0.0:8080 or [::]:8080");
         text.parse::<SocketAddr>().map_err(|_| Error::Value { key, why: why() })
     };
-    let network = |text: &String| {
-        let why = format!("{text:?} is no network; write it like 127.0.0.0/8");
-        text.parse::<IpNet>().map_err(|_| Error::Value { key: "cameras.allow_networks", why })
+    let networks = |key, texts: &[String]| {
+        let network = |text: &String| {
+            let why = || format!("{text:?} is no network; write it like 127.0.0.0/8");
+            text.parse::<IpNet>().map_err(|_| Error::Value { key, why: why() })
+        };
+        texts.iter().map(network).collect::<Result<Vec<_>, _>>()
     };
     let database = raw.database.url;
     if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| database.starts_with(scheme)) {
@@ -194,13 +200,14 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
     Ok(Settings {
         http: address("http.listen", &raw.http.listen)?,
         public_url: public_url(&raw.http.public_url)?,
+        trusted_proxies: networks("http.trusted_proxies", &raw.http.trusted_proxies)?,
         rtsp: match raw.rtsp.listen.as_str() {
             "" => None,
             text => Some(address("rtsp.listen", text)?),
         },
         database,
         key_file: raw.secrets.key_file,
-        allow_networks: raw.cameras.allow_networks.iter().map(network).collect::<Result<_, _>>()?,
+        allow_networks: networks("cameras.allow_networks", &raw.cameras.allow_networks)?,
         ring: Budget {
             bytes: ByteBudget(raw.stream.ring_bytes),
             age: Duration::from_secs(raw.stream.ring_seconds),

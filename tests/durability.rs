@@ -4,8 +4,8 @@ use crate::support::House;
 use crate::support::client::Client;
 use crate::support::folder::Folder;
 use crate::support::process::{Gateway, configure, serve};
-use domain::access::{Grant, Role};
-use domain::repository::Persons as _;
+use domain::repository::Rights as _;
+use domain::role::{Grant, Role};
 use domain::{GrantId, Timestamp};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn furnished() -> (Folder, String) {
         person_id: house.person("patrol").await.id,
         role: Role::Patrol,
         site_id: Some(house.site.clone()),
-        entrance_id: None,
+        zone: None,
         from: Timestamp(0),
         until: None,
     };
@@ -84,6 +84,11 @@ async fn a_full_disk_is_an_answer_and_loses_nothing() {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
     command.arg(folder.path("")).arg(env!("CARGO_BIN_EXE_sharp-eyes"));
+    let can_mount = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).status();
+    assert!(
+        can_mount.is_ok_and(|status| status.success()),
+        "this test gives the gateway a small disk of its own, for which user namespaces must be allowed"
+    );
     let gateway = Gateway::start(command);
     let client = Client::new(gateway.address);
 

@@ -4,7 +4,7 @@ use crate::support::camera::{self, H264};
 use crate::support::foreign::GstServer;
 use crate::support::{House, until, until_within};
 use camsim::viewers::{Viewer, frames};
-use domain::access::Role;
+use domain::role::Role;
 use domain::{CameraId, Secret};
 use relay::hub::{State, Stats};
 use std::time::Duration;
@@ -72,6 +72,28 @@ async fn a_camera_with_a_password_is_read_and_a_wrong_one_is_said() {
     assert_eq!(&*state(&wrong).detail, "the camera refused the password");
     until(|| state(&none).state == State::Refused).await;
     assert_eq!(&*state(&none).detail, "the camera asks for a password and none is set");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_login_is_not_tried_again_because_somebody_looks_again() {
+    let cameras = camera::start_with_login(&[("a", camera::clip(H264))], Some(("admin", "right"))).await;
+    let house = House::start().await;
+    let id = house
+        .camera_like(&cameras.url("a"), |camera| {
+            camera.username = Some("admin".into());
+            camera.password = Some(Secret::new("wrong"));
+        })
+        .await;
+    let state = || house.hub(&id).status().state;
+    let first = wanted(&house, &id).await;
+    until(|| state() == State::Refused).await;
+    assert_eq!(cameras.logins(), 1);
+    drop(first);
+    until(|| state() == State::Idle).await;
+    let _again = wanted(&house, &id).await;
+    until(|| state() == State::Refused).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(cameras.logins(), 1, "the camera would lock its account");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,9 @@
 use crate::support::House;
 use crate::support::camera::{self, H264};
 use crate::support::client::Client;
-use domain::access::{Grant, Role};
-use domain::repository::Persons as _;
+use crate::support::live::Live;
+use domain::repository::Rights as _;
+use domain::role::{Grant, Role};
 use domain::{Clock as _, GrantId, SiteId};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -120,6 +121,17 @@ async fn a_resident_is_not_told_where_the_pictures_come_from() {
     let path = format!("/api/v1/cameras/{id}");
     let seen = house.sign_in_as(Role::Resident).await.get(&path).await.1.to_string();
     assert!(!seen.contains("rtsp://") && !seen.contains("source"), "{seen}");
+    // Not in its troubles either.
+    let gone = house.camera("rtsp://127.0.0.1:9/secret-path").await;
+    let wanted = house.hub(&gone).want();
+    crate::support::until(|| house.hub(&gone).status().state == relay::hub::State::Offline).await;
+    let path = format!("/api/v1/cameras/{gone}");
+    let seen = house.sign_in_as(Role::Resident).await.get(&path).await.1;
+    assert_eq!((&seen["status"]["state"], &seen["status"]["detail"]), (&json!("offline"), &json!("")));
+    let seen = house.sign_in_as(Role::Owner).await.get(&path).await.1;
+    assert!(seen["status"]["detail"].as_str().unwrap().contains("cannot be reached"));
+    drop(wanted);
+    let path = format!("/api/v1/cameras/{id}");
     let seen = house.sign_in_as(Role::Owner).await.get(&path).await.1;
     assert_eq!(seen["source"]["main_url"], cameras.url("a"));
 }
@@ -141,7 +153,7 @@ async fn another_site_is_another_world() {
         person_id: person.id,
         role: Role::Patrol,
         site_id: Some(other_site.clone()),
-        entrance_id: None,
+        zone: None,
         from: SystemClock.now(),
         until: None,
     };
@@ -157,6 +169,20 @@ async fn another_site_is_another_world() {
     };
     assert_eq!(ids(&stranger.get("/api/v1/sites").await.1), [other_site.as_str()]);
     assert_eq!(ids(&stranger.get("/api/v1/places").await.1), Vec::<String>::new());
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let id = house.camera(&cameras.url("a")).await;
+    let (_, token) = house.door(&house.lobby).await;
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "/d", "type": "sharpeyes.door.opened" });
+    house.client().events(&token, "application/json", &event).await;
+    for list in ["/api/v1/cameras", "/api/v1/door-events"] {
+        assert_eq!(stranger.get(list).await.1["items"], json!([]), "{list}");
+    }
+    assert_eq!(stranger.get(&format!("/api/v1/cameras/{id}")).await.0.as_u16(), 404);
+    assert_eq!(Live::try_open(&stranger, &id, "main").await.err(), Some(404));
+    let key = stranger.key().await;
+    let login = Some((key.login.as_str(), key.key.as_str()));
+    let played = camsim::viewers::Viewer::play(house.rtsp, &format!("{id}/main"), login).await;
+    assert!(played.err().unwrap().to_string().contains("404"));
     assert_eq!(stranger.get(&format!("/api/v1/sites/{}", house.site)).await.0.as_u16(), 404);
     assert_eq!(stranger.get(&format!("/api/v1/places/{}", house.gate)).await.0.as_u16(), 404);
 }
@@ -242,4 +268,35 @@ async fn a_session_is_opaque_and_ends_for_good() {
     let known = house.client().post("/api/v1/session", json!({ "login": "known", "password": "x" })).await;
     assert_eq!(unknown, known, "an unknown login answers like a wrong password");
     assert_eq!(known.0.as_u16(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_is_slow_and_does_not_lock_the_owner_out() {
+    let house = House::start().await;
+    house.person("owner").await;
+    let right = json!({ "login": "owner", "password": crate::support::PASSWORD });
+    let mut browser = house.client();
+    let first = browser.request(Method::POST, "/api/v1/session").json(&right).send().await.unwrap();
+    let device = first.headers().get_all("set-cookie").iter().map(|v| v.to_str().unwrap());
+    let device =
+        device.filter_map(|v| v.split(';').next()).find(|v| v.starts_with("device=")).unwrap().to_owned();
+    let guess = json!({ "login": "owner", "password": "guess" });
+    let mut refused = 0;
+    for _ in 0..15 {
+        // Whatever a stranger writes into X-Forwarded-For.
+        let request = house.client().request(Method::POST, "/api/v1/session");
+        let forged = format!("198.51.100.{refused}");
+        let response = request.header("x-forwarded-for", forged).json(&guess).send().await.unwrap();
+        match response.status().as_u16() {
+            429 => {
+                assert!(response.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 0);
+                refused += 1;
+            }
+            status => assert_eq!(status, 401),
+        }
+    }
+    // One of the ten tries was the owner's own sign-in.
+    assert_eq!(refused, 6);
+    browser.cookie = Some(device);
+    assert_eq!(browser.post("/api/v1/session", right).await.0.as_u16(), 200);
 }

@@ -5,7 +5,7 @@ use crate::support::foreign::{frame_crcs, run};
 use crate::support::{House, until};
 use camsim::clip::Clip;
 use camsim::viewers::{Viewer, frames};
-use domain::access::Role;
+use domain::role::Role;
 use relay::hub::Stats;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,10 +114,17 @@ async fn a_frame_is_built_once_and_written_once_per_viewer() {
     let hub = house.hub(&id);
     let count = |counter| Stats::get(counter);
     let stats = hub.stats();
+    let now = count(&stats.frames);
+    until(|| count(&stats.frames) > now).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let before =
         [count(&stats.frames), count(&stats.writes), count(&stats.images), count(&stats.copied_bytes)];
     let end = tokio::time::Instant::now() + Duration::from_secs(4);
     let bytes = futures_util::future::join_all(viewers.iter_mut().map(|viewer| viewer.drain(end))).await;
+    // Sampled between two frames: they are half a second apart.
+    let now = count(&stats.frames);
+    until(|| count(&stats.frames) > now).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let frames = count(&stats.frames) - before[0];
     let writes = count(&stats.writes) - before[1];
     let images = count(&stats.images) - before[2];
@@ -215,6 +222,11 @@ async fn a_camera_nobody_watches_is_not_asked_for_anything() {
     let writes = Stats::get(&camera.stats().writes);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(Stats::get(&camera.stats().writes), writes);
+    // What was held is no longer now: the next viewer waits for the camera.
+    assert!(house.hub(&id).params().is_none());
+    cameras.control().refuse(true);
+    let refused = Viewer::play(house.rtsp, &format!("{id}/main"), login).await.err().unwrap();
+    assert!(refused.to_string().contains("503"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use crate::support::House;
 use crate::support::client::Client;
 use domain::CameraId;
-use domain::access::Role;
 use domain::repository::Cameras as _;
+use domain::role::Role;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,6 +109,21 @@ async fn credentials_in_an_address_are_moved_and_never_shown() {
         let bytes = std::fs::read(house.folder.path(file)).unwrap_or_default();
         assert!(!bytes.windows(6).any(|w| w == b"canary"), "the password is readable in {file}");
     }
+    // The password goes nowhere else, and not readably, unless it is written again.
+    for change in [
+        json!({ "main_url": "rtsp://10.6.6.6:554/main" }),
+        json!({ "main_url": "rtsp://10.0.0.8:555/main" }),
+        json!({ "sub_url": "rtsp://10.6.6.6/sub" }),
+        json!({ "allow_basic": true }),
+    ] {
+        let (status, problem) = owner.patch(&path, change).await;
+        assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &json!("/password")));
+    }
+    let (status, _) = owner.patch(&path, json!({ "main_url": "rtsp://10.0.0.8:554/other" })).await;
+    assert_eq!(status.as_u16(), 200, "another path of the same camera");
+    let (_, camera) = owner.patch(&path, json!({ "main_url": "rtsp://viewer:new@10.0.0.9/main" })).await;
+    assert_eq!(camera["source"]["username"], "viewer", "{camera}");
+    assert_eq!(password().await.as_deref(), Some("new"));
     let (_, camera) = owner.patch(&path, json!({ "password": null })).await;
     assert_eq!(camera["source"]["has_password"], false);
     assert_eq!(password().await, None);

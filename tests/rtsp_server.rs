@@ -2,7 +2,7 @@
 
 use crate::support::House;
 use crate::support::camera::{self, H264};
-use domain::access::Role;
+use domain::role::Role;
 use media::rtsp::message::{self, Message};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,6 +31,7 @@ async fn read_all(stream: &mut TcpStream) -> (String, bool) {
 async fn what_is_no_request_gets_400_and_the_door() {
     let house = House::start().await;
     let long = [b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nX: ".as_slice(), &[b'a'; 20_000], b"\r\n\r\n"].concat();
+    let blank = b"\r\n".repeat(100_000);
     let many = format!("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n{}\r\n", "X: y\r\n".repeat(70));
     for (text, reason) in [
         (b"GET / HTTP/1.1\r\n\r\n".as_slice(), "the request line is not METHOD URI RTSP/1.0"),
@@ -42,12 +43,29 @@ async fn what_is_no_request_gets_400_and_the_door() {
         ),
         (long.as_slice(), "the headers are longer than 16 KiB"),
         (many.as_bytes(), "there are more than 64 headers"),
+        (blank.as_slice(), "it is nothing but empty lines"),
     ] {
         let (answer, closed) = say(house.rtsp, text).await;
         assert!(answer.starts_with("RTSP/1.0 400 Bad Request\r\n"), "{answer}");
         assert!(answer.contains(reason), "{answer}");
         assert!(closed, "the connection is closed");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_and_never_listens_is_not_answered_without_end() {
+    let house = House::start().await;
+    let mut stream = TcpStream::connect(house.rtsp).await.unwrap();
+    let requests = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n".repeat(1_000);
+    let mut sent = 0;
+    // The kernel holds some megabytes for both sides; then the server has stopped reading.
+    while sent < 64 << 20 {
+        match tokio::time::timeout(Duration::from_secs(1), stream.write(&requests)).await {
+            Ok(written) => sent += written.unwrap(),
+            Err(_) => return,
+        }
+    }
+    panic!("{sent} bytes of requests were taken although no answer was read");
 }
 
 #[tokio::test(flavor = "multi_thread")]

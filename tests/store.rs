@@ -3,15 +3,16 @@
 use crate::support::camera_at;
 use crate::support::database::{BOTH, open};
 use ::store::Store;
-use domain::access::{Grant, Role};
 use domain::camera::{Position, Pull, StreamKind, Transport, Visibility};
 use domain::device::{Device, DeviceKind};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
 use domain::person::{Person, Session, ViewerKey};
 use domain::place::{Place, PlaceKind};
 use domain::repository::{
-    Cameras as _, Devices as _, DoorEventFilter, Error, Page, Persons as _, Sites as _, Viewings as _,
+    Cameras as _, Devices as _, DoorEventFilter, Error, Page, Persons as _, Rights as _, Sites as _,
+    Viewings as _,
 };
+use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
 use domain::viewing::{Viewing, ViewingTransport};
 use domain::{
@@ -60,7 +61,7 @@ fn grant(person: &Person, role: Role) -> Grant {
         person_id: person.id.clone(),
         role,
         site_id: None,
-        entrance_id: None,
+        zone: None,
         from: Timestamp(1),
         until: Some(Timestamp(9)),
     }
@@ -139,7 +140,8 @@ async fn people_sessions_and_keys() {
         let winner = if a.is_ok() { one } else { two };
         assert!(a.is_ok() != b.is_ok(), "{database:?}: {a:?} {b:?}");
         assert_eq!(store.person_by_login(&winner.login).await.unwrap(), Some(winner.clone()));
-        assert_eq!(store.grants(&winner.id).await.unwrap().len(), 1);
+        assert_eq!(store.standing(&winner.id).await.unwrap().unwrap().grants.len(), 1);
+        assert_eq!(store.grants(None).await.unwrap().len(), 1);
         assert_eq!(store.add_person(&person(&winner.login)).await, Err(Error::Exists), "{database:?}");
 
         let session = Session {
@@ -250,6 +252,7 @@ async fn door_events_once_each_and_in_order() {
         let some = DoorEventFilter {
             places: Some(vec![PlaceId::from_random(random()), place.id.clone()]),
             site: Some(site.id.clone()),
+            no_duress_at: vec![place.id.clone()],
             since: Some(Timestamp(1_010)),
             until: Some(Timestamp(1_020)),
         };

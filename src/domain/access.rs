@@ -1,40 +1,14 @@
 //! Who may do what: one pure function, asked by every path.
 
+use crate::approval::{Approval, Subject};
 use crate::camera::{Camera, Visibility};
+use crate::household::Membership;
+use crate::role::{Grant, Role};
+use crate::scene::Scene;
+use crate::schedule::Hold;
 use crate::site::{ResidentPolicy, Site};
-use crate::{GrantId, PersonId, PlaceId, SiteId, Timestamp, words};
+use crate::{PersonId, PlaceId, SiteId, Timestamp};
 use std::time::Duration;
-
-words! {
-    /// What a person is to a site.
-    Role {
-        /// Manages cameras, people and rights, everywhere.
-        Owner = "owner",
-        /// Lives there.
-        Resident = "resident",
-        /// Watches over it.
-        Patrol = "patrol",
-    }
-}
-
-/// A role held by a person, from until.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// Its id.
-    pub id: GrantId,
-    /// Who holds it.
-    pub person_id: PersonId,
-    /// Which role.
-    pub role: Role,
-    /// For which site; an owner holds it for all.
-    pub site_id: Option<SiteId>,
-    /// A resident's own entrance: whose door events they may read.
-    pub entrance_id: Option<PlaceId>,
-    /// From when.
-    pub from: Timestamp,
-    /// Until when, if that is known.
-    pub until: Option<Timestamp>,
-}
 
 /// What is known of the one who asks.
 #[derive(Clone, Debug)]
@@ -45,19 +19,52 @@ pub struct Standing {
     pub disabled: bool,
     /// All roles, in force or not.
     pub grants: Vec<Grant>,
+    /// All households, in force or not.
+    pub memberships: Vec<Membership>,
+    /// All approvals of the person and of their households, whatever their state.
+    pub approvals: Vec<Approval>,
+}
+
+/// A camera with what a decision about it needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// The camera.
+    pub camera: &'a Camera,
+    /// Its site.
+    pub site: &'a Site,
+    /// Its place, then what that is part of, up to the top.
+    pub path: &'a [PlaceId],
+    /// Whether an incident is open in the site.
+    pub incident_open: bool,
 }
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
     /// May they watch this camera live?
-    Watch(&'a Camera, &'a Site),
-    /// May they change the registry: sites, places, cameras, devices?
-    ManageRegistry,
+    Watch(Sight<'a>),
+    /// May they register sites?
+    ManageSites,
+    /// May they change a site's registry, people and rights?
+    Manage(&'a SiteId),
     /// May they see that this site and its places exist?
     SeeSite(&'a SiteId),
-    /// May they read door events of this place?
-    ReadDoorEvents(&'a SiteId, &'a PlaceId),
+    /// May they read door events of a place, given as its path?
+    ReadDoorEvents(&'a SiteId, &'a [PlaceId]),
+    /// May they read who watched the site's cameras, by role?
+    ReadViewings(&'a SiteId),
+    /// May they read the names in that register?
+    ReadNames(&'a SiteId),
+    /// May they read the audit log: a site's, or the gateway's own?
+    ReadAudit(Option<&'a SiteId>),
+}
+
+/// May they watch this camera? The scene says where it stands.
+#[must_use]
+pub fn decide_watch(who: &Standing, camera: &Camera, scene: &Scene, now: Timestamp) -> Decision {
+    let path = scene.path(&camera.place_id);
+    let question = scene.sight(camera, &path).map(Question::Watch);
+    question.map_or(Decision::Deny(Denial::NoRole), |question| decide(who, question, now))
 }
 
 /// The answer.
@@ -75,16 +82,21 @@ pub enum Decision {
 }
 
 /// Why not. Shown to administrators, never to the one who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Denial {
-    /// The account is switched off.
-    Disabled,
     /// No role in force covers it.
     NoRole,
+    /// No approval in force covers it.
+    NotApproved,
+    /// An approval covers it, but not at this time of the week.
+    OutsideSchedule,
     /// The camera is not for residents.
     NotForResidents,
     /// The site's policy lets no resident watch now.
     Policy,
+    /// The account is switched off.
+    Disabled,
 }
 
 impl Decision {
@@ -95,81 +107,169 @@ impl Decision {
     }
 }
 
-impl Grant {
-    /// Whether the role is held at `now`.
-    #[must_use]
-    pub fn in_force(&self, now: Timestamp) -> bool {
-        self.from <= now && self.until.is_none_or(|until| now < until)
-    }
-
-    fn covers(&self, site: &SiteId) -> bool {
-        self.site_id.as_ref().is_none_or(|own| own == site)
-    }
-}
-
 /// How long an admission lasts without being renewed: the time for which a lost
 /// signal could leave a picture on.
 #[must_use]
 pub fn lease(role: Role) -> Duration {
     Duration::from_secs(match role {
-        Role::Patrol => 120,
-        Role::Resident | Role::Owner => 30,
+        Role::Patrol | Role::DutyOperator => 120,
+        _ => 30,
     })
 }
 
-/// Decides. Deny by default: a question no role answers with yes is a no.
+/// Decides. Deny by default: a question nothing answers with yes is a no.
 #[must_use]
 pub fn decide(who: &Standing, question: Question<'_>, now: Timestamp) -> Decision {
     if who.disabled {
         return Decision::Deny(Denial::Disabled);
     }
-    let mut denial = Denial::NoRole;
-    let mut best: Option<Decision> = None;
-    for grant in who.grants.iter().filter(|grant| grant.in_force(now)) {
-        match by_role(grant, question) {
-            Ok(true) => {
-                let allow = Decision::Allow { role: grant.role, until: grant.until };
-                best = Some(best.map_or(allow, |best| later(best, allow)));
-            }
-            Ok(false) => {}
-            Err(why) => denial = why,
-        }
+    let grants = who.grants.iter().filter(|grant| grant.in_force(now));
+    let by_roles = grants
+        .filter(|grant| by_role(grant, question))
+        .map(|grant| Decision::Allow { role: grant.role, until: grant.until });
+    let mut best = as_resident(who, question, now);
+    for allow in by_roles {
+        best = better(best, allow);
     }
-    best.unwrap_or(Decision::Deny(denial))
+    best
 }
 
-/// Whether one role in force says yes; an error is a no worth telling.
-fn by_role(grant: &Grant, question: Question<'_>) -> Result<bool, Denial> {
+/// Whether they may change the registry of any site at all.
+#[must_use]
+pub fn manages_somewhere(who: &Standing, now: Timestamp) -> bool {
+    let manages = |grant: &Grant| matches!(grant.role, Role::Owner | Role::Administrator);
+    !who.disabled && who.grants.iter().any(|grant| grant.in_force(now) && manages(grant))
+}
+
+/// Whether one role in force says yes.
+fn by_role(grant: &Grant, question: Question<'_>) -> bool {
+    use Role as R;
     match (grant.role, question) {
-        (Role::Owner, _) => Ok(true),
-        (Role::Resident | Role::Patrol, Question::ManageRegistry) => Ok(false),
-        (_, Question::SeeSite(site)) => Ok(grant.covers(site)),
-        (Role::Patrol, Question::Watch(camera, _)) => Ok(grant.covers(&camera.site_id)),
-        (Role::Patrol, Question::ReadDoorEvents(site, _)) => Ok(grant.covers(site)),
-        (Role::Resident, Question::ReadDoorEvents(site, place)) => {
-            Ok(grant.covers(site) && grant.entrance_id.as_ref() == Some(place))
+        (R::Owner, _) => true,
+        (R::Resident, _) | (_, Question::ManageSites) => false,
+        (role, Question::Watch(sight)) => {
+            let sees = match role {
+                R::Administrator | R::DutyOperator | R::Patrol | R::GridWorker1 => true,
+                R::GridWorker2 | R::GridWorker3 => sight.camera.visibility == Visibility::Residents,
+                R::Owner | R::Resident | R::Auditor => false,
+            };
+            sees && grant.reaches(&sight.camera.site_id, sight.path)
         }
-        (Role::Resident, Question::Watch(camera, site)) => {
-            if !grant.covers(&camera.site_id) {
-                Ok(false)
-            } else if camera.visibility != Visibility::Residents {
-                Err(Denial::NotForResidents)
-            } else if site.resident_policy != ResidentPolicy::Approved {
-                Err(Denial::Policy)
-            } else {
-                Ok(true)
-            }
+        (role, Question::Manage(site)) => role == R::Administrator && grant.is_for(site),
+        (_, Question::SeeSite(site) | Question::ReadViewings(site)) => grant.is_for(site),
+        (role, Question::ReadDoorEvents(site, path)) => {
+            matches!(role, R::Administrator | R::DutyOperator | R::Patrol | R::GridWorker1)
+                && grant.reaches(site, path)
         }
+        (role, Question::ReadNames(site)) => role == R::Auditor && grant.is_for(site),
+        (role, Question::ReadAudit(Some(site))) => {
+            matches!(role, R::Administrator | R::Auditor) && grant.is_for(site)
+        }
+        (_, Question::ReadAudit(None)) => false,
     }
 }
 
-/// Of two permissions, the one that lasts longer.
-fn later(a: Decision, b: Decision) -> Decision {
-    let end = |d: &Decision| match d {
-        Decision::Allow { until, .. } => until.unwrap_or(Timestamp(i64::MAX)),
-        Decision::Deny(_) => Timestamp(i64::MIN),
+/// What a person may do as a member of a household, or by an approval of their own.
+fn as_resident(who: &Standing, question: Question<'_>, now: Timestamp) -> Decision {
+    let homes = || who.memberships.iter().filter(|membership| membership.in_force(now));
+    let allow = |until| Decision::Allow { role: Role::Resident, until };
+    let home = |site: &SiteId| {
+        let own = homes().filter(|membership| membership.site_id == *site);
+        own.map(|membership| allow(membership.until)).reduce(better)
     };
-    if end(&b) > end(&a) { b } else { a }
+    let found = match question {
+        Question::Watch(sight) => return watch_as_resident(who, sight, now),
+        Question::SeeSite(site) | Question::ReadViewings(site) => home(site).or_else(|| {
+            let own = who.approvals.iter().filter(|a| a.site_id == *site && approves(who, a, now));
+            own.map(|approval| allow(Some(approval.until))).reduce(better)
+        }),
+        Question::ReadDoorEvents(site, path) => homes()
+            .filter(|membership| membership.site_id == *site && path.contains(&membership.entrance_id))
+            .map(|membership| allow(membership.until))
+            .reduce(better),
+        Question::ManageSites | Question::Manage(_) | Question::ReadNames(_) | Question::ReadAudit(_) => None,
+    };
+    found.unwrap_or(Decision::Deny(Denial::NoRole))
+}
+
+fn watch_as_resident(who: &Standing, sight: Sight<'_>, now: Timestamp) -> Decision {
+    let site = &sight.site.id;
+    let belongs = who.memberships.iter().any(|m| m.site_id == *site && m.in_force(now))
+        || who.approvals.iter().any(|a| a.site_id == *site && approves(who, a, now));
+    if !belongs || sight.camera.site_id != *site {
+        return Decision::Deny(Denial::NoRole);
+    }
+    if sight.camera.visibility != Visibility::Residents {
+        return Decision::Deny(Denial::NotForResidents);
+    }
+    let open = match sight.site.resident_policy {
+        ResidentPolicy::Off => false,
+        ResidentPolicy::Incident => sight.incident_open,
+        ResidentPolicy::Approved => true,
+    };
+    if !open {
+        return Decision::Deny(Denial::Policy);
+    }
+    let covering = who
+        .approvals
+        .iter()
+        .filter(|a| approves(who, a, now) && a.covers(site, &sight.camera.id, sight.path));
+    let mut best = Decision::Deny(Denial::NotApproved);
+    for approval in covering {
+        let ends = [Some(approval.until), membership_end(who, approval, now)];
+        let scheduled = match &approval.schedule {
+            None => Some(None),
+            Some(schedule) => match schedule.holds(now, &sight.site.time_zone) {
+                None => None,
+                Some(Hold::ForGood) => Some(None),
+                Some(Hold::Until(end)) => Some(Some(end)),
+            },
+        };
+        best = better(
+            best,
+            match scheduled {
+                None => Decision::Deny(Denial::OutsideSchedule),
+                Some(end) => {
+                    let until = ends.into_iter().chain([end]).flatten().min();
+                    Decision::Allow { role: Role::Resident, until }
+                }
+            },
+        );
+    }
+    best
+}
+
+/// Whether an approval in force is this person's: their own, or that of a
+/// household they are a member of now.
+fn approves(who: &Standing, approval: &Approval, now: Timestamp) -> bool {
+    approval.in_force(now)
+        && match &approval.subject {
+            Subject::Person(person) => *person == who.person_id,
+            Subject::Household(household) => {
+                who.memberships.iter().any(|m| m.household_id == *household && m.in_force(now))
+            }
+        }
+}
+
+/// When the membership that an approval rests on ends, if that is known.
+fn membership_end(who: &Standing, approval: &Approval, now: Timestamp) -> Option<Timestamp> {
+    let Subject::Household(household) = &approval.subject else { return None };
+    let own = who.memberships.iter().filter(|m| m.household_id == *household && m.in_force(now));
+    // Several memberships of one household: the longest counts; none of them open means an end.
+    own.map(|m| m.until.unwrap_or(Timestamp(i64::MAX))).max().filter(|end| end.0 < i64::MAX)
+}
+
+/// Of two answers: a yes before a no, the longer yes, the no that says more.
+fn better(a: Decision, b: Decision) -> Decision {
+    let end = |until: Option<Timestamp>| until.unwrap_or(Timestamp(i64::MAX));
+    match (a, b) {
+        (Decision::Allow { until: first, .. }, Decision::Allow { until: second, .. }) => {
+            if end(second) > end(first) { b } else { a }
+        }
+        (Decision::Allow { .. }, Decision::Deny(_)) => a,
+        (Decision::Deny(_), Decision::Allow { .. }) => b,
+        (Decision::Deny(first), Decision::Deny(second)) => Decision::Deny(first.max(second)),
+    }
 }
 
 #[cfg(test)]

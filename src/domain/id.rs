@@ -58,6 +58,16 @@ ids! {
     DoorEventId,
     /// A row of the viewing register.
     ViewingId,
+    /// An area of responsibility.
+    ZoneId,
+    /// A flat or a house.
+    UnitId,
+    /// The people of a unit.
+    HouseholdId,
+    /// The decision that somebody may watch.
+    ApprovalId,
+    /// An invitation to join a household.
+    InvitationId,
 }
 
 #[cfg(test)]

@@ -9,21 +9,29 @@
 //! household, an identity-card number.
 
 pub mod access;
+pub mod approval;
+pub mod audit;
 pub mod camera;
 pub mod clock;
 pub mod device;
 pub mod event;
+pub mod household;
 pub mod id;
+pub mod invitation;
 pub mod person;
 pub mod place;
 pub mod repository;
+pub mod role;
+pub mod scene;
+pub mod schedule;
 pub mod secret;
 pub mod site;
 pub mod viewing;
 
 pub use clock::{Clock, Timestamp};
 pub use id::{
-    CameraId, DeviceId, DoorEventId, GrantId, PersonId, PlaceId, SessionId, SiteId, ViewerKeyId, ViewingId,
+    ApprovalId, CameraId, DeviceId, DoorEventId, GrantId, HouseholdId, InvitationId, PersonId, PlaceId,
+    SessionId, SiteId, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 pub use secret::Secret;
 

@@ -1,6 +1,7 @@
 //! Accounts, their sessions and their keys.
 
 use crate::{PersonId, Secret, SessionId, Timestamp, ViewerKeyId};
+use std::time::Duration;
 
 /// An account: a display name, a login, a language. Nothing else is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,17 @@ pub struct Session {
     pub seen_at: Timestamp,
     /// When it ends whatever happens.
     pub expires_at: Timestamp,
+}
+
+/// A session is over after this time without use.
+pub const IDLE: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+impl Session {
+    /// Whether it has not ended at `now`.
+    #[must_use]
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        now < self.expires_at && now < self.seen_at.after(IDLE)
+    }
 }
 
 /// A credential for one RTSP player.

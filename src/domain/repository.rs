@@ -1,14 +1,22 @@
 //! What the house keeps, as traits. `store` implements them; tests may too.
 
-use crate::access::Grant;
+use crate::access::Standing;
+use crate::approval::Approval;
 use crate::camera::Camera;
 use crate::device::Device;
 use crate::event::door::{DoorEvent, Recorded};
+use crate::household::{Household, Membership, Unit};
+use crate::invitation::Invitation;
 use crate::person::{Person, Session, ViewerKey};
 use crate::place::Place;
+use crate::role::{Grant, Zone};
+use crate::scene::Scene;
 use crate::site::Site;
 use crate::viewing::Viewing;
-use crate::{CameraId, DeviceId, PersonId, PlaceId, SessionId, SiteId, Timestamp, ViewerKeyId, ViewingId};
+use crate::{
+    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, SessionId, SiteId, Timestamp,
+    UnitId, ViewerKeyId, ViewingId, ZoneId,
+};
 use async_trait::async_trait;
 
 /// Why something could not be kept or found.
@@ -47,6 +55,8 @@ pub struct DoorEventFilter {
     pub places: Option<Vec<PlaceId>>,
     /// Of this site.
     pub site: Option<SiteId>,
+    /// Without openings under duress at these places.
+    pub no_duress_at: Vec<PlaceId>,
     /// Received at or after.
     pub since: Option<Timestamp>,
     /// Received before.
@@ -66,6 +76,8 @@ pub trait Sites: Send + Sync {
     async fn update_site(&self, site: &Site) -> Result<bool>;
     /// Removes an empty site. False if there is none.
     async fn remove_site(&self, id: &SiteId) -> Result<bool>;
+    /// All sites and places with the sites' open incidents, for decisions.
+    async fn scene(&self) -> Result<Scene>;
     /// All places, by name.
     async fn places(&self) -> Result<Vec<Place>>;
     /// One place.
@@ -106,20 +118,27 @@ pub trait Persons: Send + Sync {
     async fn person(&self, id: &PersonId) -> Result<Option<Person>>;
     /// The person with this login.
     async fn person_by_login(&self, login: &str) -> Result<Option<Person>>;
-    /// Gives a role.
-    async fn add_grant(&self, grant: &Grant) -> Result<()>;
-    /// All roles of a person.
-    async fn grants(&self, person: &PersonId) -> Result<Vec<Grant>>;
+    /// All persons, by login.
+    async fn persons(&self) -> Result<Vec<Person>>;
+    /// Replaces a person's name, language, password and whether they are disabled.
+    /// False if there is none.
+    async fn update_person(&self, person: &Person) -> Result<bool>;
     /// Adds a session.
     async fn add_session(&self, session: &Session) -> Result<()>;
     /// The session whose token has this hash.
     async fn session_by_token(&self, token_hash: &[u8]) -> Result<Option<Session>>;
+    /// One session.
+    async fn session(&self, id: &SessionId) -> Result<Option<Session>>;
+    /// Removes sessions that are over at `now`. Answers how many.
+    async fn remove_ended_sessions(&self, now: Timestamp) -> Result<u64>;
     /// All sessions of a person, the newest first.
     async fn sessions(&self, person: &PersonId) -> Result<Vec<Session>>;
     /// Notes that a session was used.
     async fn touch_session(&self, id: &SessionId, at: Timestamp) -> Result<()>;
     /// Ends a session of this person. False if there is none.
     async fn remove_session(&self, person: &PersonId, id: &SessionId) -> Result<bool>;
+    /// Ends all sessions and deletes all keys of a person.
+    async fn remove_credentials(&self, person: &PersonId) -> Result<()>;
     /// Adds a key for an RTSP player.
     async fn add_viewer_key(&self, key: &ViewerKey) -> Result<()>;
     /// The key with this login.
@@ -128,6 +147,65 @@ pub trait Persons: Send + Sync {
     async fn viewer_keys(&self, person: &PersonId) -> Result<Vec<ViewerKey>>;
     /// Removes a key of this person. False if there is none.
     async fn remove_viewer_key(&self, person: &PersonId, id: &ViewerKeyId) -> Result<bool>;
+}
+
+/// Roles, households and approvals: everything a decision rests on.
+#[async_trait]
+pub trait Rights: Send + Sync {
+    /// Gives a role.
+    async fn add_grant(&self, grant: &Grant) -> Result<()>;
+    /// Roles that are held for a site, or for all.
+    async fn grants(&self, site: Option<&SiteId>) -> Result<Vec<Grant>>;
+    /// Ends a role. False if there is none that is still held.
+    async fn end_grant(&self, id: &GrantId, at: Timestamp) -> Result<bool>;
+    /// Zones of a site, by name.
+    async fn zones(&self, site: &SiteId) -> Result<Vec<Zone>>;
+    /// Adds a zone with its places.
+    async fn add_zone(&self, zone: &Zone) -> Result<()>;
+    /// Removes a zone that no role names. False if there is none.
+    async fn remove_zone(&self, id: &ZoneId) -> Result<bool>;
+
+    /// Units of a site, by label.
+    async fn units(&self, site: &SiteId) -> Result<Vec<Unit>>;
+    /// One unit.
+    async fn unit(&self, id: &UnitId) -> Result<Option<Unit>>;
+    /// Adds a unit.
+    async fn add_unit(&self, unit: &Unit) -> Result<()>;
+    /// Households that have lived in a site, the newest first.
+    async fn households(&self, site: &SiteId) -> Result<Vec<Household>>;
+    /// One household.
+    async fn household(&self, id: &HouseholdId) -> Result<Option<Household>>;
+    /// Adds a household.
+    async fn add_household(&self, household: &Household) -> Result<()>;
+    /// Ends a household. False if there is none that has not ended.
+    async fn end_household(&self, id: &HouseholdId, at: Timestamp) -> Result<bool>;
+    /// Everybody who belongs, or has belonged, to a household of the site.
+    async fn memberships(&self, site: &SiteId) -> Result<Vec<Membership>>;
+    /// Makes a person a member from `from` on, again if they were one.
+    async fn add_member(&self, household: &HouseholdId, person: &PersonId, from: Timestamp) -> Result<()>;
+    /// Ends a membership. False if there is none that has not ended.
+    async fn end_member(&self, household: &HouseholdId, person: &PersonId, at: Timestamp) -> Result<bool>;
+    /// Adds an invitation.
+    async fn add_invitation(&self, invitation: &Invitation) -> Result<()>;
+    /// The invitation whose token has this hash.
+    async fn invitation_by_token(&self, token_hash: &[u8]) -> Result<Option<Invitation>>;
+    /// Uses an invitation: the new person and their membership in one step. False
+    /// if somebody was faster.
+    async fn use_invitation(&self, invitation: &Invitation, person: &Person, at: Timestamp) -> Result<bool>;
+
+    /// Approvals of a site, the newest first.
+    async fn approvals(&self, site: &SiteId) -> Result<Vec<Approval>>;
+    /// One approval.
+    async fn approval(&self, id: &ApprovalId) -> Result<Option<Approval>>;
+    /// Adds an approval.
+    async fn add_approval(&self, approval: &Approval) -> Result<()>;
+    /// Replaces an approval if it still is as `before`. False if it is not.
+    async fn update_approval(&self, before: &Approval, approval: &Approval) -> Result<bool>;
+
+    /// What is known of a person; nothing if there is no such person.
+    async fn standing(&self, person: &PersonId) -> Result<Option<Standing>>;
+    /// What is known of everybody who has anything to do with a site.
+    async fn standings(&self, site: &SiteId) -> Result<Vec<(Person, Standing)>>;
 }
 
 /// Devices and what they tell.
@@ -163,6 +241,6 @@ pub trait Viewings: Send + Sync {
 }
 
 /// Everything the house keeps.
-pub trait Repository: Sites + Cameras + Persons + Devices + Viewings + 'static {}
+pub trait Repository: Sites + Cameras + Persons + Rights + Devices + Viewings + 'static {}
 
-impl<T: Sites + Cameras + Persons + Devices + Viewings + 'static> Repository for T {}
+impl<T: Sites + Cameras + Persons + Rights + Devices + Viewings + 'static> Repository for T {}

@@ -1,7 +1,7 @@
 //! The viewing register: every stream that somebody opened.
 
-use crate::access::Role;
 use crate::camera::StreamKind;
+use crate::role::Role;
 use crate::{CameraId, PersonId, Timestamp, ViewingId, words};
 
 words! {

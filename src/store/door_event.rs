@@ -90,6 +90,13 @@ pub(crate) async fn list(
         let marks: Vec<String> = (0..places.len()).map(|n| format!("${}", first + n)).collect();
         sql.push_str(&format!(" and place_id in ({})", marks.join(", ")));
     }
+    let hidden: Vec<&str> = filter.no_duress_at.iter().map(PlaceId::as_str).collect();
+    if !hidden.is_empty() {
+        let first = 4 + usize::from(filter.site.is_some()) + places.len();
+        let marks: Vec<String> = (0..hidden.len()).map(|n| format!("${}", first + n)).collect();
+        let duress = DoorEventKind::Duress.word();
+        sql.push_str(&format!(" and (kind <> '{duress}' or place_id not in ({}))", marks.join(", ")));
+    }
     sql.push_str(&format!(" order by seq desc limit {}", page.limit));
     let mut query = sqlx::query(AssertSqlSafe(sql))
         .bind(page.after.unwrap_or(i64::MAX))
@@ -98,7 +105,7 @@ pub(crate) async fn list(
     if let Some(site) = &filter.site {
         query = query.bind(site.as_str());
     }
-    for place in places {
+    for place in places.into_iter().chain(hidden) {
         query = query.bind(place);
     }
     let rows = query.fetch_all(pool).await.map_err(failed)?;

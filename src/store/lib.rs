@@ -5,11 +5,14 @@
 //! databases: `$1` parameters, `returning`, `on conflict`, and the types text,
 //! bigint and bytes. Who may depend on it: the root package.
 
+mod approval;
 mod camera;
 mod device;
 mod door_event;
+mod household;
 mod intake;
 mod person;
+mod rights;
 mod row;
 pub mod seal;
 mod site;

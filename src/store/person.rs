@@ -1,19 +1,20 @@
 //! People, their roles, sessions and keys.
 
-use crate::row::{get, time, time_opt, truth, word, word_opt};
+use crate::rights::insert_grant;
+use crate::row::{get, time, truth, word};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
-use domain::access::{Grant, Role};
-use domain::person::{Person, Session, ViewerKey};
+use domain::person::{IDLE, Person, Session, ViewerKey};
 use domain::repository::{Error, Persons, Result};
-use domain::{GrantId, PersonId, PlaceId, Secret, SessionId, SiteId, Timestamp, ViewerKeyId};
+use domain::role::Grant;
+use domain::{PersonId, Secret, SessionId, Timestamp, ViewerKeyId};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
 const HA1_MD5: &str = "viewer_key.ha1_md5";
 const HA1_SHA256: &str = "viewer_key.ha1_sha256";
 
-fn person(row: &AnyRow) -> Result<Person> {
+pub(crate) fn person(row: &AnyRow) -> Result<Person> {
     Ok(Person {
         id: word(row, "id", PersonId::parse)?,
         login: get(row, "login")?,
@@ -22,18 +23,6 @@ fn person(row: &AnyRow) -> Result<Person> {
         password_hash: Secret::new(get::<String>(row, "password_hash")?),
         disabled: truth(row, "disabled")?,
         created_at: time(row, "created_at")?,
-    })
-}
-
-fn grant(row: &AnyRow) -> Result<Grant> {
-    Ok(Grant {
-        id: word(row, "id", GrantId::parse)?,
-        person_id: word(row, "person_id", PersonId::parse)?,
-        role: word(row, "role", Role::from_word)?,
-        site_id: word_opt(row, "site_id", SiteId::parse)?,
-        entrance_id: word_opt(row, "entrance_id", PlaceId::parse)?,
-        from: time(row, "from_at")?,
-        until: time_opt(row, "until_at")?,
     })
 }
 
@@ -49,9 +38,9 @@ fn session(row: &AnyRow) -> Result<Session> {
     })
 }
 
-type AnyQuery<'q> = Query<'q, sqlx::Any, AnyArguments>;
+pub(crate) type AnyQuery<'q> = Query<'q, sqlx::Any, AnyArguments>;
 
-fn insert_person(person: &Person) -> AnyQuery<'_> {
+pub(crate) fn insert_person(person: &Person) -> AnyQuery<'_> {
     sqlx::query(
         "insert into persons (id, login, name, locale, password_hash, disabled, created_at)
          values ($1, $2, $3, $4, $5, $6, $7)",
@@ -63,20 +52,6 @@ fn insert_person(person: &Person) -> AnyQuery<'_> {
     .bind(person.password_hash.expose())
     .bind(i64::from(person.disabled))
     .bind(person.created_at.0)
-}
-
-fn insert_grant(grant: &Grant) -> AnyQuery<'_> {
-    sqlx::query(
-        "insert into grants (id, person_id, role, site_id, entrance_id, from_at, until_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(grant.id.as_str())
-    .bind(grant.person_id.as_str())
-    .bind(grant.role.word())
-    .bind(grant.site_id.as_ref().map(SiteId::as_str))
-    .bind(grant.entrance_id.as_ref().map(PlaceId::as_str))
-    .bind(grant.from.0)
-    .bind(grant.until.map(|t| t.0))
 }
 
 impl Store {
@@ -143,17 +118,23 @@ impl Persons for Store {
         row.map_err(failed)?.as_ref().map(person).transpose()
     }
 
-    async fn add_grant(&self, grant: &Grant) -> Result<()> {
-        insert_grant(grant).execute(&self.write).await.map_err(failed)?;
-        Ok(())
+    async fn persons(&self) -> Result<Vec<Person>> {
+        let rows = sqlx::query("select * from persons order by login, id").fetch_all(&self.read).await;
+        rows.map_err(failed)?.iter().map(person).collect()
     }
 
-    async fn grants(&self, person: &PersonId) -> Result<Vec<Grant>> {
-        let rows = sqlx::query("select * from grants where person_id = $1 order by from_at, id")
-            .bind(person.as_str())
-            .fetch_all(&self.read)
-            .await;
-        rows.map_err(failed)?.iter().map(grant).collect()
+    async fn update_person(&self, person: &Person) -> Result<bool> {
+        let done = sqlx::query(
+            "update persons set name = $2, locale = $3, password_hash = $4, disabled = $5 where id = $1",
+        )
+        .bind(person.id.as_str())
+        .bind(person.name.as_str())
+        .bind(person.locale.as_str())
+        .bind(person.password_hash.expose())
+        .bind(i64::from(person.disabled))
+        .execute(&self.write)
+        .await;
+        changed(&done.map_err(failed)?)
     }
 
     async fn add_session(&self, session: &Session) -> Result<()> {
@@ -182,6 +163,23 @@ impl Persons for Store {
         row.map_err(failed)?.as_ref().map(session).transpose()
     }
 
+    async fn session(&self, id: &SessionId) -> Result<Option<Session>> {
+        let row = sqlx::query("select * from sessions where id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.read)
+            .await;
+        row.map_err(failed)?.as_ref().map(session).transpose()
+    }
+
+    async fn remove_ended_sessions(&self, now: Timestamp) -> Result<u64> {
+        let done = sqlx::query("delete from sessions where expires_at <= $1 or seen_at <= $2")
+            .bind(now.0)
+            .bind(now.before(IDLE).0)
+            .execute(&self.write)
+            .await;
+        Ok(done.map_err(failed)?.rows_affected())
+    }
+
     async fn sessions(&self, person: &PersonId) -> Result<Vec<Session>> {
         let rows = sqlx::query("select * from sessions where person_id = $1 order by created_at desc, id")
             .bind(person.as_str())
@@ -207,6 +205,16 @@ impl Persons for Store {
             .execute(&self.write)
             .await;
         changed(&done.map_err(failed)?)
+    }
+
+    async fn remove_credentials(&self, person: &PersonId) -> Result<()> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        for sql in
+            ["delete from sessions where person_id = $1", "delete from viewer_keys where person_id = $1"]
+        {
+            sqlx::query(sql).bind(person.as_str()).execute(&mut *tx).await.map_err(failed)?;
+        }
+        tx.commit().await.map_err(failed)
     }
 
     async fn add_viewer_key(&self, key: &ViewerKey) -> Result<()> {

@@ -5,6 +5,7 @@ use crate::{Store, changed, failed};
 use async_trait::async_trait;
 use domain::place::{Place, PlaceKind};
 use domain::repository::{Result, Sites};
+use domain::scene::Scene;
 use domain::site::{ResidentPolicy, Site, SiteKind};
 use domain::{PlaceId, SiteId};
 use sqlx::any::AnyRow;
@@ -81,6 +82,13 @@ impl Sites for Store {
         let done =
             sqlx::query("delete from sites where id = $1").bind(id.as_str()).execute(&self.write).await;
         changed(&done.map_err(failed)?)
+    }
+
+    async fn scene(&self) -> Result<Scene> {
+        let open = sqlx::query("select distinct site_id from incidents where closed_at is null");
+        let open = open.fetch_all(&self.read).await.map_err(failed)?;
+        let incidents = open.iter().map(|row| word(row, "site_id", SiteId::parse)).collect::<Result<_>>()?;
+        Ok(Scene::new(self.sites().await?, self.places().await?, incidents))
     }
 
     async fn places(&self) -> Result<Vec<Place>> {

@@ -3,9 +3,9 @@
 use crate::row::{time, time_opt, word};
 use crate::{Store, failed};
 use async_trait::async_trait;
-use domain::access::Role;
 use domain::camera::StreamKind;
 use domain::repository::{Result, Viewings};
+use domain::role::Role;
 use domain::viewing::{Viewing, ViewingTransport};
 use domain::{CameraId, PersonId, Timestamp, ViewingId};
 use sqlx::any::AnyRow;

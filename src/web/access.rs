@@ -7,7 +7,8 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::{HeaderMap, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use domain::access::{Question, Standing, decide};
+use domain::SiteId;
+use domain::access::{Question, Standing, decide, manages_somewhere};
 use domain::device::Device;
 use domain::person::{Person, Session};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub enum Access {
     Public,
     /// A signed-in person. What they get is decided object by object.
     SignedIn,
-    /// A person who may change the registry.
+    /// A person who may change the registry of some site. Which, the handler decides.
     Manage,
     /// A device with its bearer token.
     Device,
@@ -37,19 +38,16 @@ pub struct Who {
     pub standing: Standing,
 }
 
-/// The time without use after which a session is over.
-const IDLE: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// The last use is noted at most this often.
 const TOUCH: Duration = Duration::from_secs(60);
 
 /// The session cookie's name: with the `__Host-` promise where TLS lets browsers keep it.
-pub(crate) fn cookie_name(app: &App) -> &'static str {
+pub(crate) fn session_cookie(app: &App) -> &'static str {
     if app.is_secure() { "__Host-session" } else { "session" }
 }
 
-/// The session token in a request's cookies.
-pub(crate) fn cookie<'h>(app: &App, headers: &'h HeaderMap) -> Option<&'h str> {
-    let name = cookie_name(app);
+/// A cookie of a request.
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers
         .get_all(COOKIE)
         .iter()
@@ -68,7 +66,7 @@ pub(crate) async fn check(
         Access::Public => Ok(()),
         Access::SignedIn => who(&app, request.headers()).await.map(|who| put(&mut request, who)),
         Access::Manage => who(&app, request.headers()).await.and_then(|who| {
-            let allowed = decide(&who.standing, Question::ManageRegistry, app.now()).is_allowed();
+            let allowed = manages_somewhere(&who.standing, app.now());
             put(&mut request, who);
             if allowed { Ok(()) } else { Err(Problem::Forbidden) }
         }),
@@ -85,11 +83,11 @@ fn put<T: Send + Sync + 'static>(request: &mut Request, value: T) {
 }
 
 async fn who(app: &App, headers: &HeaderMap) -> Result<Who, Problem> {
-    let token = cookie(app, headers).ok_or(Problem::NotSignedIn)?;
+    let token = cookie(headers, session_cookie(app)).ok_or(Problem::NotSignedIn)?;
     let repository = app.repository();
     let session = repository.session_by_token(&token::hash(token)).await?.ok_or(Problem::NotSignedIn)?;
     let now = app.now();
-    if now >= session.expires_at || now >= session.seen_at.after(IDLE) {
+    if !session.in_force(now) {
         repository.remove_session(&session.person_id, &session.id).await?;
         app.changed();
         return Err(Problem::NotSignedIn);
@@ -101,8 +99,7 @@ async fn who(app: &App, headers: &HeaderMap) -> Result<Who, Problem> {
     if now >= session.seen_at.after(TOUCH) {
         repository.touch_session(&session.id, now).await?;
     }
-    let grants = repository.grants(&person.id).await?;
-    let standing = Standing { person_id: person.id.clone(), disabled: person.disabled, grants };
+    let standing = repository.standing(&person.id).await?.ok_or(Problem::NotSignedIn)?;
     Ok(Who { person, session, standing })
 }
 
@@ -115,6 +112,25 @@ async fn device(app: &App, headers: &HeaderMap) -> Result<Device, Problem> {
         .map(|(_, token)| token.trim())
         .ok_or(Problem::NotSignedIn)?;
     app.repository().device_by_token(&token::hash(token)).await?.ok_or(Problem::NotSignedIn)
+}
+
+impl Who {
+    /// Whether the answer to a question is yes.
+    pub(crate) fn may(&self, app: &App, question: Question<'_>) -> bool {
+        decide(&self.standing, question, app.now()).is_allowed()
+    }
+
+    /// Refuses who may not manage a site: as forbidden if they may see it, else
+    /// as if it were not there.
+    pub(crate) fn must_manage(&self, app: &App, site: &SiteId) -> Result<(), Problem> {
+        if self.may(app, Question::Manage(site)) {
+            Ok(())
+        } else if self.may(app, Question::SeeSite(site)) {
+            Err(Problem::Forbidden)
+        } else {
+            Err(Problem::NotFound)
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Who {

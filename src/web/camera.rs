@@ -8,9 +8,8 @@ use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::access::{Question, decide};
+use domain::access::{Question, decide_watch};
 use domain::camera::{Camera, Pull, StreamKind, Transport, Visibility};
-use domain::site::Site;
 use domain::{CameraId, PlaceId, SiteId, Timestamp};
 use relay::hub::State as StreamState;
 use serde::{Deserialize, Serialize};
@@ -61,7 +60,7 @@ struct StatusView {
     state: &'static str,
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
-    /// Why, in plain English; empty where there is nothing to say.
+    /// Why, in plain English, for administrators; empty where there is nothing to say.
     detail: String,
     streams: StreamsView,
 }
@@ -109,7 +108,7 @@ fn picture(app: &App, camera: &Camera, stream: StreamKind) -> Option<PictureView
     Some(PictureView { codec: video.name(), width: video.width, height: video.height })
 }
 
-fn status(app: &App, camera: &Camera) -> StatusView {
+fn status(app: &App, camera: &Camera, manages: bool) -> StatusView {
     let of = |stream| app.parts.fleet.status(&stream_id(&camera.id, stream));
     let rank = |state| STATES.iter().position(|(s, _)| *s == state).unwrap_or(STATES.len());
     let both = [StreamKind::Main, StreamKind::Sub].into_iter().filter_map(of);
@@ -121,6 +120,8 @@ fn status(app: &App, camera: &Camera) -> StatusView {
         // Registered a moment ago; the reconciler is about to take it up.
         None => (StreamState::Idle, camera.created_at, String::new()),
     };
+    // It may name addresses, and words of the camera's own.
+    let detail = if manages { detail } else { String::new() };
     let state = STATES.iter().find(|(s, _)| *s == state).map_or("idle", |(_, word)| word);
     let streams = StreamsView {
         main: picture(app, camera, StreamKind::Main),
@@ -142,7 +143,7 @@ fn view(app: &App, camera: &Camera, manages: bool) -> CameraView {
         responsible_unit: camera.responsible_unit.clone(),
         retention: camera.retention.into(),
         position: camera.position.map(Into::into),
-        status: status(app, camera),
+        status: status(app, camera, manages),
         source: manages.then(|| SourceView {
             main_url: camera.main_url.clone(),
             sub_url: camera.sub_url.clone(),
@@ -156,13 +157,8 @@ fn view(app: &App, camera: &Camera, manages: bool) -> CameraView {
     }
 }
 
-fn manages(app: &App, who: &Who) -> bool {
-    decide(&who.standing, Question::ManageRegistry, app.now()).is_allowed()
-}
-
-fn may_watch(who: &Who, camera: &Camera, sites: &[Site], now: Timestamp) -> bool {
-    let site = sites.iter().find(|site| site.id == camera.site_id);
-    site.is_some_and(|site| decide(&who.standing, Question::Watch(camera, site), now).is_allowed())
+fn manages(app: &App, who: &Who, camera: &Camera) -> bool {
+    who.may(app, Question::Manage(&camera.site_id))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -184,17 +180,18 @@ pub(crate) async fn list(
     who: Who,
     Query(filter): Query<Filter>,
 ) -> Result<axum::Json<List<CameraView>>, Problem> {
-    let (cameras, sites) = (app.repository().cameras().await?, app.repository().sites().await?);
-    let (now, manages) = (app.now(), manages(&app, &who));
+    let (cameras, scene) = (app.repository().cameras().await?, app.repository().scene().await?);
+    let now = app.now();
+    let may_watch = |camera: &Camera| decide_watch(&who.standing, camera, &scene, now).is_allowed();
     let is = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|wanted| wanted == has);
     let named = |camera: &Camera| {
         filter.q.as_ref().is_none_or(|q| camera.name.to_lowercase().contains(&q.to_lowercase()))
     };
     let views = cameras
         .iter()
-        .filter(|camera| may_watch(&who, camera, &sites, now) && named(camera))
+        .filter(|camera| named(camera) && may_watch(camera))
         .filter(|c| is(&filter.site_id, c.site_id.as_str()) && is(&filter.place_id, c.place_id.as_str()))
-        .map(|camera| view(&app, camera, manages))
+        .map(|camera| view(&app, camera, manages(&app, &who, camera)))
         .filter(|view| is(&filter.status, view.status.state));
     Ok(axum::Json(List::whole(views.collect())))
 }
@@ -202,9 +199,9 @@ pub(crate) async fn list(
 /// The camera of that id, if this person may watch it.
 pub(crate) async fn find_for(app: &App, who: &Who, text: &str) -> Result<Camera, Problem> {
     let camera = find(app, text).await?;
-    let site = app.repository().site(&camera.site_id).await?.ok_or(Problem::NotFound)?;
-    let allowed = decide(&who.standing, Question::Watch(&camera, &site), app.now()).is_allowed();
-    if allowed { Ok(camera) } else { Err(Problem::NotFound) }
+    let scene = app.repository().scene().await?;
+    let decision = decide_watch(&who.standing, &camera, &scene, app.now());
+    if decision.is_allowed() { Ok(camera) } else { Err(Problem::NotFound) }
 }
 
 async fn find(app: &App, text: &str) -> Result<Camera, Problem> {
@@ -220,7 +217,7 @@ pub(crate) async fn get(
     Path(camera): Path<String>,
 ) -> Result<axum::Json<CameraView>, Problem> {
     let camera = find_for(&app, &who, &camera).await?;
-    Ok(axum::Json(view(&app, &camera, manages(&app, &who))))
+    Ok(axum::Json(view(&app, &camera, manages(&app, &who, &camera))))
 }
 
 /// Register a camera.
@@ -228,10 +225,11 @@ pub(crate) async fn get(
     request_body = CameraInput, responses((status = 201, body = CameraView)))]
 pub(crate) async fn create(
     State(app): State<App>,
+    who: Who,
     Json(input): Json<CameraInput>,
 ) -> Result<(StatusCode, axum::Json<CameraView>), Problem> {
     let id = CameraId::from_random(token::random());
-    let camera = input.into_camera(&app, id, None, app.now()).await?;
+    let camera = input.into_camera(&app, &who, id, None, app.now()).await?;
     app.repository().add_camera(&camera).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(view(&app, &camera, true))))
@@ -243,13 +241,15 @@ pub(crate) async fn create(
     responses((status = 200, body = CameraView), (status = 404)))]
 pub(crate) async fn update(
     State(app): State<App>,
+    who: Who,
     Path(camera): Path<String>,
     Json(patch): Json<serde_json::Value>,
 ) -> Result<axum::Json<CameraView>, Problem> {
     let old = find(&app, &camera).await?;
-    let kept = if patch.get("password").is_none() { old.password.clone() } else { None };
+    who.must_manage(&app, &old.site_id)?;
+    let kept = patch.get("password").is_none() && old.password.is_some();
     let input = merged(&CameraInput::of(&old), patch)?;
-    let camera = input.into_camera(&app, old.id, kept, old.created_at).await?;
+    let camera = input.into_camera(&app, &who, old.id.clone(), kept.then_some(&old), old.created_at).await?;
     if !app.repository().update_camera(&camera).await? {
         return Err(Problem::NotFound);
     }
@@ -262,9 +262,12 @@ pub(crate) async fn update(
     params(("id" = String, Path)), responses((status = 204), (status = 404)))]
 pub(crate) async fn delete(
     State(app): State<App>,
+    who: Who,
     Path(camera): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    if !app.repository().remove_camera(&id(CameraId::parse, &camera)?).await? {
+    let camera = find(&app, &camera).await?;
+    who.must_manage(&app, &camera.site_id)?;
+    if !app.repository().remove_camera(&camera.id).await? {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -1,5 +1,6 @@
 //! What an administrator writes about a camera, checked.
 
+use crate::access::Who;
 use crate::extract::name;
 use crate::schema::word;
 use crate::{App, Problem};
@@ -117,23 +118,40 @@ impl CameraInput {
         }
     }
 
-    /// The camera this describes. `kept` is the password it has already.
+    /// The camera this describes. `kept` is what it was, if its password stays.
     pub(crate) async fn into_camera(
         self,
         app: &App,
+        who: &Who,
         id: CameraId,
-        kept: Option<Secret>,
+        kept: Option<&Camera>,
         created_at: Timestamp,
     ) -> Result<Camera, Problem> {
         let no_place = || Problem::field("/place_id", "there is no such place");
         let place_id = PlaceId::parse(&self.place_id).ok_or_else(no_place)?;
         let place = app.repository().place(&place_id).await?.ok_or_else(no_place)?;
+        who.must_manage(app, &place.site_id)
+            .map_err(|why| if why == Problem::NotFound { no_place() } else { why })?;
 
         let mut login = Login { username: self.username, password: self.password };
         let main_url = address(app, "/main_url", &self.main_url, &mut login)?;
         let sub_url = self.sub_url.filter(|url| !url.trim().is_empty());
         let sub_url = sub_url.map(|url| address(app, "/sub_url", &url, &mut login)).transpose()?;
         let (username, password) = login.check()?;
+        let old = kept.filter(|_| password.is_none());
+        if let Some(old) = &old {
+            let moved = |url: &str, before: &str| where_to(url) != where_to(before);
+            let sub_moved = match (&sub_url, &old.sub_url) {
+                (Some(url), Some(before)) => moved(url, before),
+                (Some(url), None) => moved(url, &old.main_url),
+                (None, _) => false,
+            };
+            // Else the password could be read by whoever may change the address.
+            if moved(&main_url, &old.main_url) || sub_moved || (self.allow_basic && !old.allow_basic) {
+                let hint = "it goes to another address, or readably: write the password again";
+                return Err(Problem::field("/password", hint));
+            }
+        }
 
         Ok(Camera {
             id,
@@ -143,7 +161,7 @@ impl CameraInput {
             main_url,
             sub_url,
             username,
-            password: password.or(kept),
+            password: password.or(old.and_then(|old| old.password.clone())),
             allow_basic: self.allow_basic,
             transport: self.transport,
             pull: self.pull,
@@ -156,6 +174,12 @@ impl CameraInput {
             created_at,
         })
     }
+}
+
+/// Host and port of an address: who would get the password.
+fn where_to(url: &str) -> Option<(String, u16)> {
+    let url = Url::parse(url).ok()?;
+    Some((url.host_str()?.to_owned(), url.port().unwrap_or(554)))
 }
 
 struct Login {
@@ -185,11 +209,10 @@ fn address(app: &App, pointer: &str, text: &str, login: &mut Login) -> Result<St
         .map_err(|_| Problem::field(pointer, "it is not an address; write rtsp://host/path"))?;
     app.parts.fleet.policy().check_url(&url).map_err(|why| Problem::field(pointer, why.to_string()))?;
     let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-    if !url.username().is_empty() && login.username.is_none() {
+    // Credentials that came with the address are the ones that belong to it.
+    if !url.username().is_empty() {
         login.username = Some(decode(url.username()));
-    }
-    if let (Some(password), None) = (url.password(), &login.password) {
-        login.password = Some(decode(password));
+        login.password = url.password().map(decode).or(login.password.take());
     }
     // An address with a host takes both; without one it was refused above.
     let _ = url.set_username("");

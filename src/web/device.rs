@@ -1,10 +1,12 @@
 //! Devices and their tokens.
 
+use crate::access::Who;
 use crate::extract::{Json, Path, id, name};
 use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
+use domain::access::Question;
 use domain::device::{Device, DeviceKind};
 use domain::{DeviceId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -52,9 +54,10 @@ impl From<Device> for DeviceView {
 /// All devices.
 #[utoipa::path(get, path = "/api/v1/devices", tag = "events", operation_id = "list_devices",
     responses((status = 200, body = List<DeviceView>)))]
-pub(crate) async fn list(State(app): State<App>) -> Result<axum::Json<List<DeviceView>>, Problem> {
+pub(crate) async fn list(State(app): State<App>, who: Who) -> Result<axum::Json<List<DeviceView>>, Problem> {
     let devices = app.repository().devices().await?;
-    Ok(axum::Json(List::whole(devices.into_iter().map(DeviceView::from).collect())))
+    let managed = devices.into_iter().filter(|device| who.may(&app, Question::Manage(&device.site_id)));
+    Ok(axum::Json(List::whole(managed.map(DeviceView::from).collect())))
 }
 
 /// Register a device.
@@ -62,11 +65,14 @@ pub(crate) async fn list(State(app): State<App>) -> Result<axum::Json<List<Devic
     request_body = DeviceInput, responses((status = 201, body = DeviceView)))]
 pub(crate) async fn create(
     State(app): State<App>,
+    who: Who,
     Json(input): Json<DeviceInput>,
 ) -> Result<(StatusCode, axum::Json<DeviceView>), Problem> {
     let no_place = || Problem::field("/place_id", "there is no such place");
     let place_id = PlaceId::parse(&input.place_id).ok_or_else(no_place)?;
     let place = app.repository().place(&place_id).await?.ok_or_else(no_place)?;
+    who.must_manage(&app, &place.site_id)
+        .map_err(|why| if why == Problem::NotFound { no_place() } else { why })?;
     let device = Device {
         id: DeviceId::from_random(token::random()),
         site_id: place.site_id,
@@ -85,10 +91,13 @@ pub(crate) async fn create(
     responses((status = 201, body = ShownToken), (status = 404)))]
 pub(crate) async fn new_token(
     State(app): State<App>,
+    who: Who,
     Path(device): Path<String>,
 ) -> Result<(StatusCode, axum::Json<ShownToken>), Problem> {
     let token = token::new();
     let device = id(DeviceId::parse, &device)?;
+    let known = app.repository().device(&device).await?.ok_or(Problem::NotFound)?;
+    who.must_manage(&app, &known.site_id)?;
     if !app.repository().set_device_token(&device, &token::hash(&token)).await? {
         return Err(Problem::NotFound);
     }

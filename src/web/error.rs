@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::repository;
 use serde::Serialize;
+use std::time::Duration;
 use tracing::{error, warn};
 
 /// Why a request is refused.
@@ -21,6 +22,8 @@ pub enum Problem {
     NotFound,
     /// The request's path and method do not go together.
     MethodNotAllowed,
+    /// Too many tries; how long to wait.
+    TooMany(Duration),
     /// The input is wrong, at these places.
     Input(Vec<FieldError>),
     /// The body is no JSON.
@@ -78,6 +81,7 @@ impl Problem {
             Self::Forbidden | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotJson(_) => StatusCode::BAD_REQUEST,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -112,6 +116,10 @@ impl Problem {
             Self::Input(errors) => {
                 let one = errors.first().map(|e| format!("{}: {}", e.pointer, e.detail));
                 return ("input", "The input is not accepted", one.unwrap_or_default());
+            }
+            Self::TooMany(wait) => {
+                let detail = format!("wait {} seconds and try again", wait.as_secs() + 1);
+                return ("too-many", "Too many tries", detail);
             }
             Self::NotJson(why) => return ("not-json", "The body is not JSON", why.clone()),
             Self::MediaType(wanted) => {
@@ -166,13 +174,17 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
         let (kind, title, detail) = self.words();
+        let wait = match &self {
+            Self::TooMany(wait) => Some(wait.as_secs() + 1),
+            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
+        };
         let errors = if let Self::Input(errors) = self { errors } else { Vec::new() };
         let document = Document { kind, title, status: status.as_u16(), detail, errors };
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Some(wait) = wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         response
     }

@@ -24,11 +24,13 @@ pub mod password;
 mod place;
 pub mod router;
 mod schema;
+pub mod serve;
 mod session;
 mod setup;
 mod site;
 mod snapshot;
 mod state;
+mod throttle;
 pub mod token;
 mod viewer_key;
 

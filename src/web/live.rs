@@ -2,19 +2,22 @@
 
 use crate::access::Who;
 use crate::extract::{Path, id};
+use crate::serve::Peer;
 use crate::{App, Problem};
 use async_trait::async_trait;
-use axum::extract::State;
 use axum::extract::ws::{
     self, CloseFrame, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
 };
+use axum::extract::{Extension, State};
 use axum::response::Response;
+use bytes::Bytes;
 use domain::CameraId;
 use domain::camera::StreamKind;
 use relay::hub::Hub;
 use relay::live_fmp4::{Message, Session};
 use relay::{Admission, StreamId};
 use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Decides who may watch; implemented by the root package's `admit.rs`.
@@ -38,6 +41,10 @@ pub fn stream_id(camera: &CameraId, stream: StreamKind) -> StreamId {
 
 /// A browser has nothing to say but pings and its goodbye.
 const FROM_BROWSER: usize = 1_024;
+/// How often a browser is asked whether it is there.
+const PING: Duration = Duration::from_secs(20);
+/// How long it may be silent, or take nothing.
+const SILENCE: Duration = Duration::from_secs(50);
 /// How long a browser may take to take its goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// RFC 6455: the server is going down.
@@ -50,6 +57,7 @@ const GOING_AWAY: u16 = 1_001;
 pub(crate) async fn watch(
     State(app): State<App>,
     who: Who,
+    Extension(peer): Extension<Peer>,
     Path((camera, stream)): Path<(String, String)>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -59,27 +67,41 @@ pub(crate) async fn watch(
     let (pass, hub) = app.parts.admit.admit(&who, &camera, stream).await?;
     let session = Session::new(hub.watch(pass));
     let closing = app.parts.closing.clone();
-    let tracked = app.parts.viewers.token();
+    let held = (app.parts.viewers.token(), peer.seat);
     Ok(upgrade.on_upgrade(async move |socket| {
-        let _tracked = tracked;
+        let _held = held;
         serve(socket, session, closing).await;
     }))
 }
 
 async fn serve(mut socket: WebSocket, mut session: Session, closing: CancellationToken) {
+    let mut heard_at = Instant::now();
+    let mut ping = tokio::time::interval_at(heard_at + PING, PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let goodbye = loop {
         let message = tokio::select! {
             biased;
             () = closing.cancelled() => break Some((GOING_AWAY, "the gateway is stopping")),
             heard = socket.recv() => match heard {
                 // Pings are answered inside; anything else is of no interest.
-                Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Text(_))) => continue,
+                Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Text(_))) => {
+                    heard_at = Instant::now();
+                    continue;
+                }
                 _ => break None,
             },
+            // A phone that is gone without a word is not written down as watching.
+            _ = ping.tick() => {
+                if heard_at.elapsed() > SILENCE {
+                    break None;
+                }
+                Message::Text(String::new())
+            }
             message = session.next() => message,
         };
         let (message, size) = match message {
             Message::Close(code, reason) => break Some((code, reason)),
+            Message::Text(text) if text.is_empty() => (ws::Message::Ping(Bytes::new()), 0),
             Message::Text(text) => (ws::Message::Text(text.into()), 0),
             Message::Binary(bytes) => {
                 let size = bytes.len();
@@ -90,6 +112,7 @@ async fn serve(mut socket: WebSocket, mut session: Session, closing: Cancellatio
         // outlive its right to watch while it does.
         let sent = tokio::select! {
             sent = socket.send(message) => sent,
+            () = tokio::time::sleep(SILENCE) => break None,
             () = closing.cancelled() => break Some((GOING_AWAY, "the gateway is stopping")),
             end = session.end() => match end {
                 Message::Close(code, reason) => break Some((code, reason)),

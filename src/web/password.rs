@@ -59,7 +59,12 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let _seat = self.seats.acquire().await.expect("the seats are never closed");
+        let seat = Arc::clone(&self.seats).acquire_owned().await.expect("the seats are never closed");
+        // The seat goes with the work: a client that hangs up does not free it early.
+        let work = move || {
+            let _seat = seat;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.expect("hashing does not panic")
     }
 }

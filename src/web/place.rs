@@ -3,15 +3,14 @@
 use crate::access::Who;
 use crate::extract::{Json, Path, id, merged, name};
 use crate::schema::{List, word};
-use crate::{App, Problem, site, token};
+use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
+use domain::access::Question;
 use domain::place::{Place, PlaceKind};
+use domain::scene::DEPTH;
 use domain::{PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
-
-/// How deep the tree may be.
-const DEPTH: usize = 8;
 
 #[derive(Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -56,12 +55,20 @@ impl PlaceInput {
         }
     }
 
-    async fn into_place(self, app: &App, id: PlaceId, created_at: Timestamp) -> Result<Place, Problem> {
+    async fn into_place(
+        self,
+        app: &App,
+        who: &Who,
+        id: PlaceId,
+        created_at: Timestamp,
+    ) -> Result<Place, Problem> {
         let no_site = || Problem::field("/site_id", "there is no such site");
         let site_id = SiteId::parse(&self.site_id).ok_or_else(no_site)?;
         let kind = PlaceKind::accept(&self.kind).map_err(|why| Problem::field("/kind", why.to_string()))?;
         let name = name("/name", &self.name)?;
         app.repository().site(&site_id).await?.ok_or_else(no_site)?;
+        who.must_manage(app, &site_id)
+            .map_err(|why| if why == Problem::NotFound { no_site() } else { why })?;
         let parent_id = match &self.parent_id {
             None => None,
             Some(parent) => Some(check_parent(app, parent, &site_id, &id).await?),
@@ -94,9 +101,8 @@ async fn check_parent(app: &App, parent: &str, site: &SiteId, own: &PlaceId) -> 
 #[utoipa::path(get, path = "/api/v1/places", tag = "registry", operation_id = "list_places",
     responses((status = 200, body = List<PlaceView>)))]
 pub(crate) async fn list(State(app): State<App>, who: Who) -> Result<axum::Json<List<PlaceView>>, Problem> {
-    let now = app.now();
     let places = app.repository().places().await?;
-    let seen = places.into_iter().filter(|place| site::may_see(&who, &place.site_id, now));
+    let seen = places.into_iter().filter(|place| who.may(&app, Question::SeeSite(&place.site_id)));
     Ok(axum::Json(List::whole(seen.map(PlaceView::from).collect())))
 }
 
@@ -109,7 +115,7 @@ pub(crate) async fn get(
     Path(place): Path<String>,
 ) -> Result<axum::Json<PlaceView>, Problem> {
     let place = find(&app, &place).await?;
-    if !site::may_see(&who, &place.site_id, app.now()) {
+    if !who.may(&app, Question::SeeSite(&place.site_id)) {
         return Err(Problem::NotFound);
     }
     Ok(axum::Json(place.into()))
@@ -124,9 +130,10 @@ async fn find(app: &App, text: &str) -> Result<Place, Problem> {
     request_body = PlaceInput, responses((status = 201, body = PlaceView)))]
 pub(crate) async fn create(
     State(app): State<App>,
+    who: Who,
     Json(input): Json<PlaceInput>,
 ) -> Result<(StatusCode, axum::Json<PlaceView>), Problem> {
-    let place = input.into_place(&app, PlaceId::from_random(token::random()), app.now()).await?;
+    let place = input.into_place(&app, &who, PlaceId::from_random(token::random()), app.now()).await?;
     app.repository().add_place(&place).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(place.into())))
@@ -138,11 +145,14 @@ pub(crate) async fn create(
     responses((status = 200, body = PlaceView), (status = 404)))]
 pub(crate) async fn update(
     State(app): State<App>,
+    who: Who,
     Path(place): Path<String>,
     Json(patch): Json<serde_json::Value>,
 ) -> Result<axum::Json<PlaceView>, Problem> {
     let old = find(&app, &place).await?;
-    let place = merged(&PlaceInput::of(&old), patch)?.into_place(&app, old.id, old.created_at).await?;
+    who.must_manage(&app, &old.site_id)?;
+    let input = merged(&PlaceInput::of(&old), patch)?;
+    let place = input.into_place(&app, &who, old.id, old.created_at).await?;
     if place.site_id != old.site_id {
         return Err(Problem::field("/site_id", "a place stays in its site; register a new one there"));
     }
@@ -157,8 +167,14 @@ pub(crate) async fn update(
 #[utoipa::path(delete, path = "/api/v1/places/{id}", tag = "registry", operation_id = "delete_place",
     params(("id" = String, Path)),
     responses((status = 204), (status = 404), (status = 409, description = "something is in it")))]
-pub(crate) async fn delete(State(app): State<App>, Path(place): Path<String>) -> Result<StatusCode, Problem> {
-    if !app.repository().remove_place(&id(PlaceId::parse, &place)?).await? {
+pub(crate) async fn delete(
+    State(app): State<App>,
+    who: Who,
+    Path(place): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let place = find(&app, &place).await?;
+    who.must_manage(&app, &place.site_id)?;
+    if !app.repository().remove_place(&place.id).await? {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -1,21 +1,27 @@
 //! Signing in and out, and the list of one's own devices.
 
-use crate::access::{Who, cookie_name};
+use crate::access::{Who, cookie, session_cookie};
 use crate::extract::{Json, Path, id};
 use crate::schema::{List, word};
-use crate::{App, Problem, token};
-use axum::extract::State;
+use crate::serve::Peer;
+use crate::{App, Problem, throttle, token};
+use axum::extract::{Extension, State};
 use axum::http::header::{SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
-use domain::access::{Grant, Role};
+use axum::response::{AppendHeaders, IntoResponse};
+use domain::access::Standing;
 use domain::person::{Person, Session};
+use domain::role::Role;
 use domain::{PersonId, Secret, SessionId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A session is over after this, whatever happens.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Tells a browser that has signed in before from a stranger's; no credential.
+const DEVICE: &str = "device";
+/// How long that is remembered.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -64,12 +70,15 @@ pub(crate) struct SessionView {
     current: bool,
 }
 
-fn view(app: &App, person: Person, grants: &[Grant]) -> SignedIn {
+fn view(app: &App, person: Person, standing: &Standing) -> SignedIn {
     let now = app.now();
-    let roles = grants.iter().filter(|grant| grant.in_force(now));
+    let granted = standing.grants.iter().filter(|grant| grant.in_force(now));
+    let granted = granted.map(|grant| RoleView { role: grant.role, site_id: grant.site_id.clone() });
+    let homes = standing.memberships.iter().filter(|membership| membership.in_force(now));
+    let homes = homes.map(|home| RoleView { role: Role::Resident, site_id: Some(home.site_id.clone()) });
     SignedIn {
         person: PersonView { id: person.id, login: person.login, name: person.name, locale: person.locale },
-        roles: roles.map(|g| RoleView { role: g.role, site_id: g.site_id.clone() }).collect(),
+        roles: granted.chain(homes).collect(),
         rtsp_port: app.parts.rtsp_port,
     }
 }
@@ -81,6 +90,13 @@ pub(crate) async fn begin(
     headers: &HeaderMap,
     status: StatusCode,
 ) -> Result<impl IntoResponse + use<>, Problem> {
+    // Whoever signs in again at this browser leaves nothing behind.
+    if let Some(old) = cookie(headers, session_cookie(app))
+        && let Some(old) = app.repository().session_by_token(&token::hash(old)).await?
+    {
+        app.repository().remove_session(&old.person_id, &old.id).await?;
+        app.changed();
+    }
     let token = token::new();
     let now = app.now();
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -94,27 +110,36 @@ pub(crate) async fn begin(
         expires_at: now.after(LIFE),
     };
     app.repository().add_session(&session).await?;
-    let grants = app.repository().grants(&person.id).await?;
-    let cookie = [(SET_COOKIE, set_cookie(app, &token, LIFE.as_secs()))];
-    Ok((status, cookie, axum::Json(view(app, person, &grants))))
+    let standing = app.repository().standing(&person.id).await?.ok_or(Problem::NotSignedIn)?;
+    let session = set_cookie(app, session_cookie(app), &token, LIFE);
+    let device = set_cookie(app, DEVICE, &app.throttle.device(&person.login), YEAR);
+    let cookies = AppendHeaders([(SET_COOKIE, session), (SET_COOKIE, device)]);
+    Ok((status, cookies, axum::Json(view(app, person, &standing))))
 }
 
-fn set_cookie(app: &App, token: &str, seconds: u64) -> String {
+fn set_cookie(app: &App, name: &str, value: &str, life: Duration) -> String {
     let secure = if app.is_secure() { "; Secure" } else { "" };
-    format!("{}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", cookie_name(app))
+    format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", life.as_secs())
 }
 
 /// Sign in.
 #[utoipa::path(post, path = "/api/v1/session", tag = "accounts", operation_id = "sign_in", request_body = SignIn,
-    responses((status = 200, body = SignedIn), (status = 401, description = "login or password is wrong")))]
+    responses((status = 200, body = SignedIn), (status = 401, description = "login or password is wrong"),
+        (status = 429, description = "too many tries")))]
 pub(crate) async fn sign_in(
     State(app): State<App>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     Json(input): Json<SignIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    if input.login.len() > 256 || input.password.len() > crate::password::LONGEST {
+    let odd = input.login.len() > 256 || input.login.chars().any(char::is_control);
+    if odd || input.password.len() > crate::password::LONGEST {
         return Err(Problem::WrongLogin);
     }
+    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let address =
+        throttle::client(peer.address.ip(), &forwarded.collect::<Vec<_>>(), &app.parts.trusted_proxies);
+    app.throttle.take(&input.login, cookie(&headers, DEVICE), address)?;
     let person = app.repository().person_by_login(input.login.trim()).await?;
     let stored = person.as_ref().map(|person| person.password_hash.clone());
     let proven = app.passwords.verify(Secret::new(input.password), stored).await;
@@ -125,7 +150,7 @@ pub(crate) async fn sign_in(
 /// Who is signed in.
 #[utoipa::path(get, path = "/api/v1/session", tag = "accounts", operation_id = "current_session", responses((status = 200, body = SignedIn)))]
 pub(crate) async fn current(State(app): State<App>, who: Who) -> axum::Json<SignedIn> {
-    axum::Json(view(&app, who.person, &who.standing.grants))
+    axum::Json(view(&app, who.person, &who.standing))
 }
 
 /// Sign out.
@@ -133,7 +158,7 @@ pub(crate) async fn current(State(app): State<App>, who: Who) -> axum::Json<Sign
 pub(crate) async fn sign_out(State(app): State<App>, who: Who) -> Result<impl IntoResponse, Problem> {
     app.repository().remove_session(&who.person.id, &who.session.id).await?;
     app.changed();
-    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, set_cookie(&app, "", 0))]))
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, set_cookie(&app, session_cookie(&app), "", Duration::ZERO))]))
 }
 
 /// My signed-in devices.

@@ -5,8 +5,8 @@ use crate::{App, Problem, password, session, token};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use domain::access::{Grant, Role};
 use domain::person::Person;
+use domain::role::{Grant, Role};
 use domain::{GrantId, PersonId, Secret};
 use serde::Deserialize;
 use std::sync::{Mutex, PoisonError};
@@ -85,7 +85,7 @@ pub(crate) async fn create_owner(
         person_id: person.id.clone(),
         role: Role::Owner,
         site_id: None,
-        entrance_id: None,
+        zone: None,
         from: now,
         until: None,
     };

@@ -6,7 +6,7 @@ use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::access::{Question, decide};
+use domain::access::Question;
 use domain::site::{ResidentPolicy, Site, SiteKind};
 use domain::{SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -65,17 +65,12 @@ impl SiteInput {
     }
 }
 
-pub(crate) fn may_see(who: &Who, site: &SiteId, now: Timestamp) -> bool {
-    decide(&who.standing, Question::SeeSite(site), now).is_allowed()
-}
-
 /// The sites I belong to.
 #[utoipa::path(get, path = "/api/v1/sites", tag = "registry", operation_id = "list_sites",
     responses((status = 200, body = List<SiteView>)))]
 pub(crate) async fn list(State(app): State<App>, who: Who) -> Result<axum::Json<List<SiteView>>, Problem> {
-    let now = app.now();
     let sites = app.repository().sites().await?;
-    let seen = sites.into_iter().filter(|site| may_see(&who, &site.id, now));
+    let seen = sites.into_iter().filter(|site| who.may(&app, Question::SeeSite(&site.id)));
     Ok(axum::Json(List::whole(seen.map(SiteView::from).collect())))
 }
 
@@ -88,7 +83,7 @@ pub(crate) async fn get(
     Path(site): Path<String>,
 ) -> Result<axum::Json<SiteView>, Problem> {
     let site = find(&app, &site).await?;
-    if !may_see(&who, &site.id, app.now()) {
+    if !who.may(&app, Question::SeeSite(&site.id)) {
         return Err(Problem::NotFound);
     }
     Ok(axum::Json(site.into()))
@@ -103,8 +98,12 @@ async fn find(app: &App, text: &str) -> Result<Site, Problem> {
     request_body = SiteInput, responses((status = 201, body = SiteView)))]
 pub(crate) async fn create(
     State(app): State<App>,
+    who: Who,
     Json(input): Json<SiteInput>,
 ) -> Result<(StatusCode, axum::Json<SiteView>), Problem> {
+    if !who.may(&app, Question::ManageSites) {
+        return Err(Problem::Forbidden);
+    }
     let site = input.into_site(SiteId::from_random(token::random()), app.now())?;
     app.repository().add_site(&site).await?;
     app.changed();
@@ -117,10 +116,12 @@ pub(crate) async fn create(
     responses((status = 200, body = SiteView), (status = 404)))]
 pub(crate) async fn update(
     State(app): State<App>,
+    who: Who,
     Path(site): Path<String>,
     Json(patch): Json<serde_json::Value>,
 ) -> Result<axum::Json<SiteView>, Problem> {
     let old = find(&app, &site).await?;
+    who.must_manage(&app, &old.id)?;
     let site = merged(&SiteInput::of(&old), patch)?.into_site(old.id, old.created_at)?;
     if !app.repository().update_site(&site).await? {
         return Err(Problem::NotFound);
@@ -133,8 +134,14 @@ pub(crate) async fn update(
 #[utoipa::path(delete, path = "/api/v1/sites/{id}", tag = "registry", operation_id = "delete_site",
     params(("id" = String, Path)),
     responses((status = 204), (status = 404), (status = 409, description = "something is below it")))]
-pub(crate) async fn delete(State(app): State<App>, Path(site): Path<String>) -> Result<StatusCode, Problem> {
-    if !app.repository().remove_site(&id(SiteId::parse, &site)?).await? {
+pub(crate) async fn delete(
+    State(app): State<App>,
+    who: Who,
+    Path(site): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let site = id(SiteId::parse, &site)?;
+    who.must_manage(&app, &site)?;
+    if !app.repository().remove_site(&site).await? {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -3,8 +3,10 @@
 use crate::live::Admit;
 use crate::password::Passwords;
 use crate::setup::Setup;
+use crate::throttle::Throttle;
 use domain::repository::Repository;
 use domain::{Clock, Timestamp};
+use ipnet::IpNet;
 use relay::Fleet;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -26,6 +28,8 @@ pub struct Parts {
     pub changes: watch::Sender<u64>,
     /// How people reach this gateway, if that is set.
     pub public_url: Option<PublicUrl>,
+    /// Proxies whose word on a client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Port of the RTSP server, for the addresses people are shown.
     pub rtsp_port: Option<u16>,
     /// Cancelled when the gateway stops: live views end with a reason.
@@ -66,6 +70,7 @@ pub struct Inner {
     pub(crate) parts: Parts,
     pub(crate) passwords: Passwords,
     pub(crate) setup: Setup,
+    pub(crate) throttle: Throttle,
 }
 
 impl std::ops::Deref for App {
@@ -80,7 +85,7 @@ impl App {
     /// The state from its parts. `passwords` is shared with whoever else hashes.
     #[must_use]
     pub fn new(parts: Parts, passwords: Passwords) -> Self {
-        Self(Arc::new(Inner { parts, passwords, setup: Setup::default() }))
+        Self(Arc::new(Inner { parts, passwords, setup: Setup::default(), throttle: Throttle::default() }))
     }
 
     /// Makes the one-time token with which the first owner is created.

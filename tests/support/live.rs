@@ -48,6 +48,7 @@ impl Live {
             Some(Ok(Message::Text(text))) => Heard::Text(serde_json::from_str(&text).unwrap()),
             Some(Ok(Message::Binary(bytes))) => Heard::Binary(bytes.to_vec()),
             Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map(|frame| frame.code.into())),
+            Some(Ok(Message::Ping(_))) => Heard::Text(Value::Null),
             Some(Ok(other)) => panic!("unexpected {other:?}"),
             Some(Err(_)) | None => Heard::Closed(None),
         }

@@ -11,14 +11,19 @@ pub mod process;
 use ::store::Store;
 use client::Client;
 use database::Database;
-use domain::access::{Grant, Role};
+use domain::approval::{Approval, CameraSet, State, Subject};
 use domain::camera::{Camera, Pull, Retention, Transport, Visibility};
 use domain::device::{Device, DeviceKind};
-use domain::person::Person;
+use domain::household::{Household, Unit};
+use domain::person::{Person, Session};
 use domain::place::{Place, PlaceKind};
-use domain::repository::{Cameras as _, Devices as _, Persons as _, Sites as _};
+use domain::repository::{Cameras as _, Devices as _, Persons as _, Rights as _, Sites as _};
+use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
-use domain::{CameraId, Clock as _, DeviceId, GrantId, PersonId, PlaceId, Secret, SiteId};
+use domain::{
+    ApprovalId, CameraId, Clock as _, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, Secret, SessionId,
+    SiteId, UnitId,
+};
 use folder::Folder;
 use relay::Fleet;
 use relay::hub::Hub;
@@ -26,10 +31,16 @@ use sharp_eyes::clock::SystemClock;
 use sharp_eyes::{App, Listeners, Settings};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OnceCell, oneshot, watch};
 use tokio::task::JoinHandle;
 use web::password::Passwords;
 use web::token::{self, random};
+
+/// The hash of [`PASSWORD`], made once: it is slow by design.
+async fn hash() -> Secret {
+    static HASH: OnceCell<Secret> = OnceCell::const_new();
+    HASH.get_or_init(async || Passwords::default().hash(Secret::new(PASSWORD)).await).await.clone()
+}
 
 /// The password of everybody in the tests.
 pub const PASSWORD: &str = "a long test password";
@@ -46,7 +57,7 @@ pub struct House {
     pub setup_token: Option<String>,
     changes: watch::Sender<u64>,
     stop: Option<oneshot::Sender<()>>,
-    running: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<bool>>,
     pub folder: Folder,
 }
 
@@ -159,7 +170,7 @@ impl House {
             login: login.into(),
             name: format!("name of {login}"),
             locale: "zh-CN".into(),
-            password_hash: Passwords::default().hash(Secret::new(PASSWORD)).await,
+            password_hash: hash().await,
             disabled: false,
             created_at: SystemClock.now(),
         };
@@ -167,21 +178,91 @@ impl House {
         person
     }
 
-    /// Signs in as a new person with this role; residents live at the lobby.
+    /// Signs in as a new person with this role. Residents live at the lobby, in
+    /// a household that is approved for the whole site.
     pub async fn sign_in_as(&self, role: Role) -> Client {
         let login = format!("{}-{}", role.word(), token::hex(&random::<4>()));
         let person = self.person(&login).await;
-        let grant = Grant {
+        if role == Role::Resident {
+            let household = self.household(&login).await;
+            self.store.add_member(&household, &person.id, SystemClock.now()).await.unwrap();
+            self.store.add_approval(&self.approval(Subject::Household(household), &person)).await.unwrap();
+        } else {
+            self.store.add_grant(&self.grant(&person, role)).await.unwrap();
+        }
+        self.signed_in(&person).await
+    }
+
+    /// A browser in which this person is signed in.
+    pub async fn signed_in(&self, person: &Person) -> Client {
+        let (token, now) = (token::new(), SystemClock.now());
+        let session = Session {
+            id: SessionId::from_random(random()),
+            person_id: person.id.clone(),
+            token_hash: token::hash(&token),
+            user_agent: "test".into(),
+            created_at: now,
+            seen_at: now,
+            expires_at: now.after(std::time::Duration::from_secs(3_600)),
+        };
+        self.store.add_session(&session).await.unwrap();
+        let mut client = self.client();
+        client.cookie = Some(format!("session={token}"));
+        client
+    }
+
+    /// A role for this site, for good.
+    pub fn grant(&self, person: &Person, role: Role) -> Grant {
+        Grant {
             id: GrantId::from_random(random()),
-            person_id: person.id,
+            person_id: person.id.clone(),
             role,
             site_id: (role != Role::Owner).then(|| self.site.clone()),
-            entrance_id: (role == Role::Resident).then(|| self.lobby.clone()),
+            zone: None,
+            from: SystemClock.now(),
+            until: None,
+        }
+    }
+
+    /// A household in a unit of its own, with its entrance at the lobby.
+    pub async fn household(&self, label: &str) -> HouseholdId {
+        let unit = Unit {
+            id: UnitId::from_random(random()),
+            site_id: self.site.clone(),
+            entrance_id: self.lobby.clone(),
+            label: label.into(),
+            created_at: SystemClock.now(),
+        };
+        let household = Household {
+            id: HouseholdId::from_random(random()),
+            unit_id: unit.id.clone(),
             from: SystemClock.now(),
             until: None,
         };
-        self.store.add_grant(&grant).await.unwrap();
-        self.client().signed_in(&login).await
+        self.store.add_unit(&unit).await.unwrap();
+        self.store.add_household(&household).await.unwrap();
+        household.id
+    }
+
+    /// A granted approval for the whole site, for a day.
+    pub fn approval(&self, subject: Subject, requested_by: &Person) -> Approval {
+        let now = SystemClock.now();
+        Approval {
+            id: ApprovalId::from_random(random()),
+            site_id: self.site.clone(),
+            subject,
+            cameras: CameraSet::Site,
+            state: State::Granted,
+            from: now,
+            until: now.after(std::time::Duration::from_secs(24 * 3_600)),
+            schedule: None,
+            message: String::new(),
+            requested_by: requested_by.id.clone(),
+            requested_at: now,
+            decided_by: None,
+            decided_at: None,
+            reason: None,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -212,7 +293,7 @@ impl House {
     /// Stops the gateway as a signal would and waits for it.
     pub async fn stop(mut self) -> Folder {
         drop(self.stop.take());
-        self.running.take().unwrap().await.unwrap();
+        assert!(self.running.take().unwrap().await.unwrap(), "it did not stop by itself");
         std::mem::take(&mut self.folder)
     }
 }

@@ -129,8 +129,8 @@ fn door_event(event: CloudEvent, device: &Device, received_at: Timestamp) -> Res
         return Err("specversion is not 1.0".to_owned());
     }
     for (name, text) in [("id", &event.id), ("source", &event.source)] {
-        if text.is_empty() || text.len() > NAME {
-            return Err(format!("{name} has 1 to {NAME} bytes"));
+        if text.is_empty() || text.len() > NAME || text.chars().any(char::is_control) {
+            return Err(format!("{name} has 1 to {NAME} bytes and no control characters"));
         }
     }
     let kind = event.kind.strip_prefix("sharpeyes.").and_then(DoorEventKind::from_word);

@@ -11,8 +11,7 @@ export type Place = Schemas['PlaceView'];
 export type PlaceInput = Schemas['PlaceInput'];
 export type Camera = Schemas['CameraView'];
 export type CameraState = Schemas['StateWord'];
-/** The password is write only and missing from the document. */
-export type CameraInput = Schemas['CameraInput'] & { password?: string | null };
+export type CameraInput = Schemas['CameraInput'];
 export type Device = Schemas['DeviceView'];
 export type DeviceInput = Schemas['DeviceInput'];
 export type ViewerKey = Schemas['KeyView'];

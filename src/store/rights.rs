@@ -1,0 +1,370 @@
+//! Everything a decision rests on: roles, households, approvals.
+
+use crate::household::{self, MEMBERSHIPS, membership};
+use crate::person::{AnyQuery, insert_person, person};
+use crate::row::{get, time, time_opt, word, word_opt};
+use crate::{Store, approval, changed, failed};
+use async_trait::async_trait;
+use domain::access::Standing;
+use domain::approval::{Approval, Subject};
+use domain::household::{Household, Membership, Unit};
+use domain::invitation::Invitation;
+use domain::person::Person;
+use domain::repository::{Result, Rights};
+use domain::role::{Grant, Role, Zone};
+use domain::{ApprovalId, GrantId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp, UnitId, ZoneId};
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub(crate) fn insert_grant(grant: &Grant) -> AnyQuery<'_> {
+    sqlx::query(
+        "insert into grants (id, person_id, role, site_id, zone_id, from_at, until_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(grant.id.as_str())
+    .bind(grant.person_id.as_str())
+    .bind(grant.role.word())
+    .bind(grant.site_id.as_ref().map(SiteId::as_str))
+    .bind(grant.zone.as_ref().map(|zone| zone.id.as_str()))
+    .bind(grant.from.0)
+    .bind(grant.until.map(|t| t.0))
+}
+
+fn grant(row: &AnyRow, zones: &BTreeMap<ZoneId, Zone>) -> Result<Grant> {
+    let zone = word_opt(row, "zone_id", ZoneId::parse)?;
+    Ok(Grant {
+        id: word(row, "id", GrantId::parse)?,
+        person_id: word(row, "person_id", PersonId::parse)?,
+        role: word(row, "role", Role::from_word)?,
+        site_id: word_opt(row, "site_id", SiteId::parse)?,
+        zone: zone.and_then(|id| zones.get(&id).cloned()),
+        from: time(row, "from_at")?,
+        until: time_opt(row, "until_at")?,
+    })
+}
+
+impl Store {
+    /// All rows of a query that takes texts.
+    async fn rows(&self, sql: impl Into<String>, texts: &[&str]) -> Result<Vec<AnyRow>> {
+        // Only constants of this file are put together here, never what came from outside.
+        let mut query = sqlx::query(AssertSqlSafe(sql.into()).into_sql_str());
+        for text in texts {
+            query = query.bind(*text);
+        }
+        query.fetch_all(&self.read).await.map_err(failed)
+    }
+
+    async fn zones_where(&self, condition: &str, texts: &[&str]) -> Result<BTreeMap<ZoneId, Zone>> {
+        let sql = format!(
+            "select z.id, z.site_id, z.name, z.created_at, p.place_id
+             from zones z left join zone_places p on p.zone_id = z.id {condition}"
+        );
+        let mut zones: BTreeMap<ZoneId, Zone> = BTreeMap::new();
+        for row in self.rows(sql, texts).await? {
+            let id = word(&row, "id", ZoneId::parse)?;
+            let zone = match zones.get_mut(&id) {
+                Some(zone) => zone,
+                None => zones.entry(id.clone()).or_insert(Zone {
+                    id,
+                    site_id: word(&row, "site_id", SiteId::parse)?,
+                    name: get(&row, "name")?,
+                    places: BTreeSet::new(),
+                    created_at: time(&row, "created_at")?,
+                }),
+            };
+            zone.places.extend(word_opt(&row, "place_id", PlaceId::parse)?);
+        }
+        Ok(zones)
+    }
+
+    async fn grants_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Grant>> {
+        let rows = self.rows(format!("select * from grants {condition} order by from_at, id"), texts).await?;
+        let mut zones = BTreeMap::new();
+        for row in &rows {
+            if get::<Option<String>>(row, "zone_id")?.is_some() {
+                zones = self.zones_where("", &[]).await?;
+                break;
+            }
+        }
+        rows.iter().map(|row| grant(row, &zones)).collect()
+    }
+
+    async fn memberships_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Membership>> {
+        let rows = self.rows(format!("{MEMBERSHIPS} {condition}"), texts).await?;
+        rows.iter().map(membership).collect()
+    }
+}
+
+#[async_trait]
+impl Rights for Store {
+    async fn add_grant(&self, grant: &Grant) -> Result<()> {
+        insert_grant(grant).execute(&self.write).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn grants(&self, site: Option<&SiteId>) -> Result<Vec<Grant>> {
+        match site {
+            Some(site) => self.grants_where("where site_id = $1", &[site.as_str()]).await,
+            None => self.grants_where("where site_id is null", &[]).await,
+        }
+    }
+
+    async fn end_grant(&self, id: &GrantId, at: Timestamp) -> Result<bool> {
+        let sql = "update grants set until_at = $2 where id = $1 and (until_at is null or until_at > $2)";
+        let done = sqlx::query(sql).bind(id.as_str()).bind(at.0).execute(&self.write).await;
+        changed(&done.map_err(failed)?)
+    }
+
+    async fn zones(&self, site: &SiteId) -> Result<Vec<Zone>> {
+        let mut zones: Vec<Zone> =
+            self.zones_where("where z.site_id = $1", &[site.as_str()]).await?.into_values().collect();
+        zones.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        Ok(zones)
+    }
+
+    async fn add_zone(&self, zone: &Zone) -> Result<()> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        sqlx::query("insert into zones (id, site_id, name, created_at) values ($1, $2, $3, $4)")
+            .bind(zone.id.as_str())
+            .bind(zone.site_id.as_str())
+            .bind(zone.name.as_str())
+            .bind(zone.created_at.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        for place in &zone.places {
+            sqlx::query("insert into zone_places (zone_id, place_id) values ($1, $2)")
+                .bind(zone.id.as_str())
+                .bind(place.as_str())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+        }
+        tx.commit().await.map_err(failed)
+    }
+
+    async fn remove_zone(&self, id: &ZoneId) -> Result<bool> {
+        let done =
+            sqlx::query("delete from zones where id = $1").bind(id.as_str()).execute(&self.write).await;
+        changed(&done.map_err(failed)?)
+    }
+
+    async fn units(&self, site: &SiteId) -> Result<Vec<Unit>> {
+        let rows =
+            self.rows("select * from units where site_id = $1 order by label", &[site.as_str()]).await?;
+        rows.iter().map(household::unit).collect()
+    }
+
+    async fn unit(&self, id: &UnitId) -> Result<Option<Unit>> {
+        let rows = self.rows("select * from units where id = $1", &[id.as_str()]).await?;
+        rows.first().map(household::unit).transpose()
+    }
+
+    async fn add_unit(&self, unit: &Unit) -> Result<()> {
+        let sql =
+            "insert into units (id, site_id, entrance_id, label, created_at) values ($1, $2, $3, $4, $5)";
+        sqlx::query(sql)
+            .bind(unit.id.as_str())
+            .bind(unit.site_id.as_str())
+            .bind(unit.entrance_id.as_str())
+            .bind(unit.label.as_str())
+            .bind(unit.created_at.0)
+            .execute(&self.write)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn households(&self, site: &SiteId) -> Result<Vec<Household>> {
+        let sql = "select h.* from households h join units u on u.id = h.unit_id where u.site_id = $1
+                   order by h.from_at desc, h.id";
+        self.rows(sql, &[site.as_str()]).await?.iter().map(household::household).collect()
+    }
+
+    async fn household(&self, id: &HouseholdId) -> Result<Option<Household>> {
+        let rows = self.rows("select * from households where id = $1", &[id.as_str()]).await?;
+        rows.first().map(household::household).transpose()
+    }
+
+    async fn add_household(&self, household: &Household) -> Result<()> {
+        sqlx::query("insert into households (id, unit_id, from_at, until_at) values ($1, $2, $3, $4)")
+            .bind(household.id.as_str())
+            .bind(household.unit_id.as_str())
+            .bind(household.from.0)
+            .bind(household.until.map(|t| t.0))
+            .execute(&self.write)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn end_household(&self, id: &HouseholdId, at: Timestamp) -> Result<bool> {
+        let sql = "update households set until_at = $2 where id = $1 and (until_at is null or until_at > $2)";
+        let done = sqlx::query(sql).bind(id.as_str()).bind(at.0).execute(&self.write).await;
+        changed(&done.map_err(failed)?)
+    }
+
+    async fn memberships(&self, site: &SiteId) -> Result<Vec<Membership>> {
+        self.memberships_where("where u.site_id = $1 order by m.from_at, m.person_id", &[site.as_str()]).await
+    }
+
+    async fn add_member(&self, household: &HouseholdId, person: &PersonId, from: Timestamp) -> Result<()> {
+        insert_member(household, person, from).execute(&self.write).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn end_member(&self, household: &HouseholdId, person: &PersonId, at: Timestamp) -> Result<bool> {
+        let sql = "update household_members set until_at = $3
+                   where household_id = $1 and person_id = $2 and (until_at is null or until_at > $3)";
+        let done = sqlx::query(sql)
+            .bind(household.as_str())
+            .bind(person.as_str())
+            .bind(at.0)
+            .execute(&self.write)
+            .await;
+        changed(&done.map_err(failed)?)
+    }
+
+    async fn add_invitation(&self, invitation: &Invitation) -> Result<()> {
+        sqlx::query(
+            "insert into invitations (id, household_id, token_hash, created_by, created_at, expires_at, used_by)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(invitation.id.as_str())
+        .bind(invitation.household_id.as_str())
+        .bind(invitation.token_hash.as_slice())
+        .bind(invitation.created_by.as_str())
+        .bind(invitation.created_at.0)
+        .bind(invitation.expires_at.0)
+        .bind(invitation.used_by.as_ref().map(PersonId::as_str))
+        .execute(&self.write)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn invitation_by_token(&self, token_hash: &[u8]) -> Result<Option<Invitation>> {
+        let row = sqlx::query("select * from invitations where token_hash = $1")
+            .bind(token_hash)
+            .fetch_optional(&self.read)
+            .await;
+        row.map_err(failed)?.as_ref().map(household::invitation).transpose()
+    }
+
+    async fn use_invitation(&self, invitation: &Invitation, person: &Person, at: Timestamp) -> Result<bool> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        insert_person(person).execute(&mut *tx).await.map_err(failed)?;
+        let used = sqlx::query("update invitations set used_by = $2 where id = $1 and used_by is null")
+            .bind(invitation.id.as_str())
+            .bind(person.id.as_str())
+            .execute(&mut *tx)
+            .await;
+        if !changed(&used.map_err(failed)?)? {
+            return Ok(false);
+        }
+        insert_member(&invitation.household_id, &person.id, at).execute(&mut *tx).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
+    }
+
+    async fn approvals(&self, site: &SiteId) -> Result<Vec<Approval>> {
+        let sql = "select * from approvals where site_id = $1 order by seq desc";
+        self.rows(sql, &[site.as_str()]).await?.iter().map(approval::approval).collect()
+    }
+
+    async fn approval(&self, id: &ApprovalId) -> Result<Option<Approval>> {
+        let rows = self.rows("select * from approvals where id = $1", &[id.as_str()]).await?;
+        rows.first().map(approval::approval).transpose()
+    }
+
+    async fn add_approval(&self, approval: &Approval) -> Result<()> {
+        let query = approval::bind(
+            "insert into approvals (id, site_id, household_id, person_id, camera_id, place_id, state, from_at,
+                until_at, schedule, message, requested_by, requested_at, decided_by, decided_at, reason)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            approval,
+        )?;
+        query.execute(&self.write).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn update_approval(&self, before: &Approval, approval: &Approval) -> Result<bool> {
+        let query = approval::bind(
+            "update approvals set site_id = $2, household_id = $3, person_id = $4, camera_id = $5, place_id = $6,
+                state = $7, from_at = $8, until_at = $9, schedule = $10, message = $11, requested_by = $12,
+                requested_at = $13, decided_by = $14, decided_at = $15, reason = $16
+             where id = $1 and state = $17 and until_at = $18",
+            approval,
+        )?;
+        let done = query.bind(before.state.word()).bind(before.until.0).execute(&self.write).await;
+        changed(&done.map_err(failed)?)
+    }
+
+    async fn standing(&self, id: &PersonId) -> Result<Option<Standing>> {
+        let people = self.rows("select * from persons where id = $1", &[id.as_str()]).await?;
+        let Some(row) = people.first() else { return Ok(None) };
+        let own = person(row)?;
+        let grants = self.grants_where("where person_id = $1", &[id.as_str()]).await?;
+        let memberships = self.memberships_where("where m.person_id = $1", &[id.as_str()]).await?;
+        let sql = "select * from approvals where person_id = $1 or household_id in
+                   (select household_id from household_members where person_id = $1) order by seq";
+        let approvals = self.rows(sql, &[id.as_str()]).await?;
+        let approvals = approvals.iter().map(approval::approval).collect::<Result<_>>()?;
+        Ok(Some(Standing { person_id: own.id, disabled: own.disabled, grants, memberships, approvals }))
+    }
+
+    async fn standings(&self, site: &SiteId) -> Result<Vec<(Person, Standing)>> {
+        let grants = self.grants_where("where site_id = $1 or site_id is null", &[site.as_str()]).await?;
+        let memberships = self.memberships(site).await?;
+        let approvals = self.approvals(site).await?;
+        let people = self.persons_by_id().await?;
+        let mut standings: BTreeMap<PersonId, Standing> = BTreeMap::new();
+        for grant in grants {
+            if let Some(person) = people.get(&grant.person_id) {
+                entry(&mut standings, person).grants.push(grant);
+            }
+        }
+        let mut members: HashMap<HouseholdId, Vec<PersonId>> = HashMap::new();
+        for membership in memberships {
+            if let Some(person) = people.get(&membership.person_id) {
+                members.entry(membership.household_id.clone()).or_default().push(person.id.clone());
+                entry(&mut standings, person).memberships.push(membership);
+            }
+        }
+        for approval in approvals {
+            let concerned = match &approval.subject {
+                Subject::Person(person) => vec![person.clone()],
+                Subject::Household(household) => members.get(household).cloned().unwrap_or_default(),
+            };
+            for person in concerned.iter().filter_map(|id| people.get(id)) {
+                entry(&mut standings, person).approvals.push(approval.clone());
+            }
+        }
+        let with_person = |(id, standing)| people.get(&id).map(|person| (person.clone(), standing));
+        Ok(standings.into_iter().filter_map(with_person).collect())
+    }
+}
+
+impl Store {
+    async fn persons_by_id(&self) -> Result<HashMap<PersonId, Person>> {
+        let rows = self.rows("select * from persons", &[]).await?;
+        rows.iter().map(|row| person(row).map(|person| (person.id.clone(), person))).collect()
+    }
+}
+
+fn entry<'s>(standings: &'s mut BTreeMap<PersonId, Standing>, person: &Person) -> &'s mut Standing {
+    standings.entry(person.id.clone()).or_insert_with(|| Standing {
+        person_id: person.id.clone(),
+        disabled: person.disabled,
+        grants: Vec::new(),
+        memberships: Vec::new(),
+        approvals: Vec::new(),
+    })
+}
+
+fn insert_member<'q>(household: &'q HouseholdId, person: &'q PersonId, from: Timestamp) -> AnyQuery<'q> {
+    let sql = "insert into household_members (person_id, household_id, from_at) values ($1, $2, $3)
+               on conflict (person_id, household_id) do update set from_at = excluded.from_at, until_at = null";
+    sqlx::query(sql).bind(person.as_str()).bind(household.as_str()).bind(from.0)
+}

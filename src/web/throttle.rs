@@ -1,0 +1,162 @@
+//! How often somebody may try to sign in: per account and per address.
+//!
+//! Whoever guesses at an account from anywhere uses up that account's tries for
+//! strangers. The account's own browsers carry a device cookie and have tries of
+//! their own, so guessing does not lock the owner out (OWASP: device cookies).
+
+use crate::Problem;
+use crate::token;
+use ipnet::IpNet;
+use sha2::{Digest as _, Sha256};
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Tries of one account, from all strangers together or from its own browsers.
+const PER_ACCOUNT: usize = 10;
+/// Tries from one address, at whatever accounts.
+const PER_ADDRESS: usize = 30;
+/// The stretch of time they are counted in.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Accounts and addresses that are remembered; beyond it new ones must wait.
+const MOST: usize = 50_000;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// The account's name as it was typed, and whether its own browser asks.
+    Account([u8; 32], bool),
+    Address(IpAddr),
+}
+
+/// Counts tries. Knows which browsers have signed in to which account before.
+pub(crate) struct Throttle {
+    tries: Mutex<HashMap<Key, VecDeque<Instant>>>,
+    secret: [u8; 32],
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self { tries: Mutex::default(), secret: token::random() }
+    }
+}
+
+impl Throttle {
+    /// Takes one try at `login`; refuses if there have been too many.
+    pub(crate) fn take(&self, login: &str, device: Option<&str>, address: IpAddr) -> Result<(), Problem> {
+        let own = device.is_some_and(|device| device == self.device(login));
+        let account = Sha256::digest(login.trim().as_bytes()).into();
+        let keys = [(Key::Account(account, own), PER_ACCOUNT), (Key::Address(network(address)), PER_ADDRESS)];
+        let now = Instant::now();
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        if tries.len() >= MOST {
+            tries.retain(|_, at| at.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
+        }
+        for (key, most) in &keys {
+            let Some(at) = tries.get_mut(key) else {
+                if tries.len() >= MOST {
+                    return Err(Problem::TooMany(WINDOW));
+                }
+                continue;
+            };
+            while at.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
+                at.pop_front();
+            }
+            if let Some(first) = at.front().filter(|_| at.len() >= *most) {
+                return Err(Problem::TooMany(WINDOW - now.duration_since(*first)));
+            }
+        }
+        for (key, _) in keys {
+            tries.entry(key).or_default().push_back(now);
+        }
+        Ok(())
+    }
+
+    /// What a browser gets that has signed in to `login`. It is good until the
+    /// gateway restarts; then the browser is a stranger again for one sign-in.
+    pub(crate) fn device(&self, login: &str) -> String {
+        let mut hash = Sha256::new();
+        for part in [&self.secret[..], login.trim().as_bytes(), &self.secret[..]] {
+            hash.update(part);
+        }
+        token::hex(&hash.finalize())
+    }
+}
+
+/// One home has one IPv4 address, but 2⁶⁴ IPv6 addresses.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => v4.into(),
+            None => Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).into(),
+        },
+        v4 => v4,
+    }
+}
+
+/// The address a request comes from: the connection's, or behind a proxy that is
+/// known, the last one in `X-Forwarded-For` that is not itself a known proxy.
+pub(crate) fn client(peer: IpAddr, forwarded: &[&str], proxies: &[IpNet]) -> IpAddr {
+    let known = |ip: &IpAddr| proxies.iter().any(|net| net.contains(ip));
+    let hops =
+        forwarded.iter().flat_map(|value| value.split(',')).map(|hop| hop.trim().parse::<IpAddr>().ok());
+    let mut client = peer;
+    for hop in hops.collect::<Vec<_>>().into_iter().rev() {
+        // What stands before something unreadable was written by who knows whom.
+        let (true, Some(hop)) = (known(&client), hop) else { break };
+        client = hop;
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_tries_a_minute_from_all_strangers_together() {
+        let throttle = Throttle::default();
+        for n in 0..10u8 {
+            assert_eq!(throttle.take("li", None, IpAddr::from([10, 0, 0, n])), Ok(()));
+        }
+        let refused = throttle.take("li", None, ip("10.0.0.99"));
+        assert_eq!(refused, Err(Problem::TooMany(WINDOW)));
+        // The owner's own browser is not locked out, and another account neither.
+        let own = throttle.device("li");
+        assert_eq!(throttle.take("li", Some(&own), ip("10.0.0.99")), Ok(()));
+        assert_eq!(throttle.take("wang", None, ip("10.0.0.99")), Ok(()));
+        assert!(throttle.take("li", Some(&throttle.device("wang")), ip("10.0.0.98")).is_err());
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(throttle.take("li", None, ip("10.0.0.1")), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn thirty_tries_a_minute_from_one_address() {
+        let throttle = Throttle::default();
+        for n in 0..30 {
+            assert_eq!(throttle.take(&format!("person-{n}"), None, ip("2001:db8::1")), Ok(()));
+        }
+        assert!(throttle.take("another", None, ip("2001:db8::ffff")).is_err(), "the same network");
+        assert!(throttle.take("another", None, ip("2001:db8:0:1::1")).is_ok());
+    }
+
+    #[test]
+    fn a_forwarded_address_counts_only_behind_a_known_proxy() {
+        let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        for (peer, forwarded, expected) in [
+            ("203.0.113.9", vec!["1.2.3.4"], "203.0.113.9"),
+            ("10.0.0.1", vec!["1.2.3.4"], "1.2.3.4"),
+            ("10.0.0.1", vec!["6.6.6.6, 1.2.3.4, 10.0.0.2"], "1.2.3.4"),
+            ("10.0.0.1", vec!["6.6.6.6", "1.2.3.4"], "1.2.3.4"),
+            ("10.0.0.1", vec!["1.2.3.4, nonsense"], "10.0.0.1"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+        ] {
+            assert_eq!(client(ip(peer), &forwarded, &proxies), ip(expected), "{peer} {forwarded:?}");
+        }
+    }
+}
