@@ -219,7 +219,7 @@ impl Session {
                 // A player was told one codec; with another it must ask again.
                 Ok(Item::Params(params)) => {
                     let codecs = codecs(&params);
-                    if self.codecs.get_or_insert(codecs.clone()) != &codecs {
+                    if self.codecs.get_or_insert(codecs) != &codecs {
                         return Step::Over(Interrupted::Ended);
                     }
                 }

@@ -335,6 +335,11 @@ export interface components {
             /** @description `rtsp://host[:port]/path` of the full picture. Credentials in it are moved to their fields. */
             main_url: string;
             name: string;
+            /**
+             * Format: password
+             * @description Write only.
+             */
+            password?: string | null;
             /** @description Where it stands; the site is the place's. */
             place_id: string;
             position?: components["schemas"]["PositionInput"] | null;
@@ -361,6 +366,11 @@ export interface components {
             /** @description `rtsp://host[:port]/path` of the full picture. Credentials in it are moved to their fields. */
             main_url?: string;
             name?: string;
+            /**
+             * Format: password
+             * @description Write only.
+             */
+            password?: string | null;
             /** @description Where it stands; the site is the place's. */
             place_id?: string;
             position?: components["schemas"]["PositionInput"] | null;
@@ -657,7 +667,7 @@ export interface components {
         };
         RoleView: {
             /** @enum {string} */
-            role: "owner" | "resident" | "patrol";
+            role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
             site_id?: string | null;
         };
         SessionView: {
@@ -747,7 +757,7 @@ export interface components {
          */
         StateWord: "live" | "stale" | "refused" | "offline" | "connecting" | "idle";
         StatusView: {
-            /** @description Why, in plain English; empty where there is nothing to say. */
+            /** @description Why, in plain English, for administrators; empty where there is nothing to say. */
             detail: string;
             /** Format: date-time */
             since: string;
@@ -1233,6 +1243,13 @@ export interface operations {
             };
             /** @description login or password is wrong */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description too many tries */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
