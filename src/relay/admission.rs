@@ -5,6 +5,7 @@
 //! message arriving. Only an [`Issuer`] makes admissions; the gateway's single
 //! issuer lives in the root package's `admit.rs` (a test looks for others).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,10 +22,17 @@ pub enum End {
 
 #[derive(Debug)]
 struct Lease {
-    revoked: CancellationToken,
+    revoked: Revocation,
     deadline: Mutex<Instant>,
     /// Tells the keeper, when the viewer lets go.
     _gone: DropGuard,
+}
+
+/// A signal to sleep on, and a flag for the path of every frame.
+#[derive(Clone, Debug, Default)]
+struct Revocation {
+    signal: CancellationToken,
+    done: Arc<AtomicBool>,
 }
 
 impl Lease {
@@ -44,7 +52,7 @@ pub struct Admission {
 #[derive(Clone, Debug)]
 pub struct Keeper {
     lease: Weak<Lease>,
-    revoked: CancellationToken,
+    revoked: Revocation,
     gone: CancellationToken,
 }
 
@@ -63,7 +71,7 @@ impl Issuer {
     /// An admission that lasts for `lease` unless it is renewed or revoked.
     #[must_use]
     pub fn grant(&self, lease: Duration) -> (Admission, Keeper) {
-        let (revoked, gone) = (CancellationToken::new(), CancellationToken::new());
+        let (revoked, gone) = (Revocation::default(), CancellationToken::new());
         let lease = Arc::new(Lease {
             revoked: revoked.clone(),
             deadline: Mutex::new(Instant::now() + lease),
@@ -91,7 +99,8 @@ impl Keeper {
 
     /// Ends the admission now.
     pub fn revoke(&self) {
-        self.revoked.cancel();
+        self.revoked.done.store(true, Ordering::Release);
+        self.revoked.signal.cancel();
     }
 
     /// Completes when the viewer has let go of the admission.
@@ -110,7 +119,7 @@ impl Admission {
     /// How this admission has ended, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<End> {
-        if self.lease.revoked.is_cancelled() {
+        if self.is_revoked() {
             Some(End::Revoked)
         } else if Instant::now() >= self.lease.deadline() {
             Some(End::Expired)
@@ -122,14 +131,14 @@ impl Admission {
     /// Whether it was revoked: one atomic load, for the path of every frame.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
-        self.lease.revoked.is_cancelled()
+        self.lease.revoked.done.load(Ordering::Acquire)
     }
 
     /// Completes when the admission ends.
     pub fn end(&self) -> impl Future<Output = End> + Send + 'static + use<> {
         // Weak, so that waiting for the end does not keep the admission held.
         let lease = Arc::downgrade(&self.lease);
-        let revoked = self.lease.revoked.clone();
+        let revoked = self.lease.revoked.signal.clone();
         async move {
             let expired = async {
                 while let Some(deadline) = lease.upgrade().map(|lease| lease.deadline()) {

@@ -83,9 +83,11 @@ impl Subscription {
                 return now;
             }
             tokio::select! {
+                // A frame first: a revoked viewer is seen in `try_next`, and a lease
+                // that has run out ends the viewer at the next pause.
                 biased;
-                end = &mut self.end, if self.ended.is_none() => self.ended = Some(end),
                 changed = self.changed.changed() => changed.map_err(|_| Interrupted::Ended)?,
+                end = &mut self.end, if self.ended.is_none() => self.ended = Some(end),
             }
         }
     }

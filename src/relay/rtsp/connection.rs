@@ -91,17 +91,20 @@ impl Connection {
             }
             let blocked = !self.out.is_empty();
             let step = tokio::select! {
-                message = self.reader.next(), if !self.out.is_full() => {
-                    self.message(message).await;
-                    None
-                }
+                // Frames first: they are what wakes us, so the rest is looked at once
+                // and not twice for each of them.
+                biased;
+                // Frames are only taken when the last ones have left: a slow
+                // client is a cursor that stands still, never a queue.
+                step = next(&mut self.session, &mut self.out, blocked, pace_until) => Some(step),
                 ready = self.writer.writable(), if blocked => {
                     if ready.is_err() { return "the connection broke" }
                     None
                 }
-                // Frames are only taken when the last ones have left: a slow
-                // client is a cursor that stands still, never a queue.
-                step = next(&mut self.session, &mut self.out, blocked, pace_until) => Some(step),
+                message = self.reader.next(), if !self.out.is_full() => {
+                    self.message(message).await;
+                    None
+                }
                 _ = tick.tick() => {
                     if let Some(reason) = self.check_life() { return reason }
                     None

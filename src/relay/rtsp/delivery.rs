@@ -53,7 +53,12 @@ impl Out {
                 *slice = IoSlice::new(bytes);
                 used += 1;
             }
-            match stream.try_write_vectored(slices.get(..used).unwrap_or_default()) {
+            // One frame is the usual case, and the plain call costs less.
+            let written = match slices.get(..used) {
+                Some([one]) => stream.try_write(one),
+                several => stream.try_write_vectored(several.unwrap_or_default()),
+            };
+            match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     wrote.bytes += n;

@@ -4,6 +4,9 @@ use media::rtsp::message::{self, MAX_BODY, MAX_HEAD, Malformed, Message};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::tcp::OwnedReadHalf;
 
+/// Bytes that are read at least at a time, if they are there.
+const CHUNK: usize = 1_024;
+
 /// Reads messages; never holds more than one message and what came behind it.
 pub(super) struct Reader {
     stream: OwnedReadHalf,
@@ -21,7 +24,7 @@ pub(super) enum End {
 
 impl Reader {
     pub(super) fn new(stream: OwnedReadHalf) -> Self {
-        Self { stream, buffer: Vec::with_capacity(1_024) }
+        Self { stream, buffer: Vec::with_capacity(CHUNK) }
     }
 
     /// The next message. Safe to drop and call again.
@@ -30,7 +33,7 @@ impl Reader {
             if let Some((message, used)) = message::parse(&self.buffer).map_err(End::Malformed)? {
                 self.buffer.drain(..used);
                 if self.buffer.is_empty() {
-                    self.buffer.shrink_to(1_024);
+                    self.buffer.shrink_to(CHUNK);
                 }
                 return Ok(message);
             }
@@ -38,10 +41,10 @@ impl Reader {
             if self.buffer.len() > MAX_HEAD + MAX_BODY + 64 {
                 return Err(End::Malformed(Malformed("it is too long")));
             }
-            let mut chunk = [0; 2_048];
-            match self.stream.read(&mut chunk).await {
+            self.buffer.reserve(CHUNK);
+            match self.stream.read_buf(&mut self.buffer).await {
                 Ok(0) | Err(_) => return Err(End::Closed),
-                Ok(read) => self.buffer.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+                Ok(_) => {}
             }
         }
     }
