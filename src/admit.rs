@@ -12,7 +12,7 @@ use domain::camera::StreamKind;
 use domain::repository::{Repository, Result};
 use domain::role::Role;
 use domain::viewing::{Viewing, ViewingTransport};
-use domain::{CameraId, Clock, PersonId, SessionId, Timestamp, ViewerKeyId, ViewingId};
+use domain::{CameraId, Clock, PersonId, SessionId, SiteId, Timestamp, ViewerKeyId, ViewingId};
 use media::rtsp::digest::Ha1;
 use relay::admission::{Issuer, Keeper};
 use relay::hub::Hub;
@@ -81,14 +81,14 @@ impl Doorkeeper {
         let mut changes = self.changes.clone();
         changes.mark_unchanged();
         let hub = self.fleet.hub(&stream_id(&wish.camera, wish.stream)).ok_or(Refusal::NotFound)?;
-        let decision = ask(&*self.repository, &wish, self.clock.now()).await.map_err(unavailable)?;
-        let Decision::Allow { role, until } = decision else {
-            debug!(?wish, ?decision, "not admitted");
+        let answer = ask(&*self.repository, &wish, self.clock.now()).await.map_err(unavailable)?;
+        let (Decision::Allow { role, until }, Some(site)) = answer else {
+            debug!(?wish, ?answer, "not admitted");
             return Err(Refusal::NotFound);
         };
         let viewing = self.viewing(&wish, role);
         // What is not in the register is not seen.
-        self.repository.begin_viewing(&viewing).await.map_err(unavailable)?;
+        self.repository.begin_viewing(&viewing, &site).await.map_err(unavailable)?;
         let (pass, keeper) = self.issuer.grant(term(role, until, self.clock.now()));
         self.keepers.spawn(keep(Kept {
             repository: Arc::clone(&self.repository),
@@ -113,6 +113,7 @@ impl Doorkeeper {
             transport: wish.transport,
             started_at: self.clock.now(),
             ended_at: None,
+            bytes: 0,
         }
     }
 }
@@ -123,9 +124,9 @@ fn term(role: Role, until: Option<Timestamp>, now: Timestamp) -> Duration {
     left.map_or(lease(role), |left| left.min(lease(role)))
 }
 
-/// Decides from what the database says now.
-async fn ask(repository: &dyn Repository, wish: &Wish, now: Timestamp) -> Result<Decision> {
-    let nobody = Decision::Deny(Denial::NoRole);
+/// Decides from what the database says now; also tells the camera's site.
+async fn ask(repository: &dyn Repository, wish: &Wish, now: Timestamp) -> Result<(Decision, Option<SiteId>)> {
+    let nobody = (Decision::Deny(Denial::NoRole), None);
     let proven = match &wish.credential {
         Credential::Session(id) => repository.session(id).await?.is_some_and(|session| session.in_force(now)),
         Credential::ViewerKey(id) => {
@@ -136,7 +137,8 @@ async fn ask(repository: &dyn Repository, wish: &Wish, now: Timestamp) -> Result
         return Ok(nobody);
     };
     let Some(camera) = repository.camera(&wish.camera).await? else { return Ok(nobody) };
-    Ok(decide_watch(&standing, &camera, &repository.scene().await?, now))
+    let decision = decide_watch(&standing, &camera, &repository.scene().await?, now);
+    Ok((decision, Some(camera.site_id)))
 }
 
 struct Kept {
@@ -164,13 +166,13 @@ async fn keep(mut kept: Kept) {
             () = tokio::time::sleep((term / 3).max(Duration::from_millis(50))) => {}
         }
         match ask(&*kept.repository, &kept.wish, kept.clock.now()).await {
-            Ok(Decision::Allow { role, until }) => {
+            Ok((Decision::Allow { role, until }, _)) => {
                 (kept.role, kept.until) = (role, until);
                 if !kept.keeper.renew(self::term(role, until, kept.clock.now())) {
                     break;
                 }
             }
-            Ok(Decision::Deny(why)) => {
+            Ok((Decision::Deny(why), _)) => {
                 info!(camera = %kept.wish.camera, ?why, "a viewer's right has ended");
                 kept.keeper.revoke();
                 break;
@@ -179,7 +181,7 @@ async fn keep(mut kept: Kept) {
         }
     }
     let at = kept.clock.now();
-    if let Err(error) = kept.repository.end_viewing(&kept.viewing, at).await {
+    if let Err(error) = kept.repository.end_viewing(&kept.viewing, at, kept.keeper.sent()).await {
         // The row stays open and is closed at the next start.
         warn!(%error, viewing = %kept.viewing, "the end of a viewing could not be written");
     }

@@ -1,16 +1,17 @@
 //! The house put together: the order of building and the order of closing.
 
 use crate::admit::Doorkeeper;
+use crate::audit;
 use crate::clock::{self, SystemClock};
 use crate::reconcile;
 use crate::settings::Settings;
 use domain::Clock as _;
-use domain::repository::{Persons as _, Viewings as _};
+use domain::repository::{Persons as _, Registers as _};
 use relay::Fleet;
 use relay::ingest::address::Policy;
 use relay::rtsp::Limits;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -78,6 +79,7 @@ pub struct App {
     closing: CancellationToken,
     viewers: TaskTracker,
     setup_token: Option<String>,
+    anchor: Option<PathBuf>,
 }
 
 /// Opens what is kept, making folders and key where they are not there yet.
@@ -130,7 +132,17 @@ impl App {
         };
         let web = web::App::new(parts, Passwords::default());
         let setup_token = (!store.anybody().await?).then(|| web.open_setup());
-        Ok(Self { store, fleet, doorkeeper, web, changes, closing, viewers, setup_token })
+        Ok(Self {
+            store,
+            fleet,
+            doorkeeper,
+            web,
+            changes,
+            closing,
+            viewers,
+            setup_token,
+            anchor: settings.anchor.clone(),
+        })
     }
 
     /// The one-time token for the first owner, while nobody is registered.
@@ -177,6 +189,9 @@ impl App {
         ));
 
         reconciler.spawn(sweep(Arc::clone(&self.store)));
+        if let Some(path) = self.anchor {
+            reconciler.spawn(audit::anchor(Arc::clone(&self.store) as _, path));
+        }
         let asked = tokio::select! {
             () = shutdown => {
                 info!("stopping");

@@ -10,6 +10,7 @@
 
 pub mod admit;
 pub mod app;
+pub mod audit;
 pub mod clock;
 pub mod demo;
 pub mod reconcile;

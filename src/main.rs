@@ -1,7 +1,7 @@
 //! `sharp-eyes`: parse → settings → build → run → exit code.
 
 use clap::{Parser, Subcommand};
-use sharp_eyes::{App, Listeners, Settings, demo};
+use sharp_eyes::{App, Listeners, Settings, app, audit, demo};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,9 +30,27 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Looks after the registers.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Fills a fresh folder with the demo's sites, cameras, people and devices.
     #[command(hide = true)]
     SeedDemo(demo::Arguments),
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Checks that nothing in the registers was changed, put in or taken out.
+    Verify {
+        /// Settings that differ from config/default.toml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// A file with heads that were noted, besides the one in the settings.
+        #[arg(long)]
+        anchor: Option<PathBuf>,
+    },
 }
 
 /// Settings or usage are wrong.
@@ -52,6 +70,12 @@ async fn main() -> ExitCode {
             Ok(settings) => serve(settings).await,
             Err(why) => wrong(&why),
         },
+        Command::Audit { command: AuditCommand::Verify { config, anchor } } => {
+            match Settings::load(config.as_deref()) {
+                Ok(settings) => verify(&settings, anchor).await,
+                Err(why) => wrong(&why),
+            }
+        }
         Command::SeedDemo(arguments) => match demo::seed(&arguments).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
@@ -65,6 +89,27 @@ async fn main() -> ExitCode {
 fn wrong(why: &sharp_eyes::settings::Error) -> ExitCode {
     eprintln!("the settings are wrong: {why}");
     ExitCode::from(USAGE)
+}
+
+async fn verify(settings: &Settings, anchor: Option<PathBuf>) -> ExitCode {
+    let check = async {
+        let mut published = Vec::new();
+        for path in settings.anchor.iter().chain(anchor.iter()) {
+            published.extend(audit::read_anchor(path).map_err(|why| why.to_string())?);
+        }
+        let store = app::open_store(settings).await.map_err(|why| why.to_string())?;
+        audit::verify(&store, published).await.map_err(|why| why.to_string())
+    };
+    match check.await {
+        Ok(head) => {
+            println!("the registers are whole; the chain ends with {}", audit::line(&head));
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("the registers are NOT whole: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn serve(settings: Settings) -> ExitCode {

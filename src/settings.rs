@@ -28,6 +28,8 @@ pub struct Settings {
     pub database: String,
     /// The file with the sealing key.
     pub key_file: PathBuf,
+    /// The file in which the audit chain's head is noted, if it is.
+    pub anchor: Option<PathBuf>,
     /// Special networks where cameras may be.
     pub allow_networks: Vec<IpNet>,
     /// What is kept of each stream.
@@ -44,6 +46,7 @@ struct RawSettings {
     rtsp: RawRtsp,
     database: RawDatabase,
     secrets: RawSecrets,
+    audit: RawAudit,
     cameras: RawCameras,
     stream: RawStream,
     log: RawLog,
@@ -73,6 +76,12 @@ struct RawDatabase {
 #[serde(deny_unknown_fields)]
 struct RawSecrets {
     key_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAudit {
+    anchor_file: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -207,6 +216,7 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         },
         database,
         key_file: raw.secrets.key_file,
+        anchor: Some(raw.audit.anchor_file).filter(|path| !path.as_os_str().is_empty()),
         allow_networks: networks("cameras.allow_networks", &raw.cameras.allow_networks)?,
         ring: Budget {
             bytes: ByteBudget(raw.stream.ring_bytes),

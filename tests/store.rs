@@ -9,8 +9,8 @@ use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
 use domain::person::{Person, Session, ViewerKey};
 use domain::place::{Place, PlaceKind};
 use domain::repository::{
-    Cameras as _, Devices as _, DoorEventFilter, Error, Page, Persons as _, Rights as _, Sites as _,
-    Viewings as _,
+    Cameras as _, Devices as _, DoorEventFilter, Error, Page, Persons as _, Registers as _, Rights as _,
+    Sites as _,
 };
 use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
@@ -275,15 +275,19 @@ async fn viewings_begin_and_end() {
             transport: ViewingTransport::Rtsp,
             started_at: Timestamp(started),
             ended_at: None,
+            bytes: 0,
         };
         let (first, second) = (viewing(1), viewing(2));
-        store.begin_viewing(&first).await.unwrap();
-        store.begin_viewing(&second).await.unwrap();
-        store.end_viewing(&first.id, Timestamp(5)).await.unwrap();
-        store.end_viewing(&first.id, Timestamp(9)).await.unwrap();
+        store.begin_viewing(&first, &site.id).await.unwrap();
+        store.begin_viewing(&second, &site.id).await.unwrap();
+        store.end_viewing(&first.id, Timestamp(5), 99).await.unwrap();
+        store.end_viewing(&first.id, Timestamp(9), 1).await.unwrap();
         assert_eq!(store.end_open_viewings(Timestamp(7)).await.unwrap(), 1);
-        let ended = |v: &Viewing, at| Viewing { ended_at: Some(Timestamp(at)), ..v.clone() };
-        let list = store.viewings(&camera.id, 10).await.unwrap();
-        assert_eq!(list, [ended(&second, 7), ended(&first, 5)], "{database:?}");
+        let ended = |v: &Viewing, at, bytes| Viewing { ended_at: Some(Timestamp(at)), bytes, ..v.clone() };
+        let list = store.viewings(&camera.id, Timestamp(1), Timestamp(3), 10).await.unwrap();
+        assert_eq!(list, [ended(&second, 7, 0), ended(&first, 5, 99)], "{database:?}");
+        assert!(store.viewings(&camera.id, Timestamp(3), Timestamp(9), 10).await.unwrap().is_empty());
+        let head = sharp_eyes::audit::verify(&store, vec![]).await.unwrap();
+        assert_eq!((head.seq, head), (4, store.head().await.unwrap()), "{database:?}");
     }
 }

@@ -137,8 +137,17 @@ pub fn decide(who: &Standing, question: Question<'_>, now: Timestamp) -> Decisio
 /// Whether they may change the registry of any site at all.
 #[must_use]
 pub fn manages_somewhere(who: &Standing, now: Timestamp) -> bool {
-    let manages = |grant: &Grant| matches!(grant.role, Role::Owner | Role::Administrator);
-    !who.disabled && who.grants.iter().any(|grant| grant.in_force(now) && manages(grant))
+    holds_one_of(who, &[Role::Owner, Role::Administrator], now)
+}
+
+/// Whether they may read any audit log at all.
+#[must_use]
+pub fn audits_somewhere(who: &Standing, now: Timestamp) -> bool {
+    holds_one_of(who, &[Role::Owner, Role::Administrator, Role::Auditor], now)
+}
+
+fn holds_one_of(who: &Standing, roles: &[Role], now: Timestamp) -> bool {
+    !who.disabled && who.grants.iter().any(|grant| grant.in_force(now) && roles.contains(&grant.role))
 }
 
 /// Whether one role in force says yes.

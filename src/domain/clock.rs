@@ -31,6 +31,22 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
     }
 
+    /// The day `text` (`2026-11-25`; without it the one of this moment) in a time
+    /// zone: when it begins, and when the next one does.
+    #[must_use]
+    pub fn day(self, text: Option<&str>, zone: &str) -> Option<(Self, Self)> {
+        let zone = jiff::tz::TimeZone::get(zone).ok()?;
+        let date = match text {
+            Some(text) => text.parse::<jiff::civil::Date>().ok()?,
+            None => self.to_jiff().to_zoned_datetime(zone.clone()).date(),
+        };
+        let begin = |date: jiff::civil::Date| {
+            let midnight = date.to_zoned_datetime(zone.clone()).ok()?;
+            Some(Self(midnight.timestamp().as_microsecond()))
+        };
+        Some((begin(date)?, begin(date.tomorrow().ok()?)?))
+    }
+
     /// Whether `name` is a time zone of the IANA database.
     #[must_use]
     pub fn is_time_zone(name: &str) -> bool {
@@ -71,6 +87,11 @@ mod tests {
         let time = Timestamp::parse("2026-11-23T08:15:02+08:00").unwrap();
         assert_eq!(time.to_string(), "2026-11-23T00:15:02Z");
         assert_eq!(Timestamp::parse("yesterday"), None);
+        let day =
+            |text: &str| time.day(Some(text), "Asia/Shanghai").map(|(a, b)| (a.to_string(), b.to_string()));
+        assert_eq!(day("2026-11-23"), Some(("2026-11-22T16:00:00Z".into(), "2026-11-23T16:00:00Z".into())));
+        assert_eq!(time.day(None, "Asia/Shanghai"), time.day(Some("2026-11-23"), "Asia/Shanghai"));
+        assert_eq!(day("yesterday"), None);
         assert_eq!(time.after(Duration::from_secs(1)).before(Duration::from_secs(1)), time);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::access::Standing;
 use crate::approval::Approval;
+use crate::audit::{Entry, Head, Link};
 use crate::camera::Camera;
 use crate::device::Device;
 use crate::event::door::{DoorEvent, Recorded};
@@ -227,20 +228,36 @@ pub trait Devices: Send + Sync {
     async fn door_events(&self, filter: &DoorEventFilter, page: &Page) -> Result<Vec<(i64, DoorEvent)>>;
 }
 
-/// The viewing register.
+/// The registers: who watched, and who did what. All of it is sealed into one chain.
 #[async_trait]
-pub trait Viewings: Send + Sync {
-    /// Notes that a viewing began.
-    async fn begin_viewing(&self, viewing: &Viewing) -> Result<()>;
+pub trait Registers: Send + Sync {
+    /// Seals an entry into the chain.
+    async fn record(&self, entry: &Entry) -> Result<Head>;
+    /// The end of the chain.
+    async fn head(&self) -> Result<Head>;
+    /// Entries after number `after`, the oldest first.
+    async fn chain(&self, after: i64, limit: u32) -> Result<Vec<Link>>;
+    /// Entries before number `before`, the newest first, of a site or all.
+    async fn audit(&self, site: Option<&SiteId>, before: i64, limit: u32) -> Result<Vec<Link>>;
+    /// Notes that a viewing of a site's camera began.
+    async fn begin_viewing(&self, viewing: &Viewing, site: &SiteId) -> Result<()>;
     /// Notes that a viewing ended.
-    async fn end_viewing(&self, id: &ViewingId, at: Timestamp) -> Result<()>;
+    async fn end_viewing(&self, id: &ViewingId, at: Timestamp, bytes: u64) -> Result<()>;
     /// Ends all viewings that a crash left open. Answers how many.
     async fn end_open_viewings(&self, at: Timestamp) -> Result<u64>;
-    /// Viewings of a camera, the newest first.
-    async fn viewings(&self, camera: &CameraId, limit: u32) -> Result<Vec<Viewing>>;
+    /// Viewings of a camera that began within a stretch of time, the newest first.
+    async fn viewings(
+        &self,
+        camera: &CameraId,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Viewing>>;
+    /// Every viewing there is, for the check against the chain.
+    async fn all_viewings(&self) -> Result<Vec<Viewing>>;
 }
 
 /// Everything the house keeps.
-pub trait Repository: Sites + Cameras + Persons + Rights + Devices + Viewings + 'static {}
+pub trait Repository: Sites + Cameras + Persons + Rights + Devices + Registers + 'static {}
 
-impl<T: Sites + Cameras + Persons + Rights + Devices + Viewings + 'static> Repository for T {}
+impl<T: Sites + Cameras + Persons + Rights + Devices + Registers + 'static> Repository for T {}

@@ -33,4 +33,34 @@ pub struct Viewing {
     pub started_at: Timestamp,
     /// Until when; open while it is not known.
     pub ended_at: Option<Timestamp>,
+    /// Bytes that were delivered, once it has ended.
+    pub bytes: u64,
+}
+
+impl Viewing {
+    /// The chain's word for the beginning of a viewing.
+    pub const BEGAN: &str = "viewing.begin";
+    /// The chain's word for its end.
+    pub const ENDED: &str = "viewing.end";
+
+    /// What the chain keeps of the beginning: everything but the id, as JSON. All
+    /// of it are words and ids, which need no escapes.
+    #[must_use]
+    pub fn begin_detail(&self) -> String {
+        format!(
+            "{{\"person\":\"{}\",\"role\":\"{}\",\"camera\":\"{}\",\"stream\":\"{}\",\"transport\":\"{}\",\"started_at\":{}}}",
+            self.person_id,
+            self.role.word(),
+            self.camera_id,
+            self.stream.word(),
+            self.transport.word(),
+            self.started_at.0
+        )
+    }
+
+    /// What the chain keeps of the end.
+    #[must_use]
+    pub fn end_detail(at: Timestamp, bytes: u64) -> String {
+        format!("{{\"ended_at\":{},\"bytes\":{bytes}}}", at.0)
+    }
 }

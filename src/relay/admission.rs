@@ -5,7 +5,7 @@
 //! message arriving. Only an [`Issuer`] makes admissions; the gateway's single
 //! issuer lives in the root package's `admit.rs` (a test looks for others).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ pub enum End {
 struct Lease {
     revoked: Revocation,
     deadline: Mutex<Instant>,
+    /// Bytes that went to the viewer.
+    sent: Arc<AtomicU64>,
     /// Tells the keeper, when the viewer lets go.
     _gone: DropGuard,
 }
@@ -54,6 +56,7 @@ pub struct Keeper {
     lease: Weak<Lease>,
     revoked: Revocation,
     gone: CancellationToken,
+    sent: Arc<AtomicU64>,
 }
 
 /// Makes admissions.
@@ -75,9 +78,11 @@ impl Issuer {
         let lease = Arc::new(Lease {
             revoked: revoked.clone(),
             deadline: Mutex::new(Instant::now() + lease),
+            sent: Arc::default(),
             _gone: gone.clone().drop_guard(),
         });
-        let keeper = Keeper { lease: Arc::downgrade(&lease), revoked, gone };
+        let sent = Arc::clone(&lease.sent);
+        let keeper = Keeper { lease: Arc::downgrade(&lease), revoked, gone, sent };
         (Admission { lease }, keeper)
     }
 }
@@ -108,6 +113,12 @@ impl Keeper {
         self.gone.cancelled().await;
     }
 
+    /// Bytes that went to the viewer so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     /// Whether a viewer still holds the admission.
     #[must_use]
     pub fn is_held(&self) -> bool {
@@ -132,6 +143,11 @@ impl Admission {
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         self.lease.revoked.done.load(Ordering::Acquire)
+    }
+
+    /// Counts bytes that went to the viewer: the register says how much was seen.
+    pub fn count(&self, bytes: usize) {
+        self.lease.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Completes when the admission ends.

@@ -72,9 +72,7 @@ impl Session {
 
     /// Counts one write of `bytes` to this viewer.
     pub fn count_write(&self, bytes: usize) {
-        let stats = self.subscription.stats();
-        Stats::add(&stats.writes, 1);
-        Stats::add(&stats.written_bytes, bytes);
+        self.subscription.count(1, bytes);
     }
 
     fn take(&mut self, item: Result<Item, Interrupted>) {

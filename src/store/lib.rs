@@ -6,6 +6,7 @@
 //! bigint and bytes. Who may depend on it: the root package.
 
 mod approval;
+mod audit;
 mod camera;
 mod device;
 mod door_event;

@@ -1,16 +1,20 @@
-//! The viewing register.
+//! The viewing register: rows for reading, sealed into the chain as they begin and end.
 
-use crate::row::{time, time_opt, word};
+use crate::audit::append;
+use crate::row::{get, time, time_opt, word};
 use crate::{Store, failed};
 use async_trait::async_trait;
+use domain::audit::{Entry, Head, Link};
 use domain::camera::StreamKind;
-use domain::repository::{Result, Viewings};
+use domain::repository::{Error, Registers, Result};
 use domain::role::Role;
 use domain::viewing::{Viewing, ViewingTransport};
-use domain::{CameraId, PersonId, Timestamp, ViewingId};
+use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 fn viewing(row: &AnyRow) -> Result<Viewing> {
+    let bytes: i64 = get(row, "bytes")?;
     Ok(Viewing {
         id: word(row, "id", ViewingId::parse)?,
         person_id: word(row, "person_id", PersonId::parse)?,
@@ -20,15 +24,62 @@ fn viewing(row: &AnyRow) -> Result<Viewing> {
         transport: word(row, "transport", ViewingTransport::from_word)?,
         started_at: time(row, "started_at")?,
         ended_at: time_opt(row, "ended_at")?,
+        bytes: u64::try_from(bytes).map_err(|_| Error::Corrupt("bytes is negative".to_owned()))?,
     })
 }
 
+/// Ends a viewing that is open. False if there is none.
+async fn end(connection: &mut AnyConnection, id: &str, at: Timestamp, bytes: u64) -> Result<bool> {
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let row = sqlx::query(
+        "update viewings set ended_at = $2, bytes = $3 where id = $1 and ended_at is null
+         returning person_id, camera_id",
+    )
+    .bind(id)
+    .bind(at.0)
+    .bind(bytes)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let Some(row) = row else { return Ok(false) };
+    let entry = Entry {
+        at,
+        actor: Some(word(&row, "person_id", PersonId::parse)?),
+        site_id: None,
+        action: Viewing::ENDED.to_owned(),
+        object: id.to_owned(),
+        detail: Viewing::end_detail(at, u64::try_from(bytes).unwrap_or(0)),
+    };
+    append(connection, &entry).await?;
+    Ok(true)
+}
+
 #[async_trait]
-impl Viewings for Store {
-    async fn begin_viewing(&self, viewing: &Viewing) -> Result<()> {
+impl Registers for Store {
+    async fn record(&self, entry: &Entry) -> Result<Head> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        let head = append(&mut tx, entry).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(head)
+    }
+
+    async fn head(&self) -> Result<Head> {
+        self.head_of_chain().await
+    }
+
+    async fn chain(&self, after: i64, limit: u32) -> Result<Vec<Link>> {
+        self.links_after(after, limit).await
+    }
+
+    async fn audit(&self, site: Option<&SiteId>, before: i64, limit: u32) -> Result<Vec<Link>> {
+        self.links_before(site, before, limit).await
+    }
+
+    async fn begin_viewing(&self, viewing: &Viewing, site: &SiteId) -> Result<()> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
         sqlx::query(
-            "insert into viewings (id, person_id, role, camera_id, stream, transport, started_at, ended_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "insert into viewings (id, person_id, role, camera_id, stream, transport, started_at)
+             values ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(viewing.id.as_str())
         .bind(viewing.person_id.as_str())
@@ -37,37 +88,62 @@ impl Viewings for Store {
         .bind(viewing.stream.word())
         .bind(viewing.transport.word())
         .bind(viewing.started_at.0)
-        .bind(viewing.ended_at.map(|t| t.0))
-        .execute(&self.write)
+        .execute(&mut *tx)
         .await
         .map_err(failed)?;
-        Ok(())
+        let entry = Entry {
+            at: viewing.started_at,
+            actor: Some(viewing.person_id.clone()),
+            site_id: Some(site.clone()),
+            action: Viewing::BEGAN.to_owned(),
+            object: viewing.id.to_string(),
+            detail: viewing.begin_detail(),
+        };
+        append(&mut tx, &entry).await?;
+        tx.commit().await.map_err(failed)
     }
 
-    async fn end_viewing(&self, id: &ViewingId, at: Timestamp) -> Result<()> {
-        sqlx::query("update viewings set ended_at = $2 where id = $1 and ended_at is null")
-            .bind(id.as_str())
-            .bind(at.0)
-            .execute(&self.write)
-            .await
-            .map_err(failed)?;
-        Ok(())
+    async fn end_viewing(&self, id: &ViewingId, at: Timestamp, bytes: u64) -> Result<()> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        end(&mut tx, id.as_str(), at, bytes).await?;
+        tx.commit().await.map_err(failed)
     }
 
     async fn end_open_viewings(&self, at: Timestamp) -> Result<u64> {
-        let done = sqlx::query("update viewings set ended_at = $1 where ended_at is null")
-            .bind(at.0)
-            .execute(&self.write)
-            .await;
-        Ok(done.map_err(failed)?.rows_affected())
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        let open = sqlx::query("select id from viewings where ended_at is null order by seq");
+        let open = open.fetch_all(&mut *tx).await.map_err(failed)?;
+        let mut ended = 0;
+        for row in &open {
+            // How much was delivered is not known after a crash.
+            ended += u64::from(end(&mut tx, &get::<String>(row, "id")?, at, 0).await?);
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(ended)
     }
 
-    async fn viewings(&self, camera: &CameraId, limit: u32) -> Result<Vec<Viewing>> {
-        let rows = sqlx::query("select * from viewings where camera_id = $1 order by seq desc limit $2")
-            .bind(camera.as_str())
-            .bind(i64::from(limit))
-            .fetch_all(&self.read)
-            .await;
+    async fn viewings(
+        &self,
+        camera: &CameraId,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Viewing>> {
+        let rows = sqlx::query(
+            "select * from viewings where camera_id = $1 and started_at >= $2 and started_at < $3
+             order by seq desc limit $4",
+        )
+        .bind(camera.as_str())
+        .bind(since.0)
+        .bind(until.0)
+        .bind(i64::from(limit))
+        .fetch_all(&self.read)
+        .await;
+        rows.map_err(failed)?.iter().map(viewing).collect()
+    }
+
+    async fn all_viewings(&self) -> Result<Vec<Viewing>> {
+        let rows = sqlx::query("select * from viewings order by seq").fetch_all(&self.read).await;
         rows.map_err(failed)?.iter().map(viewing).collect()
     }
 }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use domain::SiteId;
-use domain::access::{Question, Standing, decide, manages_somewhere};
+use domain::access::{Question, Standing, audits_somewhere, decide, manages_somewhere};
 use domain::device::Device;
 use domain::person::{Person, Session};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub enum Access {
     SignedIn,
     /// A person who may change the registry of some site. Which, the handler decides.
     Manage,
+    /// A person who may read some audit log. Whose, the handler decides.
+    Audit,
     /// A device with its bearer token.
     Device,
 }
@@ -67,6 +69,11 @@ pub(crate) async fn check(
         Access::SignedIn => who(&app, request.headers()).await.map(|who| put(&mut request, who)),
         Access::Manage => who(&app, request.headers()).await.and_then(|who| {
             let allowed = manages_somewhere(&who.standing, app.now());
+            put(&mut request, who);
+            if allowed { Ok(()) } else { Err(Problem::Forbidden) }
+        }),
+        Access::Audit => who(&app, request.headers()).await.and_then(|who| {
+            let allowed = audits_somewhere(&who.standing, app.now());
             put(&mut request, who);
             if allowed { Ok(()) } else { Err(Problem::Forbidden) }
         }),

@@ -2,7 +2,7 @@
 
 use crate::access::Who;
 use crate::camera_input::{CameraInput, PositionInput, RetentionInput};
-use crate::extract::{Json, Path, Query, id, merged};
+use crate::extract::{Json, Path, Query, fields, id, merged};
 use crate::live::stream_id;
 use crate::schema::{List, word};
 use crate::{App, Problem, token};
@@ -13,6 +13,7 @@ use domain::camera::{Camera, Pull, StreamKind, Transport, Visibility};
 use domain::{CameraId, PlaceId, SiteId, Timestamp};
 use relay::hub::State as StreamState;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// A camera. What only administrators need to know is left out for others.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -230,6 +231,14 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, axum::Json<CameraView>), Problem> {
     let id = CameraId::from_random(token::random());
     let camera = input.into_camera(&app, &who, id, None, app.now()).await?;
+    app.note(
+        Some(&who.person.id),
+        Some(&camera.site_id),
+        "camera.create",
+        camera.id.as_str(),
+        &json!({ "name": camera.name }),
+    )
+    .await?;
     app.repository().add_camera(&camera).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(view(&app, &camera, true))))
@@ -246,10 +255,13 @@ pub(crate) async fn update(
     Json(patch): Json<serde_json::Value>,
 ) -> Result<axum::Json<CameraView>, Problem> {
     let old = find(&app, &camera).await?;
+    let changed = fields(&patch);
     who.must_manage(&app, &old.site_id)?;
     let kept = patch.get("password").is_none() && old.password.is_some();
     let input = merged(&CameraInput::of(&old), patch)?;
     let camera = input.into_camera(&app, &who, old.id.clone(), kept.then_some(&old), old.created_at).await?;
+    app.note(Some(&who.person.id), Some(&camera.site_id), "camera.update", camera.id.as_str(), &changed)
+        .await?;
     if !app.repository().update_camera(&camera).await? {
         return Err(Problem::NotFound);
     }
@@ -267,6 +279,8 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let camera = find(&app, &camera).await?;
     who.must_manage(&app, &camera.site_id)?;
+    app.note(Some(&who.person.id), Some(&camera.site_id), "camera.delete", camera.id.as_str(), &json!({}))
+        .await?;
     if !app.repository().remove_camera(&camera.id).await? {
         return Err(Problem::NotFound);
     }

@@ -10,6 +10,7 @@ use domain::access::Question;
 use domain::device::{Device, DeviceKind};
 use domain::{DeviceId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +83,8 @@ pub(crate) async fn create(
         token_hash: None,
         created_at: app.now(),
     };
+    app.note(Some(&who.person.id), Some(&device.site_id), "device.create", device.id.as_str(), &json!({}))
+        .await?;
     app.repository().add_device(&device).await?;
     Ok((StatusCode::CREATED, axum::Json(device.into())))
 }
@@ -98,6 +101,7 @@ pub(crate) async fn new_token(
     let device = id(DeviceId::parse, &device)?;
     let known = app.repository().device(&device).await?.ok_or(Problem::NotFound)?;
     who.must_manage(&app, &known.site_id)?;
+    app.note(Some(&who.person.id), Some(&known.site_id), "device.token", device.as_str(), &json!({})).await?;
     if !app.repository().set_device_token(&device, &token::hash(&token)).await? {
         return Err(Problem::NotFound);
     }

@@ -70,6 +70,12 @@ pub(crate) fn merged<T: Serialize + DeserializeOwned>(current: &T, patch: Value)
     read(whole)
 }
 
+/// Which fields a patch names: what the audit log keeps of it, never the values.
+pub(crate) fn fields(patch: &Value) -> Value {
+    let names = patch.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>());
+    serde_json::json!({ "fields": names.unwrap_or_default() })
+}
+
 /// An id in the path: one that cannot be an id is answered like one that is not there.
 pub(crate) fn id<T>(parse: impl Fn(&str) -> Option<T>, text: &str) -> Result<T, Problem> {
     parse(text).ok_or(Problem::NotFound)
@@ -99,6 +105,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             Problem::field("", format!("the query is not understood: {}", error.body_text()))
         })
     }
+}
+
+/// A line of text that may be missing or empty.
+pub(crate) fn optional_name(pointer: &str, text: Option<&str>) -> Result<Option<String>, Problem> {
+    text.filter(|text| !text.trim().is_empty()).map(|text| name(pointer, text)).transpose()
 }
 
 /// A name that people read: something visible, not too long, one line.

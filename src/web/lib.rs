@@ -10,6 +10,7 @@
 //! every layer, `error` every refusal; then one file per noun.
 
 pub mod access;
+mod approval;
 mod assets;
 mod camera;
 mod camera_input;
@@ -17,11 +18,15 @@ mod device;
 mod door_event;
 mod error;
 mod extract;
+mod household;
 mod intake;
+mod join;
 mod layers;
 pub mod live;
 pub mod password;
+mod person;
 mod place;
+mod register;
 pub mod router;
 mod schema;
 pub mod serve;

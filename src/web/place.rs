@@ -1,7 +1,7 @@
 //! Places: the tree below a site.
 
 use crate::access::Who;
-use crate::extract::{Json, Path, id, merged, name};
+use crate::extract::{Json, Path, fields, id, merged, name};
 use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
@@ -11,6 +11,7 @@ use domain::place::{Place, PlaceKind};
 use domain::scene::DEPTH;
 use domain::{PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 #[derive(Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +135,14 @@ pub(crate) async fn create(
     Json(input): Json<PlaceInput>,
 ) -> Result<(StatusCode, axum::Json<PlaceView>), Problem> {
     let place = input.into_place(&app, &who, PlaceId::from_random(token::random()), app.now()).await?;
+    app.note(
+        Some(&who.person.id),
+        Some(&place.site_id),
+        "place.create",
+        place.id.as_str(),
+        &json!({ "name": place.name }),
+    )
+    .await?;
     app.repository().add_place(&place).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(place.into())))
@@ -150,12 +159,14 @@ pub(crate) async fn update(
     Json(patch): Json<serde_json::Value>,
 ) -> Result<axum::Json<PlaceView>, Problem> {
     let old = find(&app, &place).await?;
+    let changed = fields(&patch);
     who.must_manage(&app, &old.site_id)?;
     let input = merged(&PlaceInput::of(&old), patch)?;
     let place = input.into_place(&app, &who, old.id, old.created_at).await?;
     if place.site_id != old.site_id {
         return Err(Problem::field("/site_id", "a place stays in its site; register a new one there"));
     }
+    app.note(Some(&who.person.id), Some(&place.site_id), "place.update", place.id.as_str(), &changed).await?;
     if !app.repository().update_place(&place).await? {
         return Err(Problem::NotFound);
     }
@@ -174,6 +185,8 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let place = find(&app, &place).await?;
     who.must_manage(&app, &place.site_id)?;
+    app.note(Some(&who.person.id), Some(&place.site_id), "place.delete", place.id.as_str(), &json!({}))
+        .await?;
     if !app.repository().remove_place(&place.id).await? {
         return Err(Problem::NotFound);
     }

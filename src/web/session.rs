@@ -14,6 +14,8 @@ use domain::person::{Person, Session};
 use domain::role::Role;
 use domain::{PersonId, Secret, SessionId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A session is over after this, whatever happens.
@@ -122,6 +124,12 @@ fn set_cookie(app: &App, name: &str, value: &str, life: Duration) -> String {
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", life.as_secs())
 }
 
+/// The address a request comes from, behind known proxies too.
+pub(crate) fn address(app: &App, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    throttle::client(peer, &forwarded.collect::<Vec<_>>(), &app.parts.trusted_proxies)
+}
+
 /// Sign in.
 #[utoipa::path(post, path = "/api/v1/session", tag = "accounts", operation_id = "sign_in", request_body = SignIn,
     responses((status = 200, body = SignedIn), (status = 401, description = "login or password is wrong"),
@@ -136,14 +144,18 @@ pub(crate) async fn sign_in(
     if odd || input.password.len() > crate::password::LONGEST {
         return Err(Problem::WrongLogin);
     }
-    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let address =
-        throttle::client(peer.address.ip(), &forwarded.collect::<Vec<_>>(), &app.parts.trusted_proxies);
+    let address = address(&app, peer.address.ip(), &headers);
     app.throttle.take(&input.login, cookie(&headers, DEVICE), address)?;
     let person = app.repository().person_by_login(input.login.trim()).await?;
     let stored = person.as_ref().map(|person| person.password_hash.clone());
     let proven = app.passwords.verify(Secret::new(input.password), stored).await;
-    let person = person.filter(|person| proven && !person.disabled).ok_or(Problem::WrongLogin)?;
+    let known = person.as_ref().map(|person| person.id.clone());
+    let Some(person) = person.filter(|person| proven && !person.disabled) else {
+        // What was typed is not kept: it may be a password in the wrong field.
+        app.note(known.as_ref(), None, "session.refused", "session", &json!({})).await?;
+        return Err(Problem::WrongLogin);
+    };
+    app.note(Some(&person.id), None, "session.begin", "session", &json!({})).await?;
     begin(&app, person, &headers, StatusCode::OK).await
 }
 
@@ -156,6 +168,8 @@ pub(crate) async fn current(State(app): State<App>, who: Who) -> axum::Json<Sign
 /// Sign out.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "accounts", operation_id = "sign_out", responses((status = 204)))]
 pub(crate) async fn sign_out(State(app): State<App>, who: Who) -> Result<impl IntoResponse, Problem> {
+    let session = who.session.id.to_string();
+    app.note(Some(&who.person.id), None, "session.end", &session, &json!({})).await?;
     app.repository().remove_session(&who.person.id, &who.session.id).await?;
     app.changed();
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, set_cookie(&app, session_cookie(&app), "", Duration::ZERO))]))
@@ -185,6 +199,7 @@ pub(crate) async fn end(
     Path(session): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let session = id(SessionId::parse, &session)?;
+    app.note(Some(&who.person.id), None, "session.end", session.as_str(), &json!({})).await?;
     if !app.repository().remove_session(&who.person.id, &session).await? {
         return Err(Problem::NotFound);
     }

@@ -9,6 +9,7 @@ use domain::person::Person;
 use domain::role::{Grant, Role};
 use domain::{GrantId, PersonId, Secret};
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -65,10 +66,7 @@ pub(crate) async fn create_owner(
     }
     let login = login(&input.login)?;
     let name = name("/name", &input.name)?;
-    let locale = input.locale.unwrap_or_else(|| "zh-CN".to_owned());
-    if !["zh-CN", "en"].contains(&locale.as_str()) {
-        return Err(Problem::field("/locale", "it is not a language of the app; use zh-CN or en"));
-    }
+    let locale = locale(input.locale)?;
     check_password(&input.password)?;
     let now = app.now();
     let person = Person {
@@ -89,6 +87,7 @@ pub(crate) async fn create_owner(
         from: now,
         until: None,
     };
+    app.note(Some(&person.id), None, "owner.create", person.id.as_str(), &json!({})).await?;
     match app.repository().add_first_owner(&person, &grant).await {
         Err(domain::repository::Error::Exists) => return Err(Problem::LinkOver),
         other => other?,
@@ -98,14 +97,23 @@ pub(crate) async fn create_owner(
     session::begin(&app, person, &headers, StatusCode::CREATED).await
 }
 
-fn login(text: &str) -> Result<String, Problem> {
+pub(crate) fn locale(text: Option<String>) -> Result<String, Problem> {
+    let locale = text.unwrap_or_else(|| "zh-CN".to_owned());
+    if ["zh-CN", "en"].contains(&locale.as_str()) {
+        Ok(locale)
+    } else {
+        Err(Problem::field("/locale", "it is not a language of the app; use zh-CN or en"))
+    }
+}
+
+pub(crate) fn login(text: &str) -> Result<String, Problem> {
     let text = text.trim();
     let ok = (1..=64).contains(&text.chars().count())
         && !text.chars().any(|c| c.is_whitespace() || c.is_control());
     if ok { Ok(text.to_owned()) } else { Err(Problem::field("/login", "1 to 64 characters without spaces")) }
 }
 
-fn check_password(text: &str) -> Result<(), Problem> {
+pub(crate) fn check_password(text: &str) -> Result<(), Problem> {
     if text.chars().count() < password::SHORTEST {
         return Err(Problem::field("/password", "it is too short; use at least 10 characters"));
     }

@@ -1,7 +1,7 @@
 //! Sites.
 
 use crate::access::Who;
-use crate::extract::{Json, Path, id, merged, name};
+use crate::extract::{Json, Path, fields, id, merged, name};
 use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
@@ -10,6 +10,7 @@ use domain::access::Question;
 use domain::site::{ResidentPolicy, Site, SiteKind};
 use domain::{SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 #[derive(Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +106,14 @@ pub(crate) async fn create(
         return Err(Problem::Forbidden);
     }
     let site = input.into_site(SiteId::from_random(token::random()), app.now())?;
+    app.note(
+        Some(&who.person.id),
+        Some(&site.id),
+        "site.create",
+        site.id.as_str(),
+        &json!({ "name": site.name }),
+    )
+    .await?;
     app.repository().add_site(&site).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(site.into())))
@@ -121,8 +130,10 @@ pub(crate) async fn update(
     Json(patch): Json<serde_json::Value>,
 ) -> Result<axum::Json<SiteView>, Problem> {
     let old = find(&app, &site).await?;
+    let changed = fields(&patch);
     who.must_manage(&app, &old.id)?;
     let site = merged(&SiteInput::of(&old), patch)?.into_site(old.id, old.created_at)?;
+    app.note(Some(&who.person.id), Some(&site.id), "site.update", site.id.as_str(), &changed).await?;
     if !app.repository().update_site(&site).await? {
         return Err(Problem::NotFound);
     }
@@ -141,6 +152,7 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let site = id(SiteId::parse, &site)?;
     who.must_manage(&app, &site)?;
+    app.note(Some(&who.person.id), Some(&site), "site.delete", site.as_str(), &json!({})).await?;
     if !app.repository().remove_site(&site).await? {
         return Err(Problem::NotFound);
     }

@@ -163,6 +163,13 @@ impl Subscription {
         (self.pass, self.interest)
     }
 
+    /// Counts writes to this viewer.
+    pub fn count(&self, writes: usize, bytes: usize) {
+        Stats::add(&self.shared.stats.writes, writes);
+        Stats::add(&self.shared.stats.written_bytes, bytes);
+        self.pass.count(bytes);
+    }
+
     /// The stream's counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {

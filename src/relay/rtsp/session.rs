@@ -203,7 +203,10 @@ impl Session {
         if let Some(outlet) = self.outlets.iter_mut().find(|outlet| !outlet.waiting.is_empty()) {
             tokio::select! {
                 end = subscription.pass_end() => return Step::Over(end),
-                () = outlet.drain(&self.hub) => return Step::Written,
+                sent = outlet.drain() => {
+                    subscription.count(sent.0, sent.1);
+                    return Step::Written;
+                }
             }
         }
         let mut item = subscription.next().await;
@@ -211,8 +214,10 @@ impl Session {
         for _ in 0..64 {
             match item {
                 Ok(Item::Frame(frame)) => {
-                    let udp = put(&mut self.outlets, &frame, &self.hub, &self.clock, out);
-                    if udp {
+                    if let Some((packets, bytes)) =
+                        put(&mut self.outlets, &frame, &self.hub, &self.clock, out)
+                    {
+                        subscription.count(packets, bytes);
                         break;
                     }
                 }
@@ -252,14 +257,21 @@ impl Session {
     }
 
     pub(super) fn count(&self, bytes: usize, writes: usize) {
-        Stats::add(&self.hub.stats().writes, writes);
-        Stats::add(&self.hub.stats().written_bytes, bytes);
+        if let Reading::Playing(subscription) = &self.reading {
+            subscription.count(writes, bytes);
+        }
     }
 }
 
-/// Puts a frame out on its track's outlet. True if it went by UDP.
-fn put(outlets: &mut [Outlet], frame: &Arc<Frame>, hub: &Hub, clock: &WallClock, out: &mut Out) -> bool {
-    let Some(outlet) = outlets.iter_mut().find(|outlet| outlet.track == frame.track) else { return false };
+/// Puts a frame out on its track's outlet. Packets and bytes if it went by UDP.
+fn put(
+    outlets: &mut [Outlet],
+    frame: &Arc<Frame>,
+    hub: &Hub,
+    clock: &WallClock,
+    out: &mut Out,
+) -> Option<(usize, usize)> {
+    let outlet = outlets.iter_mut().find(|outlet| outlet.track == frame.track)?;
     let stats = hub.stats();
     let image = frame.rtsp_image(|bytes| {
         Stats::add(&stats.images, 1);
@@ -283,21 +295,21 @@ fn put(outlets: &mut [Outlet], frame: &Arc<Frame>, hub: &Hub, clock: &WallClock,
                 Stats::add(&stats.copied_bytes, image.len());
                 out.push(pack::on_channel(&image, *channel));
             }
-            false
+            None
         }
         Route::Udp(sockets) => {
             if let Some(report) = report {
                 sockets.send_report(&report);
             }
+            let mut sent = (0, 0);
             for packet in pack::packets(&image) {
                 if outlet.waiting.is_empty() && sockets.send(&packet) {
-                    Stats::add(&stats.writes, 1);
+                    sent = (sent.0 + 1, sent.1 + packet.len());
                 } else {
                     outlet.waiting.push_back(packet);
                 }
             }
-            Stats::add(&stats.written_bytes, payload);
-            true
+            Some(sent)
         }
     }
 }
@@ -306,18 +318,21 @@ fn put(outlets: &mut [Outlet], frame: &Arc<Frame>, hub: &Hub, clock: &WallClock,
 const DRAIN: Duration = Duration::from_millis(100);
 
 impl Outlet {
-    /// Sends what waits, as the socket takes it. Safe to drop and call again.
-    async fn drain(&mut self, hub: &Hub) {
-        let Route::Udp(sockets) = &self.route else { return };
+    /// Sends what waits, as the socket takes it; answers packets and bytes. Safe to
+    /// drop and call again.
+    async fn drain(&mut self) -> (usize, usize) {
+        let mut sent = (0, 0);
+        let Route::Udp(sockets) = &self.route else { return sent };
         let end = Instant::now() + DRAIN;
         while let Some(packet) = self.waiting.front() {
             if sockets.send(packet) {
-                Stats::add(&hub.stats().writes, 1);
+                sent = (sent.0 + 1, sent.1 + packet.len());
                 self.waiting.pop_front();
             } else if tokio::time::timeout_at(end, sockets.writable()).await.is_err() {
                 self.waiting.clear();
             }
         }
+        sent
     }
 
     /// A sender report if one is due: which wall time this frame's timestamp is.

@@ -4,6 +4,109 @@
  */
 
 export interface paths {
+    "/api/v1/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Approvals: my own and my households', or a site's for its administrators. */
+        get: operations["list_approvals"];
+        put?: never;
+        /** Ask for an approval. An administrator who asks for a household has to grant it as well. */
+        post: operations["request_approval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals/{id}/grant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say yes. */
+        post: operations["grant_approval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals/{id}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say no. */
+        post: operations["refuse_approval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals/{id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take it back: every picture that rests on it ends. */
+        post: operations["revoke_approval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The audit log, the newest first: for auditors and administrators of a site, and for owners. */
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/head": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The end of the audit chain, for everybody who is signed in. */
+        get: operations["audit_head"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cameras": {
         parameters: {
             query?: never;
@@ -50,6 +153,40 @@ export interface paths {
         };
         /** A still picture of a camera. */
         get: operations["snapshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{id}/viewers-allowed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who can see this camera, now. */
+        get: operations["list_viewers_allowed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{id}/viewings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who watched this camera on a day. */
+        get: operations["list_viewings"];
         put?: never;
         post?: never;
         delete?: never;
@@ -127,6 +264,143 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/households": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Households of a site with their members. */
+        get: operations["list_households"];
+        put?: never;
+        /** A household moves in. */
+        post: operations["create_household"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/households/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** A household moves out: every right of its members that rests on it ends now. */
+        delete: operations["end_household"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/households/{id}/members/{person}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** A member leaves a household. */
+        delete: operations["end_membership"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Invite somebody into a household. */
+        post: operations["create_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Join a household by invitation. */
+        post: operations["join"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/persons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everybody who has anything to do with a site. */
+        get: operations["list_persons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/persons/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Switch an account off or on. Owners do it: an account may belong to several sites. */
+        patch: operations["update_person"];
+        trace?: never;
+    };
+    "/api/v1/persons/{id}/cameras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** See as this person: every camera that one manages, and whether they may watch it. */
+        get: operations["list_persons_cameras"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/places": {
         parameters: {
             query?: never;
@@ -162,6 +436,44 @@ export interface paths {
         head?: never;
         /** Change a place. It stays in its site. */
         patch: operations["update_place"];
+        trace?: never;
+    };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Roles that are held for a site. */
+        get: operations["list_roles"];
+        put?: never;
+        /**
+         * Give a role for a site. Nobody makes an owner this way, and nobody a resident:
+         *     residents are the members of households.
+         */
+        post: operations["create_role"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a role now. */
+        delete: operations["end_role"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/session": {
@@ -271,6 +583,24 @@ export interface paths {
         patch: operations["update_site"];
         trace?: never;
     };
+    "/api/v1/units": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Units of a site. */
+        get: operations["list_units"];
+        put?: never;
+        /** Register a unit. */
+        post: operations["create_unit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/viewer-keys": {
         parameters: {
             query?: never;
@@ -327,6 +657,44 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AccountView: {
+            disabled: boolean;
+            id: string;
+            login: string;
+            name: string;
+        };
+        ApprovalInput: {
+            /** @description One camera; or a place with all below it; or neither: all that residents may see. */
+            camera_id?: string | null;
+            /** @description For this household; without it for the one who asks. */
+            household_id?: string | null;
+            /** @description What the one who asks wants to say. */
+            message?: string | null;
+            place_id?: string | null;
+            site_id: string;
+        };
+        ApprovalView: {
+            camera_id?: string | null;
+            /** Format: date-time */
+            decided_at?: string | null;
+            /** Format: date-time */
+            from: string;
+            household_id?: string | null;
+            id: string;
+            message: string;
+            person_id?: string | null;
+            place_id?: string | null;
+            reason?: string | null;
+            /** Format: date-time */
+            requested_at: string;
+            requested_by: string;
+            schedule?: components["schemas"]["WindowInput"][] | null;
+            site_id: string;
+            /** @description `requested`, `granted`, `refused`, `revoked` or `expired`. */
+            state: string;
+            /** Format: date-time */
+            until: string;
+        };
         CameraInput: {
             /** @description Whether the password may be sent readably (HTTP Basic) to this camera. */
             allow_basic?: boolean;
@@ -453,6 +821,21 @@ export interface components {
             /** @description Like `door.access.granted`. */
             type: string;
         };
+        /** @description One entry of the audit log. */
+        EntryView: {
+            action: string;
+            actor?: string | null;
+            /** Format: date-time */
+            at: string;
+            /** @description JSON, as text: exactly what is sealed. */
+            detail: string;
+            /** @description Lower-case hexadecimal. */
+            hash: string;
+            object: string;
+            /** Format: int64 */
+            seq: number;
+            site_id?: string | null;
+        };
         /** @description One wrong field. */
         FieldError: {
             /** @description What is wrong and what to do. */
@@ -460,12 +843,96 @@ export interface components {
             /** @description JSON pointer (RFC 6901) to the field. */
             pointer: string;
         };
+        /** @description What an administrator says with a yes. */
+        GrantInput: {
+            reason?: string | null;
+            /** @description Only at these times of the week, in the site's time zone. */
+            schedule?: components["schemas"]["WindowInput"][] | null;
+            /** @description RFC 3339; a year from now if it is not said. */
+            until?: string | null;
+        };
+        GrantView: {
+            /** Format: date-time */
+            from: string;
+            id: string;
+            person_id: string;
+            /** @enum {string} */
+            role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+            site_id?: string | null;
+            /** Format: date-time */
+            until?: string | null;
+            /** @description Only in this zone. */
+            zone?: string | null;
+        };
+        /** @description The end of the chain: note it somewhere else, and a cut will show. */
+        HeadView: {
+            /** @description Lower-case hexadecimal. */
+            hash: string;
+            /** Format: int64 */
+            seq: number;
+        };
+        HouseholdInput: {
+            unit_id: string;
+        };
+        HouseholdView: {
+            /** Format: date-time */
+            from: string;
+            id: string;
+            members: components["schemas"]["MemberView"][];
+            unit_id: string;
+            /**
+             * Format: date-time
+             * @description When they moved out.
+             */
+            until?: string | null;
+        };
+        InvitationInput: {
+            household_id: string;
+        };
         KeyView: {
             /** Format: date-time */
             created_at: string;
             id: string;
             login: string;
             name: string;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_AccountView: {
+            items: {
+                disabled: boolean;
+                id: string;
+                login: string;
+                name: string;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_ApprovalView: {
+            items: {
+                camera_id?: string | null;
+                /** Format: date-time */
+                decided_at?: string | null;
+                /** Format: date-time */
+                from: string;
+                household_id?: string | null;
+                id: string;
+                message: string;
+                person_id?: string | null;
+                place_id?: string | null;
+                reason?: string | null;
+                /** Format: date-time */
+                requested_at: string;
+                requested_by: string;
+                schedule?: components["schemas"]["WindowInput"][] | null;
+                site_id: string;
+                /** @description `requested`, `granted`, `refused`, `revoked` or `expired`. */
+                state: string;
+                /** Format: date-time */
+                until: string;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
         List_CameraView: {
@@ -529,6 +996,60 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_EntryView: {
+            items: {
+                action: string;
+                actor?: string | null;
+                /** Format: date-time */
+                at: string;
+                /** @description JSON, as text: exactly what is sealed. */
+                detail: string;
+                /** @description Lower-case hexadecimal. */
+                hash: string;
+                object: string;
+                /** Format: int64 */
+                seq: number;
+                site_id?: string | null;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_GrantView: {
+            items: {
+                /** Format: date-time */
+                from: string;
+                id: string;
+                person_id: string;
+                /** @enum {string} */
+                role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+                site_id?: string | null;
+                /** Format: date-time */
+                until?: string | null;
+                /** @description Only in this zone. */
+                zone?: string | null;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_HouseholdView: {
+            items: {
+                /** Format: date-time */
+                from: string;
+                id: string;
+                members: components["schemas"]["MemberView"][];
+                unit_id: string;
+                /**
+                 * Format: date-time
+                 * @description When they moved out.
+                 */
+                until?: string | null;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_KeyView: {
             items: {
                 /** Format: date-time */
@@ -571,6 +1092,20 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_SightView: {
+            items: {
+                allowed: boolean;
+                camera_id: string;
+                /** @description Why not. */
+                denial?: string | null;
+                name: string;
+                /** Format: date-time */
+                until?: string | null;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_SiteView: {
             items: {
                 /** Format: date-time */
@@ -586,9 +1121,78 @@ export interface components {
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
         };
+        /** @description A list: all there is, or a page of it. */
+        List_UnitView: {
+            items: {
+                entrance_id: string;
+                id: string;
+                label: string;
+                site_id: string;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_ViewerView: {
+            items: {
+                name: string;
+                person_id: string;
+                /** @enum {string} */
+                role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+                /**
+                 * Format: date-time
+                 * @description When the permission ends by itself, if that is known.
+                 */
+                until?: string | null;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_ViewingView: {
+            items: {
+                /**
+                 * Format: date-time
+                 * @description Null while it goes on.
+                 */
+                ended_at?: string | null;
+                name?: string | null;
+                /** @description Whether it was the one who asks. */
+                own: boolean;
+                /** @enum {string} */
+                role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+                /** Format: int64 */
+                seconds?: number | null;
+                /** Format: date-time */
+                started_at: string;
+                /** @enum {string} */
+                stream: "main" | "sub";
+                /** @enum {string} */
+                transport: "websocket" | "rtsp";
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        MemberView: {
+            /** Format: date-time */
+            from: string;
+            person_id: string;
+            /** Format: date-time */
+            until?: string | null;
+        };
         NewKey: {
             /** @description What the device is called, for the list. */
             name: string;
+        };
+        Newcomer: {
+            /** @description `zh-CN` (the default) or `en`. */
+            locale?: string | null;
+            login: string;
+            name: string;
+            /** Format: password */
+            password: string;
+            /** @description From the invitation. */
+            token: string;
         };
         Outcome: {
             detail?: string | null;
@@ -607,6 +1211,10 @@ export interface components {
             password: string;
             /** @description From the link that was printed at first start. */
             token: string;
+        };
+        PersonPatch: {
+            /** @description A disabled account can do nothing; its sessions and keys end. */
+            disabled: boolean;
         };
         PersonView: {
             id: string;
@@ -654,6 +1262,10 @@ export interface components {
             /** Format: double */
             lon: number;
         };
+        /** @description What an administrator says with a no. */
+        ReasonInput: {
+            reason: string;
+        };
         /** @description What became of each event, in the order they were sent. */
         Receipt: {
             results: components["schemas"]["Outcome"][];
@@ -664,6 +1276,14 @@ export interface components {
             ceiling_days: number;
             /** Format: int32 */
             floor_days: number;
+        };
+        RoleInput: {
+            person_id: string;
+            /** @enum {string} */
+            role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+            site_id: string;
+            /** @description RFC 3339; open without it. */
+            until?: string | null;
         };
         RoleView: {
             /** @enum {string} */
@@ -680,6 +1300,13 @@ export interface components {
             seen_at: string;
             user_agent: string;
         };
+        /** @description An invitation: the only time that its token is shown. The link is `/join#TOKEN`. */
+        ShownInvitation: {
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            token: string;
+        };
         /** @description A new key: the only time that the key itself is shown. */
         ShownKey: {
             /** Format: date-time */
@@ -692,6 +1319,16 @@ export interface components {
         /** @description A device's new token: the only time that it is shown. */
         ShownToken: {
             token: string;
+        };
+        /** @description A camera as somebody else sees it, or why they do not. */
+        SightView: {
+            allowed: boolean;
+            camera_id: string;
+            /** @description Why not. */
+            denial?: string | null;
+            name: string;
+            /** Format: date-time */
+            until?: string | null;
         };
         SignIn: {
             login: string;
@@ -769,6 +1406,69 @@ export interface components {
             main?: components["schemas"]["PictureView"] | null;
             sub?: components["schemas"]["PictureView"] | null;
         };
+        UnitInput: {
+            /** @description The entrance whose door events its people may read; the site is the place's. */
+            entrance_id: string;
+            /** @description What is on the door, like `3-1-502`. */
+            label: string;
+        };
+        UnitView: {
+            entrance_id: string;
+            id: string;
+            label: string;
+            site_id: string;
+        };
+        /** @description Somebody who may watch a camera. */
+        ViewerView: {
+            name: string;
+            person_id: string;
+            /** @enum {string} */
+            role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+            /**
+             * Format: date-time
+             * @description When the permission ends by itself, if that is known.
+             */
+            until?: string | null;
+        };
+        /**
+         * @description One viewing. Residents read roles and times; names are for auditors, and for
+         *     one's own rows.
+         */
+        ViewingView: {
+            /**
+             * Format: date-time
+             * @description Null while it goes on.
+             */
+            ended_at?: string | null;
+            name?: string | null;
+            /** @description Whether it was the one who asks. */
+            own: boolean;
+            /** @enum {string} */
+            role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+            /** Format: int64 */
+            seconds?: number | null;
+            /** Format: date-time */
+            started_at: string;
+            /** @enum {string} */
+            stream: "main" | "sub";
+            /** @enum {string} */
+            transport: "websocket" | "rtsp";
+        };
+        /** @description A stretch of some days of the week. */
+        WindowInput: {
+            /** @description 1 is Monday, 7 is Sunday. */
+            days: number[];
+            /**
+             * Format: int32
+             * @description Minute of the day.
+             */
+            from_minute: number;
+            /**
+             * Format: int32
+             * @description Minute of the day; 1440 is midnight.
+             */
+            until_minute: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -778,6 +1478,227 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_approvals: {
+        parameters: {
+            query?: {
+                /** @description All of this site, for its administrators; without it one's own. */
+                site_id?: string;
+                /** @description `requested`, `granted`, `refused`, `revoked` or `expired`. */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ApprovalView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    request_approval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApprovalInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    grant_approval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrantInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    refuse_approval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    revoke_approval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description Of this site; without it everything, for owners. */
+                site_id?: string;
+                /** @description From the last page's `next`. */
+                cursor?: string;
+                /** @description Rows, at most 500. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_EntryView"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    audit_head: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeadView"];
+                };
+            };
+        };
+    };
     list_cameras: {
         parameters: {
             query?: {
@@ -936,6 +1857,63 @@ export interface operations {
             };
         };
     };
+    list_viewers_allowed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ViewerView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list_viewings: {
+        parameters: {
+            query?: {
+                /** @description A day of the site's time zone, like `2026-11-25`; today if it is not said. */
+                day?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ViewingView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     watch_live: {
         parameters: {
             query?: never;
@@ -1069,6 +2047,262 @@ export interface operations {
             };
         };
     };
+    list_households: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_HouseholdView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    create_household: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HouseholdInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HouseholdView"];
+                };
+            };
+        };
+    };
+    end_household: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    end_membership: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                person: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    create_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownInvitation"];
+                };
+            };
+        };
+    };
+    join: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Newcomer"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description used or expired */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description too many tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list_persons: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_AccountView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    update_person: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonPatch"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list_persons_cameras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_SightView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     list_places: {
         parameters: {
             query?: never;
@@ -1192,6 +2426,83 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PlaceView"];
                 };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list_roles: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_GrantView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    create_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantView"];
+                };
+            };
+        };
+    };
+    end_role: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             404: {
                 headers: {
@@ -1473,6 +2784,62 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list_units: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_UnitView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    create_unit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnitInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnitView"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

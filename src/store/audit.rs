@@ -1,0 +1,109 @@
+//! The chain of the registers.
+
+use crate::row::{get, time, word_opt};
+use crate::{Store, failed};
+use domain::audit::{Entry, GENESIS, Hash, Head, Link, seal};
+use domain::repository::{Error, Result};
+use domain::{PersonId, SiteId};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+fn hash(row: &AnyRow) -> Result<Hash> {
+    let bytes: Vec<u8> = get(row, "hash")?;
+    bytes.try_into().map_err(|_| Error::Corrupt("a hash of the audit chain has not 32 bytes".to_owned()))
+}
+
+fn link(row: &AnyRow) -> Result<Link> {
+    let entry = Entry {
+        at: time(row, "at")?,
+        actor: word_opt(row, "actor", PersonId::parse)?,
+        site_id: word_opt(row, "site_id", SiteId::parse)?,
+        action: get(row, "action")?,
+        object: get(row, "object")?,
+        detail: get(row, "detail")?,
+    };
+    Ok(Link { seq: get(row, "seq")?, entry, hash: hash(row)? })
+}
+
+/// Seals an entry into the chain, within the transaction that makes it true.
+/// The head's row is what writers queue for.
+pub(crate) async fn append(connection: &mut AnyConnection, entry: &Entry) -> Result<Head> {
+    sqlx::query("insert into audit_head (id, seq, hash) values (1, 0, $1) on conflict (id) do nothing")
+        .bind(GENESIS.as_slice())
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let row = sqlx::query("update audit_head set seq = seq + 1 where id = 1 returning seq, hash")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let seq: i64 = get(&row, "seq")?;
+    let sealed = seal(seq, entry, &hash(&row)?);
+    sqlx::query(
+        "insert into audit (seq, at, actor, site_id, action, object, detail, hash)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(seq)
+    .bind(entry.at.0)
+    .bind(entry.actor.as_ref().map(PersonId::as_str))
+    .bind(entry.site_id.as_ref().map(SiteId::as_str))
+    .bind(entry.action.as_str())
+    .bind(entry.object.as_str())
+    .bind(entry.detail.as_str())
+    .bind(sealed.as_slice())
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    sqlx::query("update audit_head set hash = $1 where id = 1")
+        .bind(sealed.as_slice())
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    Ok(Head { seq, hash: sealed })
+}
+
+impl Store {
+    pub(crate) async fn head_of_chain(&self) -> Result<Head> {
+        let row =
+            sqlx::query("select seq, hash from audit_head where id = 1").fetch_optional(&self.read).await;
+        match row.map_err(failed)? {
+            Some(row) => Ok(Head { seq: get(&row, "seq")?, hash: hash(&row)? }),
+            None => Ok(Head { seq: 0, hash: GENESIS }),
+        }
+    }
+
+    pub(crate) async fn links_after(&self, seq: i64, limit: u32) -> Result<Vec<Link>> {
+        let rows = sqlx::query("select * from audit where seq > $1 order by seq limit $2")
+            .bind(seq)
+            .bind(i64::from(limit))
+            .fetch_all(&self.read)
+            .await;
+        rows.map_err(failed)?.iter().map(link).collect()
+    }
+
+    pub(crate) async fn links_before(
+        &self,
+        site: Option<&SiteId>,
+        before: i64,
+        limit: u32,
+    ) -> Result<Vec<Link>> {
+        let rows = match site {
+            Some(site) => {
+                sqlx::query("select * from audit where seq < $1 and site_id = $3 order by seq desc limit $2")
+                    .bind(before)
+                    .bind(i64::from(limit))
+                    .bind(site.as_str())
+                    .fetch_all(&self.read)
+                    .await
+            }
+            None => {
+                sqlx::query("select * from audit where seq < $1 order by seq desc limit $2")
+                    .bind(before)
+                    .bind(i64::from(limit))
+                    .fetch_all(&self.read)
+                    .await
+            }
+        };
+        rows.map_err(failed)?.iter().map(link).collect()
+    }
+}

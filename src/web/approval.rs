@@ -1,0 +1,343 @@
+//! Approvals: asked for by residents, decided by the site's administrators.
+
+use crate::access::Who;
+use crate::extract::{Json, Path, Query, id, optional_name};
+use crate::schema::List;
+use crate::{App, Problem, token};
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::access::Question;
+use domain::approval::{Approval, CameraSet, State as ApprovalState, Subject};
+use domain::schedule::{Schedule, Window};
+use domain::{ApprovalId, CameraId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long an approval lasts if nobody says otherwise, and at most.
+const USUAL: Duration = Duration::from_secs(365 * 24 * 3_600);
+const LONGEST: Duration = Duration::from_secs(3 * 366 * 24 * 3_600);
+/// Requests of one person that may wait in a site.
+const WAITING: usize = 5;
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApprovalInput {
+    site_id: String,
+    /// For this household; without it for the one who asks.
+    household_id: Option<String>,
+    /// One camera; or a place with all below it; or neither: all that residents may see.
+    camera_id: Option<String>,
+    place_id: Option<String>,
+    /// What the one who asks wants to say.
+    message: Option<String>,
+}
+
+/// What an administrator says with a yes.
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GrantInput {
+    /// RFC 3339; a year from now if it is not said.
+    until: Option<String>,
+    /// Only at these times of the week, in the site's time zone.
+    schedule: Option<Vec<WindowInput>>,
+    reason: Option<String>,
+}
+
+/// What an administrator says with a no.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReasonInput {
+    reason: String,
+}
+
+/// A stretch of some days of the week.
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WindowInput {
+    /// 1 is Monday, 7 is Sunday.
+    days: Vec<u8>,
+    /// Minute of the day.
+    from_minute: u16,
+    /// Minute of the day; 1440 is midnight.
+    until_minute: u16,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct ApprovalView {
+    #[schema(value_type = String)]
+    id: ApprovalId,
+    #[schema(value_type = String)]
+    site_id: SiteId,
+    #[schema(value_type = Option<String>)]
+    household_id: Option<HouseholdId>,
+    #[schema(value_type = Option<String>)]
+    person_id: Option<PersonId>,
+    #[schema(value_type = Option<String>)]
+    camera_id: Option<CameraId>,
+    #[schema(value_type = Option<String>)]
+    place_id: Option<PlaceId>,
+    /// `requested`, `granted`, `refused`, `revoked` or `expired`.
+    state: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+    schedule: Option<Vec<WindowInput>>,
+    message: String,
+    #[schema(value_type = String)]
+    requested_by: PersonId,
+    #[schema(value_type = String, format = DateTime)]
+    requested_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    decided_at: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+fn view(approval: Approval, now: Timestamp) -> ApprovalView {
+    let state = approval.shown_state(now);
+    let (household_id, person_id) = match approval.subject {
+        Subject::Household(household) => (Some(household), None),
+        Subject::Person(person) => (None, Some(person)),
+    };
+    let (camera_id, place_id) = match approval.cameras {
+        CameraSet::Camera(camera) => (Some(camera), None),
+        CameraSet::Place(place) => (None, Some(place)),
+        CameraSet::Site => (None, None),
+    };
+    let window = |Window { days, from_minute, until_minute }| WindowInput { days, from_minute, until_minute };
+    ApprovalView {
+        id: approval.id,
+        site_id: approval.site_id,
+        household_id,
+        person_id,
+        camera_id,
+        place_id,
+        state,
+        from: approval.from,
+        until: approval.until,
+        schedule: approval.schedule.map(|schedule| schedule.0.into_iter().map(window).collect()),
+        message: approval.message,
+        requested_by: approval.requested_by,
+        requested_at: approval.requested_at,
+        decided_at: approval.decided_at,
+        reason: approval.reason,
+    }
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filter {
+    /// All of this site, for its administrators; without it one's own.
+    site_id: Option<String>,
+    /// `requested`, `granted`, `refused`, `revoked` or `expired`.
+    state: Option<String>,
+}
+
+/// Approvals: my own and my households', or a site's for its administrators.
+#[utoipa::path(get, path = "/api/v1/approvals", tag = "rights", operation_id = "list_approvals",
+    params(Filter), responses((status = 200, body = List<ApprovalView>), (status = 403)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    who: Who,
+    Query(filter): Query<Filter>,
+) -> Result<axum::Json<List<ApprovalView>>, Problem> {
+    let approvals = match &filter.site_id {
+        Some(site) => {
+            let site = id(SiteId::parse, site)?;
+            who.must_manage(&app, &site)?;
+            app.repository().approvals(&site).await?
+        }
+        None => who.standing.approvals.clone(),
+    };
+    let now = app.now();
+    let views = approvals.into_iter().map(|approval| view(approval, now));
+    let views = views.filter(|v| filter.state.as_ref().is_none_or(|state| state == v.state));
+    Ok(axum::Json(List::whole(views.collect())))
+}
+
+/// Ask for an approval. An administrator who asks for a household has to grant it as well.
+#[utoipa::path(post, path = "/api/v1/approvals", tag = "rights", operation_id = "request_approval",
+    request_body = ApprovalInput, responses((status = 201, body = ApprovalView), (status = 409)))]
+pub(crate) async fn request(
+    State(app): State<App>,
+    who: Who,
+    Json(input): Json<ApprovalInput>,
+) -> Result<(StatusCode, axum::Json<ApprovalView>), Problem> {
+    let no_site = || Problem::field("/site_id", "there is no such site");
+    let site = SiteId::parse(&input.site_id).ok_or_else(no_site)?;
+    let manages = who.may(&app, Question::Manage(&site));
+    if !manages && !who.may(&app, Question::SeeSite(&site)) {
+        return Err(no_site());
+    }
+    let now = app.now();
+    let subject = match &input.household_id {
+        None => Subject::Person(who.person.id.clone()),
+        Some(text) => {
+            let none = || Problem::field("/household_id", "there is no such household of yours");
+            let household = HouseholdId::parse(text).ok_or_else(none)?;
+            let own = who
+                .standing
+                .memberships
+                .iter()
+                .any(|m| m.household_id == household && m.site_id == site && m.in_force(now));
+            let of_site = app.repository().households(&site).await?;
+            let there = of_site.iter().any(|h| h.id == household);
+            if !(own || manages && there) {
+                return Err(none());
+            }
+            Subject::Household(household)
+        }
+    };
+    let waiting = app.repository().approvals(&site).await?;
+    let mine = |a: &&Approval| a.state == ApprovalState::Requested && a.requested_by == who.person.id;
+    if !manages && waiting.iter().filter(mine).count() >= WAITING {
+        return Err(Problem::Conflict(
+            "five requests of yours are waiting; the administrator decides them first",
+        ));
+    }
+    let approval = Approval {
+        id: ApprovalId::from_random(token::random()),
+        cameras: cameras(&app, &site, &input).await?,
+        site_id: site,
+        subject,
+        state: ApprovalState::Requested,
+        from: now,
+        until: now.after(USUAL),
+        schedule: None,
+        message: optional_name("/message", input.message.as_deref())?.unwrap_or_default(),
+        requested_by: who.person.id.clone(),
+        requested_at: now,
+        decided_by: None,
+        decided_at: None,
+        reason: None,
+    };
+    let site = Some(&approval.site_id);
+    app.note(Some(&who.person.id), site, "approval.request", approval.id.as_str(), &json!({})).await?;
+    app.repository().add_approval(&approval).await?;
+    Ok((StatusCode::CREATED, axum::Json(view(approval, now))))
+}
+
+async fn cameras(app: &App, site: &SiteId, input: &ApprovalInput) -> Result<CameraSet, Problem> {
+    match (&input.camera_id, &input.place_id) {
+        (None, None) => Ok(CameraSet::Site),
+        (Some(_), Some(_)) => Err(Problem::field("/place_id", "name a camera or a place, not both")),
+        (Some(text), None) => {
+            let none = || Problem::field("/camera_id", "there is no such camera in this site");
+            let camera = CameraId::parse(text).ok_or_else(none)?;
+            let known = app.repository().camera(&camera).await?.filter(|known| known.site_id == *site);
+            // What residents may never watch is not theirs to know of.
+            let seen = known.filter(|known| known.visibility == domain::camera::Visibility::Residents);
+            seen.map(|camera| CameraSet::Camera(camera.id)).ok_or_else(none)
+        }
+        (None, Some(text)) => {
+            let none = || Problem::field("/place_id", "there is no such place in this site");
+            let place = PlaceId::parse(text).ok_or_else(none)?;
+            let known = app.repository().place(&place).await?.filter(|known| known.site_id == *site);
+            known.map(|place| CameraSet::Place(place.id)).ok_or_else(none)
+        }
+    }
+}
+
+/// Decides: notes it, then changes the approval if nobody was faster.
+async fn decide(
+    app: &App,
+    who: &Who,
+    approval: &str,
+    from: &[ApprovalState],
+    to: ApprovalState,
+    change: impl FnOnce(&mut Approval) -> Result<(), Problem>,
+) -> Result<axum::Json<ApprovalView>, Problem> {
+    let before = app.repository().approval(&id(ApprovalId::parse, approval)?).await?;
+    let before = before.ok_or(Problem::NotFound)?;
+    who.must_manage(app, &before.site_id)?;
+    if !from.contains(&before.state) {
+        return Err(Problem::Conflict("it was decided already; look at it again"));
+    }
+    let now = app.now();
+    let mut approval = before.clone();
+    approval.state = to;
+    approval.decided_by = Some(who.person.id.clone());
+    approval.decided_at = Some(now);
+    change(&mut approval)?;
+    let action = format!("approval.{}", to.word());
+    let detail = json!({ "until": approval.until, "reason": approval.reason });
+    app.note(Some(&who.person.id), Some(&approval.site_id), &action, approval.id.as_str(), &detail).await?;
+    if !app.repository().update_approval(&before, &approval).await? {
+        return Err(Problem::Conflict("somebody else has just decided it; look at it again"));
+    }
+    app.changed();
+    Ok(axum::Json(view(approval, now)))
+}
+
+/// Say yes.
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/grant", tag = "rights", operation_id = "grant_approval",
+    params(("id" = String, Path)), request_body = GrantInput,
+    responses((status = 200, body = ApprovalView), (status = 404), (status = 409)))]
+pub(crate) async fn grant(
+    State(app): State<App>,
+    who: Who,
+    Path(approval): Path<String>,
+    Json(input): Json<GrantInput>,
+) -> Result<axum::Json<ApprovalView>, Problem> {
+    let now = app.now();
+    let wrong =
+        || Problem::field("/until", "it is a time after now and at most three years away, in RFC 3339");
+    let until = match &input.until {
+        None => now.after(USUAL),
+        Some(text) => Timestamp::parse(text).ok_or_else(wrong)?,
+    };
+    if until <= now || until > now.after(LONGEST) {
+        return Err(wrong());
+    }
+    let window = |WindowInput { days, from_minute, until_minute }| Window { days, from_minute, until_minute };
+    let schedule = input.schedule.map(|windows| Schedule(windows.into_iter().map(window).collect()));
+    if let Some(schedule) = &schedule {
+        schedule.check().map_err(|why| Problem::field("/schedule", why.to_string()))?;
+    }
+    let reason = optional_name("/reason", input.reason.as_deref())?;
+    // Also again after it was revoked, refused or has lapsed: a new decision.
+    let from =
+        [ApprovalState::Requested, ApprovalState::Granted, ApprovalState::Refused, ApprovalState::Revoked];
+    decide(&app, &who, &approval, &from, ApprovalState::Granted, |approval| {
+        (approval.from, approval.until, approval.schedule, approval.reason) = (now, until, schedule, reason);
+        Ok(())
+    })
+    .await
+}
+
+/// Say no.
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/refuse", tag = "rights", operation_id = "refuse_approval",
+    params(("id" = String, Path)), request_body = ReasonInput,
+    responses((status = 200, body = ApprovalView), (status = 404), (status = 409)))]
+pub(crate) async fn refuse(
+    State(app): State<App>,
+    who: Who,
+    Path(approval): Path<String>,
+    Json(input): Json<ReasonInput>,
+) -> Result<axum::Json<ApprovalView>, Problem> {
+    let reason = crate::extract::name("/reason", &input.reason)?;
+    decide(&app, &who, &approval, &[ApprovalState::Requested], ApprovalState::Refused, |approval| {
+        approval.reason = Some(reason);
+        Ok(())
+    })
+    .await
+}
+
+/// Take it back: every picture that rests on it ends.
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/revoke", tag = "rights", operation_id = "revoke_approval",
+    params(("id" = String, Path)), request_body = ReasonInput,
+    responses((status = 200, body = ApprovalView), (status = 404), (status = 409)))]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    who: Who,
+    Path(approval): Path<String>,
+    Json(input): Json<ReasonInput>,
+) -> Result<axum::Json<ApprovalView>, Problem> {
+    let reason = crate::extract::name("/reason", &input.reason)?;
+    decide(&app, &who, &approval, &[ApprovalState::Granted], ApprovalState::Revoked, |approval| {
+        approval.reason = Some(reason);
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,97 @@
+//! Joining: somebody who holds an invitation makes their account, becomes a
+//! member of the household, and asks for the cameras in its name.
+
+use crate::extract::{Json, name};
+use crate::serve::Peer;
+use crate::{App, Problem, session, setup, token};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use domain::approval::{Approval, CameraSet, State as ApprovalState, Subject};
+use domain::person::Person;
+use domain::{ApprovalId, PersonId, Secret};
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+
+/// How long the approval that is asked for would last.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Newcomer {
+    /// From the invitation.
+    token: String,
+    login: String,
+    name: String,
+    #[schema(format = Password, min_length = 10)]
+    password: String,
+    /// `zh-CN` (the default) or `en`.
+    locale: Option<String>,
+}
+
+/// Join a household by invitation.
+#[utoipa::path(post, path = "/api/v1/join", tag = "accounts", request_body = Newcomer,
+    responses((status = 201, body = session::SignedIn), (status = 410, description = "used or expired"),
+        (status = 429, description = "too many tries")))]
+pub(crate) async fn join(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    Json(input): Json<Newcomer>,
+) -> Result<impl IntoResponse, Problem> {
+    let address = session::address(&app, peer.address.ip(), &headers);
+    app.throttle.take(&input.token, None, address)?;
+    let now = app.now();
+    let repository = app.repository();
+    let invitation = repository.invitation_by_token(&token::hash(&input.token)).await?;
+    let invitation = invitation
+        .filter(|invitation| invitation.used_by.is_none() && now < invitation.expires_at)
+        .ok_or(Problem::LinkOver)?;
+    let household = repository.household(&invitation.household_id).await?.ok_or(Problem::LinkOver)?;
+    let unit = repository.unit(&household.unit_id).await?.ok_or(Problem::LinkOver)?;
+    if household.until.is_some_and(|until| until <= now) {
+        return Err(Problem::LinkOver);
+    }
+    setup::check_password(&input.password)?;
+    let person = Person {
+        id: PersonId::from_random(token::random()),
+        login: setup::login(&input.login)?,
+        name: name("/name", &input.name)?,
+        locale: setup::locale(input.locale)?,
+        password_hash: app.passwords.hash(Secret::new(input.password)).await,
+        disabled: false,
+        created_at: now,
+    };
+    let detail = json!({ "household": household.id });
+    app.note(Some(&person.id), Some(&unit.site_id), "person.join", person.id.as_str(), &detail).await?;
+    if !repository.use_invitation(&invitation, &person, now).await? {
+        return Err(Problem::LinkOver);
+    }
+    // The household's approval, if it has none that is granted or waits.
+    let asked = repository.approvals(&unit.site_id).await?.into_iter().any(|approval| {
+        approval.subject == Subject::Household(household.id.clone())
+            && ["requested", "granted"].contains(&approval.shown_state(now))
+    });
+    if !asked {
+        let approval = Approval {
+            id: ApprovalId::from_random(token::random()),
+            site_id: unit.site_id,
+            subject: Subject::Household(household.id),
+            cameras: CameraSet::Site,
+            state: ApprovalState::Requested,
+            from: now,
+            until: now.after(YEAR),
+            schedule: None,
+            message: String::new(),
+            requested_by: person.id.clone(),
+            requested_at: now,
+            decided_by: None,
+            decided_at: None,
+            reason: None,
+        };
+        repository.add_approval(&approval).await?;
+    }
+    app.changed();
+    session::begin(&app, person, &headers, StatusCode::CREATED).await
+}

@@ -1,0 +1,187 @@
+//! The registers, as those concerned may read them: who watched, who did what.
+
+use crate::access::Who;
+use crate::extract::{Path, Query, id};
+use crate::schema::{List, word};
+use crate::{App, Problem, token};
+use axum::extract::State;
+use domain::access::Question;
+use domain::audit::Entry;
+use domain::camera::StreamKind;
+use domain::role::Role;
+use domain::viewing::ViewingTransport;
+use domain::{CameraId, PersonId, SiteId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// The most rows of a page, and how many if it is not said.
+const MOST: u32 = 500;
+const USUAL: u32 = 100;
+
+impl App {
+    /// Seals what somebody is about to do into the chain. What cannot be written
+    /// there is not done.
+    pub(crate) async fn note(
+        &self,
+        actor: Option<&PersonId>,
+        site: Option<&SiteId>,
+        action: &str,
+        object: &str,
+        detail: &Value,
+    ) -> Result<(), Problem> {
+        let entry = Entry {
+            at: self.now(),
+            actor: actor.cloned(),
+            site_id: site.cloned(),
+            action: action.to_owned(),
+            object: object.to_owned(),
+            detail: detail.to_string(),
+        };
+        self.repository().record(&entry).await?;
+        Ok(())
+    }
+}
+
+/// One viewing. Residents read roles and times; names are for auditors, and for
+/// one's own rows.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct ViewingView {
+    #[schema(schema_with = word::<Role>)]
+    role: Role,
+    #[schema(schema_with = word::<StreamKind>)]
+    stream: StreamKind,
+    #[schema(schema_with = word::<ViewingTransport>)]
+    transport: ViewingTransport,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    /// Null while it goes on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+    seconds: Option<i64>,
+    /// Whether it was the one who asks.
+    own: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Day {
+    /// A day of the site's time zone, like `2026-11-25`; today if it is not said.
+    day: Option<String>,
+}
+
+/// Who watched this camera on a day.
+#[utoipa::path(get, path = "/api/v1/cameras/{id}/viewings", tag = "registers", operation_id = "list_viewings",
+    params(("id" = String, Path), Day), responses((status = 200, body = List<ViewingView>), (status = 404)))]
+pub(crate) async fn viewings(
+    State(app): State<App>,
+    who: Who,
+    Path(camera): Path<String>,
+    Query(day): Query<Day>,
+) -> Result<axum::Json<List<ViewingView>>, Problem> {
+    let repository = app.repository();
+    let camera = repository.camera(&id(CameraId::parse, &camera)?).await?.ok_or(Problem::NotFound)?;
+    // Those who are filmed may read it, also of cameras that they may not watch.
+    if !who.may(&app, Question::ReadViewings(&camera.site_id)) {
+        return Err(Problem::NotFound);
+    }
+    let site = repository.site(&camera.site_id).await?.ok_or(Problem::NotFound)?;
+    let wrong = || Problem::field("day", "it is not a day; write it like 2026-11-25");
+    let (since, until) = app.now().day(day.day.as_deref(), &site.time_zone).ok_or_else(wrong)?;
+    let names = if who.may(&app, Question::ReadNames(&site.id)) {
+        let people = repository.persons().await?;
+        people.into_iter().map(|person| (person.id, person.name)).collect()
+    } else {
+        HashMap::from([(who.person.id.clone(), who.person.name.clone())])
+    };
+    let rows = repository.viewings(&camera.id, since, until, MOST).await?;
+    let views = rows.into_iter().map(|viewing| ViewingView {
+        role: viewing.role,
+        stream: viewing.stream,
+        transport: viewing.transport,
+        started_at: viewing.started_at,
+        ended_at: viewing.ended_at,
+        seconds: viewing.ended_at.map(|end| (end.0 - viewing.started_at.0) / 1_000_000),
+        own: viewing.person_id == who.person.id,
+        name: names.get(&viewing.person_id).cloned(),
+    });
+    Ok(axum::Json(List::whole(views.collect())))
+}
+
+/// One entry of the audit log.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct EntryView {
+    seq: i64,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    #[schema(value_type = Option<String>)]
+    actor: Option<PersonId>,
+    #[schema(value_type = Option<String>)]
+    site_id: Option<SiteId>,
+    action: String,
+    object: String,
+    /// JSON, as text: exactly what is sealed.
+    detail: String,
+    /// Lower-case hexadecimal.
+    hash: String,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filter {
+    /// Of this site; without it everything, for owners.
+    site_id: Option<String>,
+    /// From the last page's `next`.
+    cursor: Option<String>,
+    /// Rows, at most 500.
+    limit: Option<u32>,
+}
+
+/// The audit log, the newest first: for auditors and administrators of a site, and for owners.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "registers", operation_id = "list_audit", params(Filter),
+    responses((status = 200, body = List<EntryView>), (status = 403)))]
+pub(crate) async fn audit(
+    State(app): State<App>,
+    who: Who,
+    Query(filter): Query<Filter>,
+) -> Result<axum::Json<List<EntryView>>, Problem> {
+    let site = filter.site_id.map(|site| id(SiteId::parse, &site)).transpose()?;
+    if !who.may(&app, Question::ReadAudit(site.as_ref())) {
+        return Err(if site.is_some() { Problem::NotFound } else { Problem::Forbidden });
+    }
+    let cursor = filter.cursor.map(|text| text.parse::<i64>()).transpose();
+    let before = cursor.map_err(|_| Problem::field("cursor", "it is not from a list's next"))?;
+    let limit = filter.limit.unwrap_or(USUAL).clamp(1, MOST);
+    let links = app.repository().audit(site.as_ref(), before.unwrap_or(i64::MAX), limit).await?;
+    let full = u32::try_from(links.len()).is_ok_and(|n| n == limit);
+    let next = links.last().filter(|_| full).map(|link| link.seq.to_string());
+    let items = links.into_iter().map(|link| EntryView {
+        seq: link.seq,
+        at: link.entry.at,
+        actor: link.entry.actor,
+        site_id: link.entry.site_id,
+        action: link.entry.action,
+        object: link.entry.object,
+        detail: link.entry.detail,
+        hash: token::hex(&link.hash),
+    });
+    Ok(axum::Json(List { items: items.collect(), next }))
+}
+
+/// The end of the chain: note it somewhere else, and a cut will show.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct HeadView {
+    seq: i64,
+    /// Lower-case hexadecimal.
+    hash: String,
+}
+
+/// The end of the audit chain, for everybody who is signed in.
+#[utoipa::path(get, path = "/api/v1/audit/head", tag = "registers", operation_id = "audit_head",
+    responses((status = 200, body = HeadView)))]
+pub(crate) async fn head(State(app): State<App>) -> Result<axum::Json<HeadView>, Problem> {
+    let head = app.repository().head().await?;
+    Ok(axum::Json(HeadView { seq: head.seq, hash: token::hex(&head.hash) }))
+}
