@@ -44,6 +44,17 @@ async fn the_authorisation_matrix() {
         ["POST /api/v1/setup", "POST /api/v1/session", "POST /api/v1/join"],
         "no other route is open to all"
     );
+    // Whoever is signed in may change what is their own, and ask; the rest is managed.
+    let own = [
+        "/api/v1/session",
+        "/api/v1/sessions/{id}",
+        "/api/v1/viewer-keys",
+        "/api/v1/viewer-keys/{id}",
+        "/api/v1/approvals",
+    ];
+    for route in routes.iter().filter(|r| r.method != "GET" && r.access == Access::SignedIn) {
+        assert!(own.contains(&route.path.as_str()), "{} {} is open to everybody", route.method, route.path);
+    }
     let disabled = {
         let patrol = house.sign_in_as(Role::Patrol).await;
         let (_, me) = patrol.get("/api/v1/session").await;

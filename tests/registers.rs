@@ -6,7 +6,7 @@ use crate::support::camera::{self, H264};
 use crate::support::client::Client;
 use crate::support::database::{BOTH, Database, open};
 use crate::support::live::Live;
-use domain::audit::Head;
+use domain::audit::{Entry, Head};
 use domain::repository::Registers as _;
 use domain::role::Role;
 use domain::viewing::{Viewing, ViewingTransport};
@@ -138,6 +138,15 @@ async fn c19_every_tampering_is_found() {
     let (store, folder) = open(Database::Sqlite).await;
     let site = SiteId::from_random(random());
     for n in 0..20 {
+        let entry = Entry {
+            at: Timestamp(n),
+            actor: Some(PersonId::from_random(random())),
+            site_id: Some(site.clone()),
+            action: "camera.update".into(),
+            object: format!("camera-{n}"),
+            detail: json!({ "fields": ["name"] }).to_string(),
+        };
+        store.record(&entry).await.unwrap();
         let viewing = viewing(n);
         store.begin_viewing(&viewing, &site).await.unwrap();
         if n % 3 != 0 {
