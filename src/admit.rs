@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 use web::Problem;
 use web::access::Who;
-use web::live::stream_id;
+use web::source::stream_id;
 
 /// What a viewer proved who they are with. When it goes, the view ends.
 #[derive(Clone, Debug)]

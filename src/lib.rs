@@ -8,6 +8,7 @@
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
 //!   [`demo`] the data of `scripts/run --demo`.
 
+pub mod admin;
 pub mod admit;
 pub mod app;
 pub mod audit;

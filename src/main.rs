@@ -1,7 +1,7 @@
 //! `sharp-eyes`: parse → settings → build → run → exit code.
 
 use clap::{Parser, Subcommand};
-use sharp_eyes::{App, Listeners, Settings, app, audit, demo};
+use sharp_eyes::{App, Listeners, Settings, admin, app, audit, demo};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,6 +30,11 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// What has to work when nobody can sign in.
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
     /// Looks after the registers.
     Audit {
         #[command(subcommand)]
@@ -38,6 +43,18 @@ enum Command {
     /// Fills a fresh folder with the demo's sites, cameras, people and devices.
     #[command(hide = true)]
     SeedDemo(demo::Arguments),
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Gives somebody a new password, prints it, and signs them out everywhere.
+    ResetPassword {
+        /// What they sign in with.
+        login: String,
+        /// Settings that differ from config/default.toml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -70,6 +87,21 @@ async fn main() -> ExitCode {
             Ok(settings) => serve(settings).await,
             Err(why) => wrong(&why),
         },
+        Command::Admin { command: AdminCommand::ResetPassword { login, config } } => {
+            match Settings::load(config.as_deref()) {
+                Ok(settings) => match admin::reset_password(&settings, &login).await {
+                    Ok(password) => {
+                        println!("the new password of {login} is {password}");
+                        ExitCode::SUCCESS
+                    }
+                    Err(why) => {
+                        eprintln!("the password was not changed: {why}");
+                        ExitCode::FAILURE
+                    }
+                },
+                Err(why) => wrong(&why),
+            }
+        }
         Command::Audit { command: AuditCommand::Verify { config, anchor } } => {
             match Settings::load(config.as_deref()) {
                 Ok(settings) => verify(&settings, anchor).await,

@@ -1,17 +1,16 @@
 //! Registry ⇒ which sources are pulled. One of the two places where both
 //! planes meet; it turns rows into sources and nothing else.
 
-use domain::camera::{self, Camera, StreamKind};
+use domain::camera::{Camera, StreamKind};
 use domain::repository::Repository;
-use relay::ingest::{Password, Pull, Source, Transport};
+use relay::ingest::Source;
 use relay::{Fleet, StreamId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
-use url::Url;
-use web::live::stream_id;
+use web::source::{source, stream_id};
 
 /// The registry is looked at this often even if nobody says that it changed.
 const AT_LEAST: Duration = Duration::from_secs(60);
@@ -51,31 +50,11 @@ pub async fn once(repository: &dyn Repository, fleet: &Fleet) -> domain::reposit
 
 fn sources(camera: &Camera) -> impl Iterator<Item = (StreamId, Source)> + '_ {
     [StreamKind::Main, StreamKind::Sub].into_iter().filter_map(|stream| {
-        let url = camera.url(stream)?;
-        match Url::parse(url) {
-            Ok(url) => Some((stream_id(&camera.id, stream), source(camera, url))),
-            Err(error) => {
-                warn!(camera = %camera.id, %error, "a camera's address cannot be read");
-                None
-            }
+        camera.url(stream)?;
+        let source = source(camera, stream);
+        if source.is_none() {
+            warn!(camera = %camera.id, stream = stream.word(), "a camera's address cannot be read");
         }
+        Some((stream_id(&camera.id, stream), source?))
     })
-}
-
-fn source(camera: &Camera, url: Url) -> Source {
-    let password = camera.password.as_ref().map_or("", |password| password.expose());
-    Source {
-        url,
-        login: camera.username.clone().map(|username| (username, Password(password.into()))),
-        allow_basic: camera.allow_basic,
-        transport: match camera.transport {
-            camera::Transport::Tcp => Transport::Tcp,
-            camera::Transport::Udp => Transport::Udp,
-        },
-        pull: match camera.pull {
-            camera::Pull::OnDemand => Pull::OnDemand,
-            camera::Pull::Always => Pull::Always,
-        },
-        audio: camera.audio_reason.is_some(),
-    }
 }

@@ -73,6 +73,44 @@ async fn what_was_acknowledged_survives_kill_9() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_password_is_reset_on_the_machine_and_the_registers_are_verified() {
+    let (folder, _) = furnished().await;
+    configure(&folder, ".");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sharp-eyes"));
+        let output =
+            command.args(arguments).arg("--config").arg(folder.path("config.toml")).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), text)
+    };
+    let (code, text) = run(&["admin", "reset-password", "nobody"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("nobody has the login"), "{text}");
+    let (code, text) = run(&["admin", "reset-password", "patrol"]);
+    assert_eq!(code, Some(0), "{text}");
+    let password = text.trim().rsplit(' ').next().unwrap().to_owned();
+    let gateway = Gateway::start(serve(&folder));
+    let client = Client::new(gateway.address);
+    let sign_in = async |password: &str| {
+        client.post("/api/v1/session", json!({ "login": "patrol", "password": password })).await.0.as_u16()
+    };
+    assert_eq!(sign_in(crate::support::PASSWORD).await, 401, "the old one ends");
+    assert_eq!(sign_in(&password).await, 200);
+    drop(gateway);
+    let (code, text) = run(&["audit", "verify"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("the registers are whole"), "{text}");
+    let tampered =
+        sqlx::SqlitePool::connect(&format!("sqlite:{}", folder.path("test.db").display())).await.unwrap();
+    let sql = "update audit set actor = null where action = 'session.begin'";
+    sqlx::query(sql).execute(&tampered).await.unwrap();
+    tampered.close().await;
+    let (code, text) = run(&["audit", "verify"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("NOT whole: entry"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_an_answer_and_loses_nothing() {
     let (folder, token) = furnished().await;
     // A disk of 3 MiB, seen by the gateway alone, with something on it to remove later.

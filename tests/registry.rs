@@ -1,6 +1,7 @@
 //! The administrator: the first owner, sites, places, cameras, devices.
 
 use crate::support::House;
+use crate::support::camera::{self, AAC, SUB};
 use crate::support::client::Client;
 use domain::CameraId;
 use domain::repository::Cameras as _;
@@ -129,6 +130,34 @@ async fn credentials_in_an_address_are_moved_and_never_shown() {
     assert_eq!(password().await, None);
     let (status, problem) = owner.patch(&path, json!({ "nam": "x" })).await;
     assert_eq!(status.as_u16(), 422, "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_is_tried_before_it_is_saved() {
+    let login = Some(("admin", "right"));
+    let cameras = [("main", camera::clip(AAC)), ("sub", camera::clip(SUB))];
+    let cameras = camera::start_with_login(&cameras, login).await;
+    let house = House::start().await;
+    let owner = house.sign_in_as(Role::Owner).await;
+    let mut camera = input(&house);
+    camera["main_url"] = json!(cameras.url("main"));
+    camera["sub_url"] = json!(cameras.url("sub"));
+    (camera["username"], camera["password"]) = (json!("admin"), json!("wrong"));
+    camera["audio_reason"] = json!("test");
+    let (status, found) = owner.post("/api/v1/cameras/probe", camera.clone()).await;
+    assert_eq!(
+        (status.as_u16(), &found["main"]["problem"]),
+        (200, &json!("the camera refused the password"))
+    );
+    assert_eq!(found["sub"], Value::Null, "a refused password is not tried twice");
+    camera["password"] = json!("right");
+    let (_, found) = owner.post("/api/v1/cameras/probe", camera.clone()).await;
+    let main = json!({ "codec": "H.264", "width": 1280, "height": 720, "audio": "AAC", "problem": null });
+    assert_eq!(found["main"], main);
+    assert_eq!(found["sub"]["width"], 384);
+    camera["main_url"] = json!("rtsp://169.254.169.254/a");
+    assert_eq!(owner.post("/api/v1/cameras/probe", camera).await.0.as_u16(), 422);
+    assert!(house.store.cameras().await.unwrap().is_empty(), "nothing was saved");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use crate::access::Who;
 use crate::camera_input::{CameraInput, PositionInput, RetentionInput};
 use crate::extract::{Json, Path, Query, fields, id, merged};
-use crate::live::stream_id;
 use crate::schema::{List, word};
+use crate::source::stream_id;
 use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -13,9 +13,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use domain::CameraId;
 use domain::camera::StreamKind;
+use relay::Admission;
 use relay::hub::Hub;
 use relay::live_fmp4::{Message, Session};
-use relay::{Admission, StreamId};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -31,12 +31,6 @@ pub trait Admit: Send + Sync {
         camera: &CameraId,
         stream: StreamKind,
     ) -> Result<(Admission, Hub), Problem>;
-}
-
-/// The name of a camera's stream in the media plane.
-#[must_use]
-pub fn stream_id(camera: &CameraId, stream: StreamKind) -> StreamId {
-    StreamId { camera: camera.as_str().into(), feed: stream.word() }
 }
 
 /// A browser has nothing to say but pings and its goodbye.

@@ -65,6 +65,7 @@ fn entries() -> Vec<Entry> {
         signed_in(routes!(crate::camera::list)),
         signed_in(routes!(crate::camera::get)),
         manage(routes!(crate::camera::create)),
+        manage(routes!(crate::probe::probe)),
         manage(routes!(crate::camera::update)),
         manage(routes!(crate::camera::delete)),
         manage(routes!(crate::device::list)),

@@ -148,7 +148,7 @@ impl House {
         change(&mut camera);
         self.store.add_camera(&camera).await.unwrap();
         self.changed();
-        let id = web::live::stream_id(&camera.id, domain::camera::StreamKind::Main);
+        let id = web::source::stream_id(&camera.id, domain::camera::StreamKind::Main);
         until(|| self.fleet.hub(&id).is_some()).await;
         camera.id
     }
@@ -159,7 +159,7 @@ impl House {
     }
 
     pub fn hub(&self, camera: &CameraId) -> Hub {
-        let id = web::live::stream_id(camera, domain::camera::StreamKind::Main);
+        let id = web::source::stream_id(camera, domain::camera::StreamKind::Main);
         self.fleet.hub(&id).expect("the camera is registered")
     }
 

@@ -1,0 +1,52 @@
+//! `sharp-eyes admin …`: what has to work when nobody can sign in.
+
+use crate::app::{BuildError, open_store};
+use crate::clock::SystemClock;
+use crate::settings::Settings;
+use domain::audit::Entry;
+use domain::repository::{self, Persons as _, Registers as _};
+use domain::{Clock as _, Secret};
+use web::password::Passwords;
+use web::token::{hex, random};
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The gateway's own reasons.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The database.
+    #[error(transparent)]
+    Repository(#[from] repository::Error),
+    /// Nobody has this login.
+    #[error("nobody has the login {0:?}; look at the spelling")]
+    Unknown(String),
+}
+
+/// Gives `login` a new password, which is answered, and ends all of their sessions
+/// and keys. It is written into the audit log as done on the machine itself. A
+/// gateway that runs notices within a third of the leases it has given.
+pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, Error> {
+    let store = open_store(settings).await?;
+    let done = async {
+        let person = store.person_by_login(login).await?;
+        let mut person = person.ok_or_else(|| Error::Unknown(login.to_owned()))?;
+        let password = hex(&random::<10>());
+        let entry = Entry {
+            at: SystemClock.now(),
+            actor: None,
+            site_id: None,
+            action: "person.reset_password".to_owned(),
+            object: person.id.to_string(),
+            detail: "{}".to_owned(),
+        };
+        store.record(&entry).await?;
+        person.password_hash = Passwords::default().hash(Secret::new(password.as_str())).await;
+        store.update_person(&person).await?;
+        store.remove_credentials(&person.id).await?;
+        Ok(password)
+    };
+    let done = done.await;
+    store.close().await;
+    done
+}
