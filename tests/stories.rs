@@ -13,6 +13,7 @@ mod guardrails;
 mod ingest;
 mod live;
 mod outage;
+mod parity;
 mod permissions;
 mod players;
 mod registers;
