@@ -6,6 +6,7 @@ use media::gop::{Cursor, Read};
 use media::{Frame, Params};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use tokio::sync::watch;
 
 /// What a viewer gets, in the stream's order.
@@ -56,6 +57,8 @@ pub struct Subscription {
     pass: Admission,
     end: Pin<Box<dyn Future<Output = End> + Send>>,
     ended: Option<End>,
+    /// Who is woken when the right ends.
+    asked_by: Option<Waker>,
     interest: Interest,
 }
 
@@ -72,6 +75,7 @@ impl Subscription {
             end: Box::pin(pass.end()),
             pass,
             ended: None,
+            asked_by: None,
             interest,
         }
     }
@@ -82,14 +86,35 @@ impl Subscription {
             if let Some(now) = self.try_next() {
                 return now;
             }
-            tokio::select! {
-                // A frame first: a revoked viewer is seen in `try_next`, and a lease
-                // that has run out ends the viewer at the next pause.
-                biased;
-                changed = self.changed.changed() => changed.map_err(|_| Interrupted::Ended)?,
-                end = &mut self.end, if self.ended.is_none() => self.ended = Some(end),
-            }
+            self.woken().await?;
         }
+    }
+
+    /// Completes when there may be something next.
+    ///
+    /// The end of the right is asked after on every wake-up without a frame, but not
+    /// again when the task that waits is the one that asked last: its wake-up stands,
+    /// and comes back here as a further poll. That saves a timer and a lock for each
+    /// frame and viewer.
+    async fn woken(&mut self) -> Result<(), Interrupted> {
+        let Self { changed, end, ended, asked_by, .. } = self;
+        let mut changed = std::pin::pin!(changed.changed());
+        let mut first = true;
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(changed) = changed.as_mut().poll(context) {
+                return Poll::Ready(changed.map_err(|_| Interrupted::Ended));
+            }
+            let stands = asked_by.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+            if ended.is_none() && !(std::mem::take(&mut first) && stands) {
+                *asked_by = Some(context.waker().clone());
+                if let Poll::Ready(over) = end.as_mut().poll(context) {
+                    *ended = Some(over);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// What comes next, if it is there already.
@@ -152,6 +177,8 @@ impl Subscription {
     /// Completes when the right to watch ends, also while the viewer is not reading.
     pub async fn pass_end(&mut self) -> Interrupted {
         if self.ended.is_none() {
+            // This may leave before it is over, having asked for somebody else.
+            self.asked_by = None;
             self.ended = Some((&mut self.end).await);
         }
         self.ended.unwrap_or(End::Revoked).into()
