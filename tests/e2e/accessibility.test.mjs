@@ -65,6 +65,7 @@ test('no page has barriers, in light and in dark', { timeout: 90_000 }, async ()
     ['doors', '[data-testid=door-event]'],
     ['me', 'li'],
     ['admin', '.place'],
+    ['admin/residents', '[data-testid=unit]'],
     ['admin/devices', 'li'],
     ['admin/keys', 'h2'],
   ];

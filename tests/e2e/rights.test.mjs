@@ -1,7 +1,7 @@
 // Whoever may not watch any more does not; whoever never might learns nothing.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { live, person, picture, portray, setting, watch } from './support.mjs';
+import { live, noteWhenGone, person, picture, portray, setting, watch } from './support.mjs';
 
 const GONE_MS = 2_000;
 
@@ -11,18 +11,7 @@ const resident = () => person(here.chromium, here.world, 'resident@demo');
 test('signing out another device ends its picture within two seconds', { timeout: 60_000 }, async (t) => {
   const watching = await resident();
   await watch(watching, '中心十字路口');
-  // A check at every frame on the screen: when is there no picture to be seen any more?
-  await watching.evaluate(() => {
-    window.pictureGone = new Promise((done) => {
-      const look = () => {
-        const video = document.querySelector('video[data-testid=live]');
-        const seen = video?.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && video.videoWidth > 0;
-        if (seen) requestAnimationFrame(look);
-        else done(Date.now());
-      };
-      look();
-    });
-  });
+  await noteWhenGone(watching);
   // The list of cameras, asked for every few seconds, would tell the page too: the stream itself must end.
   await watching.route('**/api/v1/cameras', (route) => route.abort());
   const other = await resident();

@@ -133,6 +133,21 @@ export async function scene(page, name, timeout = PATIENCE_MS) {
   await page.locator(`video[data-scene="${name}"]`).waitFor({ state: 'attached', timeout });
 }
 
+/** Looks at every frame of the screen: `window.pictureGone` becomes when there is no picture to be seen any more. */
+export async function noteWhenGone(page) {
+  await page.evaluate(() => {
+    window.pictureGone = new Promise((done) => {
+      const look = () => {
+        const video = document.querySelector('video[data-testid=live]');
+        const seen = video?.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && video.videoWidth > 0;
+        if (seen) requestAnimationFrame(look);
+        else done(Date.now());
+      };
+      look();
+    });
+  });
+}
+
 /** Opens a camera from its tile; the milliseconds from the tap to the first frame on the screen. */
 export async function tapToFirstFrame(page, name) {
   await page.evaluate(() => {

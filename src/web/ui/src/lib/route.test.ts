@@ -6,7 +6,9 @@ it('names the page of every path', () => {
   expect(pageOf('/camera/cam_1%2F2')).toEqual({ name: 'camera', id: 'cam_1/2' });
   expect(pageOf('/admin')).toEqual({ name: 'admin', section: 'cameras' });
   expect(pageOf('/admin/keys/')).toEqual({ name: 'admin', section: 'keys' });
-  for (const path of ['/camera', '/admin/x', '/me/x', '/camera/a/b', '/x', '/camera/%']) {
+  expect(pageOf('/admin/residents')).toEqual({ name: 'admin', section: 'residents' });
+  expect(pageOf('/join')).toEqual({ name: 'join' });
+  for (const path of ['/camera', '/admin/x', '/admin/cameras', '/join/x', '/me/x', '/camera/a/b', '/x', '/camera/%']) {
     expect(pageOf(path), path).toEqual({ name: 'unknown' });
   }
 });

@@ -1,11 +1,16 @@
 // Paths and the pages they name.
 
+/** The first stands at /admin itself, the others below it. */
+export const ADMIN_SECTIONS = ['cameras', 'residents', 'devices', 'keys'] as const;
+export type AdminSection = (typeof ADMIN_SECTIONS)[number];
+
 export type Page =
   | { name: 'home' }
   | { name: 'setup' }
+  | { name: 'join' }
   | { name: 'camera'; id: string }
   | { name: 'doors' }
-  | { name: 'admin'; section: 'cameras' | 'devices' | 'keys' }
+  | { name: 'admin'; section: AdminSection }
   | { name: 'me' }
   | { name: 'unknown' };
 
@@ -13,7 +18,8 @@ export function pageOf(path: string): Page {
   const [first = '', second, ...rest] = path.split('/').filter((part) => part !== '');
   if (rest.length > 0) return { name: 'unknown' };
   if (first === 'camera' && second) return cameraPage(second);
-  if (first === 'admin' && (second === 'devices' || second === 'keys')) return { name: 'admin', section: second };
+  const section = ADMIN_SECTIONS.slice(1).find((one) => one === second);
+  if (first === 'admin' && section) return { name: 'admin', section };
   if (second !== undefined) return { name: 'unknown' };
   switch (first) {
     case '':
@@ -21,6 +27,7 @@ export function pageOf(path: string): Page {
     case 'admin':
       return { name: 'admin', section: 'cameras' };
     case 'setup':
+    case 'join':
     case 'doors':
     case 'me':
       return { name: first };

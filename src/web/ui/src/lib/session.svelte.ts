@@ -40,6 +40,8 @@ export function isOwner(): boolean {
 }
 
 export function enter(signedIn: SignedIn): void {
+  // Who joins by a link may do so where somebody else was signed in.
+  if (state.name === 'in' && state.who.person.id !== signedIn.person.id) leave(false);
   setAccountLanguage(signedIn.person.locale);
   state = { name: 'in', who: signedIn };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clockSeconds, dayOf, isTimeZone, sinceClock, startOfDay } from './time.ts';
+import { clockSeconds, dayOf, endOfDay, isTimeZone, sinceClock, startOfDay } from './time.ts';
 
 describe('startOfDay', () => {
   const rows: [string, string, string, string][] = [
@@ -32,4 +32,14 @@ it('knows time zones', () => {
   expect(isTimeZone('Asia/Shanghai')).toBe(true);
   expect(isTimeZone('Asia/Nowhere')).toBe(false);
   expect(isTimeZone('')).toBe(false);
+});
+
+it('ends a day where the next one begins, also when the clocks change', () => {
+  const rows: [string, string, string][] = [
+    ['2026-11-25', 'Asia/Shanghai', '2026-11-25T16:00:00.000Z'],
+    ['2026-11-25', 'Pacific/Kiritimati', '2026-11-25T10:00:00.000Z'],
+    ['2026-11-25', 'Pacific/Pago_Pago', '2026-11-26T11:00:00.000Z'],
+    ['2026-10-25', 'Europe/Berlin', '2026-10-25T23:00:00.000Z'],
+  ];
+  for (const [day, zone, end] of rows) expect(endOfDay(day, zone).toISOString(), zone).toBe(end);
 });

@@ -1,6 +1,7 @@
 // Days and clock times in a site's own time zone.
 
-const DAY_MS = 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+const DAY_MS = 24 * HOUR_MS;
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
@@ -32,6 +33,14 @@ export function startOfDay(now: Date, timeZone: string): Date {
     else before = middle;
   }
   return new Date(inside);
+}
+
+/** The first moment after a calendar day such as `2026-11-25`, in the zone. */
+export function endOfDay(day: string, timeZone: string): Date {
+  // No zone is more than 14 hours ahead of the day in UTC.
+  let at = Date.parse(`${day}T00:00:00Z`) - 14 * HOUR_MS;
+  while (dayOf(new Date(at), timeZone) <= day) at += HOUR_MS;
+  return startOfDay(new Date(at), timeZone);
 }
 
 /** `14:02:31`, in the zone. */

@@ -125,6 +125,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/probe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try a camera as it is described; nothing is saved. */
+        post: operations["probe_camera"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cameras/{id}": {
         parameters: {
             query?: never;
@@ -1262,6 +1279,24 @@ export interface components {
             /** Format: double */
             lon: number;
         };
+        /** @description What a camera's streams send. Nothing is saved. */
+        ProbeView: {
+            main: components["schemas"]["ProbedView"];
+            sub?: components["schemas"]["ProbedView"] | null;
+        };
+        /** @description One stream: what it sends, or why it cannot be read. */
+        ProbedView: {
+            /** @description The sound it offers, if its record says why sound is taken. */
+            audio?: string | null;
+            /** @description `H.264` or `H.265`. */
+            codec?: string | null;
+            /** Format: int32 */
+            height?: number | null;
+            /** @description The plain reason why it cannot be read. */
+            problem?: string | null;
+            /** Format: int32 */
+            width?: number | null;
+        };
         /** @description What an administrator says with a no. */
         ReasonInput: {
             reason: string;
@@ -1745,6 +1780,35 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CameraView"];
                 };
+            };
+        };
+    };
+    probe_camera: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CameraInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProbeView"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

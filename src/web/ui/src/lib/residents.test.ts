@@ -1,0 +1,55 @@
+import { expect, it } from 'vitest';
+import type { Approval } from './api/types.ts';
+import { residentsOf } from './residents.ts';
+
+const AT = '2026-11-25T08:00:00Z';
+const unit = (id: string, label: string) => ({ id, label, site_id: 's', entrance_id: 'e' });
+const approval = (id: string, state: string, more: Partial<Approval>): Approval => ({
+  id,
+  state,
+  site_id: 's',
+  from: AT,
+  until: AT,
+  message: '',
+  requested_by: 'p1',
+  requested_at: AT,
+  ...more,
+});
+
+it('puts people and approvals to their homes', () => {
+  const { requests, homes, others } = residentsOf({
+    units: [unit('u10', '1-10'), unit('u2', '1-2')],
+    households: [
+      { id: 'gone', unit_id: 'u2', from: AT, until: AT, members: [{ person_id: 'p3', from: AT }] },
+      {
+        id: 'h2',
+        unit_id: 'u2',
+        from: AT,
+        members: [
+          { person_id: 'p1', from: AT },
+          { person_id: 'p2', from: AT, until: AT },
+        ],
+      },
+    ],
+    persons: [{ id: 'p1', name: '李阿姨' }],
+    approvals: [
+      approval('late', 'requested', { household_id: 'h2', requested_at: '2026-11-25T09:00:00Z' }),
+      approval('early', 'requested', { person_id: 'p9' }),
+      approval('home', 'granted', { household_id: 'h2' }),
+      approval('own', 'granted', { person_id: 'p1' }),
+      approval('else', 'granted', { person_id: 'p2' }),
+      approval('moved', 'granted', { household_id: 'gone' }),
+      approval('over', 'revoked', { household_id: 'h2' }),
+    ],
+  });
+  const li = { id: 'p1', name: '李阿姨' };
+  expect(requests.map(({ approval: { id }, label, people }) => [id, label, people])).toEqual([
+    ['early', undefined, [{ id: 'p9', name: undefined }]],
+    ['late', '1-2', [li]],
+  ]);
+  expect(homes.map((home) => [home.unit.label, home.household?.id, home.members, home.approvals.map(({ id }) => id)])).toEqual([
+    ['1-2', 'h2', [li], ['home', 'own']],
+    ['1-10', undefined, [], []],
+  ]);
+  expect(others.map(({ approval: { id } }) => id)).toEqual(['else']);
+});

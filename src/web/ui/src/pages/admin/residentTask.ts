@@ -1,0 +1,10 @@
+// Which dialog of the residents page is open.
+import type { Household, Invitation } from '../../lib/api/types';
+import type { Asked, Resident } from '../../lib/residents';
+
+export type ResidentTask =
+  | { name: 'unit' }
+  | { name: 'grant' | 'refuse' | 'revoke'; asked: Asked }
+  | { name: 'leave'; household: Household; member: Resident; label: string }
+  | { name: 'moveOut'; household: Household; label: string }
+  | { name: 'invitation'; label: string; invitation: Invitation };
