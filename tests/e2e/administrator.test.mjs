@@ -1,7 +1,7 @@
 // From the link that a new gateway prints to the first picture.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertMoves, fresh, portray, setting, signIn, stranger, tile, watch } from './support.mjs';
+import { fresh, portray, setting, signIn, stranger, tile, watch } from './support.mjs';
 
 const OWNER = { name: '王主任', login: 'wang', password: 'correct horse battery' };
 
@@ -102,7 +102,6 @@ test('site, place and camera are added by forms, and the picture plays', { timeo
   await portray(page, 'admin-cameras');
   await page.locator('a[href="/"]').first().click();
   await watch(page, '路口一号');
-  await assertMoves(page);
   assert.deepEqual(page.complaints.filter((text) => !text.includes('422')), []);
 });
 

@@ -5,7 +5,6 @@ import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import {
   DESK,
-  assertMoves,
   fresh,
   live,
   noteWhenGone,
@@ -163,7 +162,6 @@ test('a grant shows the camera, and its end ends the picture within two seconds'
   await assertNoBarriers(owner, 'a unit');
 
   await watch(resident, CAMERA);
-  await assertMoves(resident);
   const own = resident.getByTestId('viewing').filter({ hasText: '您' });
   await own.filter({ hasText: '正在观看' }).waitFor({ timeout: 20_000 });
   await own.first().scrollIntoViewIfNeeded();
