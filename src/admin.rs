@@ -25,7 +25,7 @@ pub enum Error {
 
 /// Gives `login` a new password, which is answered, and ends all of their sessions
 /// and keys. It is written into the audit log as done on the machine itself. A
-/// gateway that runs notices within a third of the leases it has given.
+/// gateway that runs ends their pictures within two seconds.
 pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, Error> {
     let store = open_store(settings).await?;
     let done = async {
@@ -44,6 +44,7 @@ pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, 
         person.password_hash = Passwords::default().hash(Secret::new(password.as_str())).await;
         store.update_person(&person).await?;
         store.remove_credentials(&person.id).await?;
+        store.raise_signal().await?;
         Ok(password)
     };
     let done = done.await;

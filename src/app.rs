@@ -2,10 +2,10 @@
 
 use crate::admit::Doorkeeper;
 use crate::audit;
-use crate::clock::{self, SystemClock};
+use crate::clock;
 use crate::reconcile;
 use crate::settings::Settings;
-use domain::Clock as _;
+use domain::Clock;
 use domain::repository::{Persons as _, Registers as _};
 use relay::Fleet;
 use relay::ingest::address::Policy;
@@ -19,6 +19,7 @@ use store::seal::{KeyError, SealingKey};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -26,6 +27,8 @@ use web::password::Passwords;
 
 /// How long each step of the drain may take.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How often it is asked whether another process has changed rights.
+const LISTEN: Duration = Duration::from_millis(500);
 
 /// Sockets come from the caller, so that tests own them too.
 pub struct Listeners {
@@ -72,6 +75,7 @@ impl Listeners {
 /// A gateway that is built but does not serve yet.
 pub struct App {
     store: Arc<Store>,
+    clock: Arc<dyn Clock>,
     fleet: Arc<Fleet>,
     doorkeeper: Arc<Doorkeeper>,
     web: web::App,
@@ -101,9 +105,9 @@ pub async fn open_store(settings: &Settings) -> Result<Store, BuildError> {
 
 impl App {
     /// Builds the gateway: store, streams, doorkeeper, web.
-    pub async fn build(settings: &Settings) -> Result<Self, BuildError> {
+    pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let store = Arc::new(open_store(settings).await?);
-        let left_open = store.end_open_viewings(SystemClock.now()).await?;
+        let left_open = store.end_open_viewings(clock.now()).await?;
         if left_open > 0 {
             info!(viewings = left_open, "viewings that a crash left open are closed");
         }
@@ -113,14 +117,14 @@ impl App {
         reconcile::once(&*store, &fleet).await?;
         let doorkeeper = Arc::new(Doorkeeper::new(
             Arc::clone(&store) as _,
-            Arc::new(SystemClock),
+            Arc::clone(&clock),
             Arc::clone(&fleet),
             changes.subscribe(),
         ));
         let (closing, viewers) = (CancellationToken::new(), TaskTracker::new());
         let parts = web::Parts {
             repository: Arc::clone(&store) as _,
-            clock: Arc::new(SystemClock),
+            clock: Arc::clone(&clock),
             fleet: Arc::clone(&fleet),
             admit: Arc::clone(&doorkeeper) as _,
             changes: changes.clone(),
@@ -134,6 +138,7 @@ impl App {
         let setup_token = (!store.anybody().await?).then(|| web.open_setup());
         Ok(Self {
             store,
+            clock,
             fleet,
             doorkeeper,
             web,
@@ -188,7 +193,8 @@ impl App {
             self.changes.subscribe(),
         ));
 
-        reconciler.spawn(sweep(Arc::clone(&self.store)));
+        reconciler.spawn(sweep(Arc::clone(&self.store), self.clock));
+        reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
         if let Some(path) = self.anchor {
             reconciler.spawn(audit::anchor(Arc::clone(&self.store) as _, path));
         }
@@ -225,12 +231,30 @@ impl App {
 }
 
 /// Removes what is over: at the start, and every hour.
-async fn sweep(store: Arc<Store>) {
+async fn sweep(store: Arc<Store>, clock: Arc<dyn Clock>) {
     let mut hour = tokio::time::interval(Duration::from_secs(3_600));
     loop {
         hour.tick().await;
-        if let Err(error) = store.remove_ended_sessions(SystemClock.now()).await {
+        if let Err(error) = store.remove_ended_sessions(clock.now()).await {
             warn!(%error, "ended sessions could not be removed");
+        }
+    }
+}
+
+/// Passes on that another process has changed rights: `sharp-eyes admin` on this machine.
+async fn listen(store: Arc<Store>, changes: watch::Sender<u64>) {
+    let mut heard = None;
+    let mut pause = tokio::time::interval(LISTEN);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pause.tick().await;
+        match store.signal().await {
+            Ok(count) => {
+                if heard.replace(count).is_some_and(|before| before != count) {
+                    changes.send_modify(|n| *n = n.wrapping_add(1));
+                }
+            }
+            Err(error) => warn!(%error, "changes of other processes are not heard; leases still end"),
         }
     }
 }

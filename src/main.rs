@@ -1,9 +1,11 @@
 //! `sharp-eyes`: parse → settings → build → run → exit code.
 
 use clap::{Parser, Subcommand};
+use sharp_eyes::clock::SystemClock;
 use sharp_eyes::{App, Listeners, Settings, admin, app, audit, demo};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, warn};
 
@@ -154,7 +156,9 @@ async fn serve(settings: Settings) -> ExitCode {
         return ExitCode::from(USAGE);
     };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let built = async { Ok((Listeners::bind(&settings).await?, App::build(&settings).await?)) };
+    let built = async {
+        Ok((Listeners::bind(&settings).await?, App::build(&settings, Arc::new(SystemClock)).await?))
+    };
     let (listeners, app) = match built.await {
         Ok(built) => built,
         Err::<_, sharp_eyes::app::BuildError>(why) => {

@@ -48,6 +48,7 @@ async fn the_authorisation_matrix() {
     let own = [
         "/api/v1/session",
         "/api/v1/sessions/{id}",
+        "/api/v1/password",
         "/api/v1/viewer-keys",
         "/api/v1/viewer-keys/{id}",
         "/api/v1/approvals",
@@ -90,7 +91,8 @@ async fn the_authorisation_matrix() {
                 // What an administrator does in other sites, they may not know of; new
                 // sites and whole accounts are the owner's.
                 (Access::Manage, Some(Role::Administrator)) => {
-                    !refused || ["/api/v1/sites", "/api/v1/persons/{id}"].contains(&route.path.as_str())
+                    let owners = ["/api/v1/sites", "/api/v1/persons/{id}", "/api/v1/persons/{id}/password"];
+                    !refused || owners.contains(&route.path.as_str())
                 }
                 (Access::Audit, Some(Role::Owner | Role::Administrator | Role::Auditor)) => !refused,
                 (Access::Audit, None) => got == 401,

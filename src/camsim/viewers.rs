@@ -6,12 +6,14 @@ use media::rtsp::message::{self, Message};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::Instant;
 
 /// A playing session that hands out raw interleaved packets.
 pub struct Viewer {
     stream: TcpStream,
+    /// RTP and RTCP, if they come by UDP.
+    udp: Option<(UdpSocket, UdpSocket)>,
     buffer: Vec<u8>,
     /// When PLAY was sent.
     pub played: Instant,
@@ -31,9 +33,34 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 impl Viewer {
     /// Opens `rtsp://host:port/path` and plays its picture over TCP.
     pub async fn play(address: SocketAddr, path: &str, login: Option<(&str, &str)>) -> Result<Self, Failure> {
+        Self::begin(address, path, login, None).await
+    }
+
+    /// The same over UDP.
+    pub async fn play_udp(
+        address: SocketAddr,
+        path: &str,
+        login: Option<(&str, &str)>,
+    ) -> Result<Self, Failure> {
+        Self::begin(address, path, login, Some(port_pair(address).await?)).await
+    }
+
+    async fn begin(
+        address: SocketAddr,
+        path: &str,
+        login: Option<(&str, &str)>,
+        udp: Option<(UdpSocket, UdpSocket)>,
+    ) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let mut viewer = Self { stream, buffer: Vec::new(), played: Instant::now() };
+        let transport = match &udp {
+            None => "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n".to_owned(),
+            Some((rtp, rtcp)) => {
+                let (rtp, rtcp) = (rtp.local_addr()?.port(), rtcp.local_addr()?.port());
+                format!("Transport: RTP/AVP;unicast;client_port={rtp}-{rtcp}\r\n")
+            }
+        };
+        let mut viewer = Self { stream, udp, buffer: Vec::new(), played: Instant::now() };
         let url = format!("rtsp://{address}/{path}");
         let mut nonce = String::new();
         if login.is_some() {
@@ -49,8 +76,7 @@ impl Viewer {
         let proof = login.map(|(name, key)| (name, key, nonce.as_str()));
         viewer.request("DESCRIBE", &url, "Accept: application/sdp\r\n", proof).await?.ok("DESCRIBE")?;
         let track = format!("{url}/track=video");
-        let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
-        let answer = viewer.request("SETUP", &track, transport, proof).await?.ok("SETUP")?;
+        let answer = viewer.request("SETUP", &track, &transport, proof).await?.ok("SETUP")?;
         let session = answer.headers.get("Session").and_then(|s| s.split(';').next()).ok_or("no session")?;
         let session = format!("Session: {session}\r\n");
         viewer.played = Instant::now();
@@ -90,8 +116,22 @@ impl Viewer {
         }
     }
 
-    /// The next interleaved packet.
+    /// The next packet; an error when the session's connection has ended.
     pub async fn packet(&mut self) -> std::io::Result<Packet> {
+        if let Some((rtp, _)) = &self.udp {
+            let mut bytes = vec![0; 2_048];
+            loop {
+                tokio::select! {
+                    read = rtp.recv(&mut bytes) => {
+                        bytes.truncate(read?);
+                        return Ok(Packet { channel: 0, bytes });
+                    }
+                    read = self.stream.read_buf(&mut self.buffer) => if read? == 0 {
+                        return Err(std::io::ErrorKind::UnexpectedEof.into());
+                    },
+                }
+            }
+        }
         loop {
             if let [b'$', channel, high, low, rest @ ..] = self.buffer.as_slice() {
                 let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -105,6 +145,12 @@ impl Viewer {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
         }
+    }
+
+    /// Whether a datagram comes within `limit` although the session has ended.
+    pub async fn comes_after_the_end(&self, limit: Duration) -> bool {
+        let Some((rtp, _)) = &self.udp else { return false };
+        tokio::time::timeout(limit, rtp.recv(&mut [0; 2_048])).await.is_ok()
     }
 
     /// Reads and counts bytes until `until`, without looking at them.
@@ -121,6 +167,21 @@ impl Viewer {
             }
         }
     }
+}
+
+/// An even port and the one above it (RFC 3550, section 11).
+async fn port_pair(server: SocketAddr) -> std::io::Result<(UdpSocket, UdpSocket)> {
+    let local = if server.is_ipv4() { "127.0.0.1" } else { "::1" };
+    for _ in 0..50 {
+        let rtp = UdpSocket::bind((local, 0)).await?;
+        let port = rtp.local_addr()?.port();
+        if port % 2 == 0
+            && let Ok(rtcp) = UdpSocket::bind((local, port + 1)).await
+        {
+            return Ok((rtp, rtcp));
+        }
+    }
+    Err(std::io::ErrorKind::AddrInUse.into())
 }
 
 trait OkOr: Sized {

@@ -16,6 +16,7 @@ mod person;
 mod rights;
 mod row;
 pub mod seal;
+mod signal;
 mod site;
 mod viewing;
 

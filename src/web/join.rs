@@ -53,7 +53,7 @@ pub(crate) async fn join(
     if household.until.is_some_and(|until| until <= now) {
         return Err(Problem::LinkOver);
     }
-    setup::check_password(&input.password)?;
+    setup::check_password("/password", &input.password)?;
     let person = Person {
         id: PersonId::from_random(token::random()),
         login: setup::login(&input.login)?,

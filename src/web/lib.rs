@@ -10,6 +10,7 @@
 //! every layer, `error` every refusal; then one file per noun.
 
 pub mod access;
+mod account;
 mod approval;
 mod assets;
 mod camera;

@@ -67,7 +67,7 @@ pub(crate) async fn create_owner(
     let login = login(&input.login)?;
     let name = name("/name", &input.name)?;
     let locale = locale(input.locale)?;
-    check_password(&input.password)?;
+    check_password("/password", &input.password)?;
     let now = app.now();
     let person = Person {
         id: PersonId::from_random(token::random()),
@@ -113,12 +113,12 @@ pub(crate) fn login(text: &str) -> Result<String, Problem> {
     if ok { Ok(text.to_owned()) } else { Err(Problem::field("/login", "1 to 64 characters without spaces")) }
 }
 
-pub(crate) fn check_password(text: &str) -> Result<(), Problem> {
+pub(crate) fn check_password(field: &str, text: &str) -> Result<(), Problem> {
     if text.chars().count() < password::SHORTEST {
-        return Err(Problem::field("/password", "it is too short; use at least 10 characters"));
+        return Err(Problem::field(field, "it is too short; use at least 10 characters"));
     }
     if text.len() > password::LONGEST {
-        return Err(Problem::field("/password", "it is too long; use at most 256 bytes"));
+        return Err(Problem::field(field, "it is too long; use at most 256 bytes"));
     }
     Ok(())
 }

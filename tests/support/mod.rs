@@ -2,6 +2,7 @@
 
 pub mod camera;
 pub mod client;
+pub mod clock;
 pub mod database;
 pub mod folder;
 pub mod foreign;
@@ -10,6 +11,7 @@ pub mod process;
 
 use ::store::Store;
 use client::Client;
+use clock::TestClock;
 use database::Database;
 use domain::approval::{Approval, CameraSet, State, Subject};
 use domain::camera::{Camera, Pull, Retention, Transport, Visibility};
@@ -55,6 +57,8 @@ pub struct House {
     pub gate: PlaceId,
     pub lobby: PlaceId,
     pub setup_token: Option<String>,
+    pub settings: Settings,
+    pub clock: TestClock,
     changes: watch::Sender<u64>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<bool>>,
@@ -80,11 +84,12 @@ impl House {
             folder.path("key").display()
         ))
         .unwrap();
+        let clock = TestClock::default();
         let bind = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listeners = Listeners { http: bind().await, rtsp: Some(bind().await) };
         let http = listeners.http.local_addr().unwrap();
         let rtsp = listeners.rtsp.as_ref().unwrap().local_addr().unwrap();
-        let app = App::build(&settings).await.unwrap();
+        let app = App::build(&settings, Arc::new(clock.clone())).await.unwrap();
         let (store, fleet, changes) = (Arc::clone(app.store()), Arc::clone(app.fleet()), app.changed());
         let setup_token = app.setup_token().map(str::to_owned);
         let (stop, stopped) = oneshot::channel();
@@ -100,6 +105,8 @@ impl House {
             gate: PlaceId::from_random(random()),
             lobby: PlaceId::from_random(random()),
             setup_token,
+            settings,
+            clock,
             changes,
             stop: Some(stop),
             running: Some(running),
@@ -110,7 +117,7 @@ impl House {
     }
 
     async fn furnish(&mut self) {
-        let now = SystemClock.now();
+        let now = self.clock.now();
         self.store
             .add_site(&Site {
                 id: self.site.clone(),
@@ -172,7 +179,7 @@ impl House {
             locale: "zh-CN".into(),
             password_hash: hash().await,
             disabled: false,
-            created_at: SystemClock.now(),
+            created_at: self.clock.now(),
         };
         self.store.add_person(&person).await.unwrap();
         person
@@ -185,7 +192,7 @@ impl House {
         let person = self.person(&login).await;
         if role == Role::Resident {
             let household = self.household(&login).await;
-            self.store.add_member(&household, &person.id, SystemClock.now()).await.unwrap();
+            self.store.add_member(&household, &person.id, self.clock.now()).await.unwrap();
             self.store.add_approval(&self.approval(Subject::Household(household), &person)).await.unwrap();
         } else {
             self.store.add_grant(&self.grant(&person, role)).await.unwrap();
@@ -195,7 +202,7 @@ impl House {
 
     /// A browser in which this person is signed in.
     pub async fn signed_in(&self, person: &Person) -> Client {
-        let (token, now) = (token::new(), SystemClock.now());
+        let (token, now) = (token::new(), self.clock.now());
         let session = Session {
             id: SessionId::from_random(random()),
             person_id: person.id.clone(),
@@ -219,7 +226,7 @@ impl House {
             role,
             site_id: (role != Role::Owner).then(|| self.site.clone()),
             zone: None,
-            from: SystemClock.now(),
+            from: self.clock.now(),
             until: None,
         }
     }
@@ -231,12 +238,12 @@ impl House {
             site_id: self.site.clone(),
             entrance_id: self.lobby.clone(),
             label: label.into(),
-            created_at: SystemClock.now(),
+            created_at: self.clock.now(),
         };
         let household = Household {
             id: HouseholdId::from_random(random()),
             unit_id: unit.id.clone(),
-            from: SystemClock.now(),
+            from: self.clock.now(),
             until: None,
         };
         self.store.add_unit(&unit).await.unwrap();
@@ -246,7 +253,7 @@ impl House {
 
     /// A granted approval for the whole site, for a day.
     pub fn approval(&self, subject: Subject, requested_by: &Person) -> Approval {
-        let now = SystemClock.now();
+        let now = self.clock.now();
         Approval {
             id: ApprovalId::from_random(random()),
             site_id: self.site.clone(),
@@ -279,7 +286,7 @@ impl House {
             name: "door".into(),
             kind: DeviceKind::Door,
             token_hash: Some(token::hash(&token)),
-            created_at: SystemClock.now(),
+            created_at: self.clock.now(),
         };
         self.store.add_device(&device).await.unwrap();
         (device.id, token)
