@@ -6,10 +6,11 @@
 //! change, and before a third of the lease has passed: yes renews, no revokes,
 //! and a database that cannot answer lets the lease run out.
 
+use crate::spool::{Spool, is_on_duty};
 use async_trait::async_trait;
 use domain::access::{Decision, Denial, decide_watch, lease};
 use domain::camera::StreamKind;
-use domain::repository::{Repository, Result};
+use domain::repository::{self, Repository, Result};
 use domain::role::Role;
 use domain::viewing::{Viewing, ViewingTransport};
 use domain::{CameraId, Clock, PersonId, SessionId, SiteId, Timestamp, ViewerKeyId, ViewingId};
@@ -26,6 +27,9 @@ use tracing::{debug, info, warn};
 use web::Problem;
 use web::access::Who;
 use web::source::stream_id;
+
+/// A register that does not take a viewing within this counts as away.
+const WRITE: Duration = Duration::from_millis(800);
 
 /// What a viewer proved who they are with. When it goes, the view ends.
 #[derive(Clone, Debug)]
@@ -52,6 +56,7 @@ pub struct Doorkeeper {
     issuer: Issuer,
     changes: watch::Receiver<u64>,
     keepers: TaskTracker,
+    spool: Arc<Spool>,
 }
 
 impl Doorkeeper {
@@ -62,8 +67,10 @@ impl Doorkeeper {
         clock: Arc<dyn Clock>,
         fleet: Arc<Fleet>,
         changes: watch::Receiver<u64>,
+        spool: Arc<Spool>,
     ) -> Self {
-        Self { repository, clock, fleet, issuer: Issuer::new(), changes, keepers: TaskTracker::new() }
+        let keepers = TaskTracker::new();
+        Self { repository, clock, fleet, issuer: Issuer::new(), changes, keepers, spool }
     }
 
     /// Waits until every viewing that has ended is written down.
@@ -87,8 +94,7 @@ impl Doorkeeper {
             return Err(Refusal::NotFound);
         };
         let viewing = self.viewing(&wish, role);
-        // What is not in the register is not seen.
-        self.repository.begin_viewing(&viewing, &site).await.map_err(unavailable)?;
+        self.register(&viewing, &site).await.map_err(unavailable)?;
         let (pass, keeper) = self.issuer.grant(term(role, until, self.clock.now()));
         self.keepers.spawn(keep(Kept {
             repository: Arc::clone(&self.repository),
@@ -99,8 +105,30 @@ impl Doorkeeper {
             until,
             keeper,
             changes,
+            spool: Arc::clone(&self.spool),
         }));
         Ok((pass, hub))
+    }
+
+    /// What is not in the register is not seen. If the register cannot be written,
+    /// those on duty are written down elsewhere and still see.
+    async fn register(&self, viewing: &Viewing, site: &SiteId) -> Result<()> {
+        let begun = tokio::time::timeout(WRITE, self.repository.begin_viewing(viewing, site)).await;
+        let error = match begun {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => repository::Error::Unavailable("the register takes too long".to_owned()),
+        };
+        if is_on_duty(viewing.role) {
+            match self.spool.begin(viewing, site).await {
+                Ok(()) => {
+                    warn!(%error, viewing = %viewing.id, "break-glass: a viewing goes to the spool");
+                    return Ok(());
+                }
+                Err(spool) => warn!(%spool, "break-glass failed: the spool cannot be written either"),
+            }
+        }
+        Err(error)
     }
 
     fn viewing(&self, wish: &Wish, role: Role) -> Viewing {
@@ -150,6 +178,7 @@ struct Kept {
     until: Option<Timestamp>,
     keeper: Keeper,
     changes: watch::Receiver<u64>,
+    spool: Arc<Spool>,
 }
 
 /// Renews or ends one admission until its viewer has gone, then closes its row.
@@ -181,10 +210,7 @@ async fn keep(mut kept: Kept) {
         }
     }
     let at = kept.clock.now();
-    if let Err(error) = kept.repository.end_viewing(&kept.viewing, at, kept.keeper.sent()).await {
-        // The row stays open and is closed at the next start.
-        warn!(%error, viewing = %kept.viewing, "the end of a viewing could not be written");
-    }
+    kept.spool.end(&*kept.repository, &kept.viewing, at, kept.keeper.sent()).await;
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ use crate::audit;
 use crate::clock;
 use crate::reconcile;
 use crate::settings::Settings;
+use crate::spool::Spool;
 use domain::Clock;
 use domain::repository::{Persons as _, Registers as _};
 use relay::Fleet;
@@ -76,6 +77,7 @@ impl Listeners {
 pub struct App {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    spool: Arc<Spool>,
     fleet: Arc<Fleet>,
     doorkeeper: Arc<Doorkeeper>,
     web: web::App,
@@ -107,6 +109,11 @@ impl App {
     /// Builds the gateway: store, streams, doorkeeper, web.
     pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let store = Arc::new(open_store(settings).await?);
+        let spool = Arc::new(Spool::new(settings.spool.clone()));
+        let spooled = spool.recover(&*store).await?;
+        if spooled > 0 {
+            info!(viewings = spooled, "viewings from the spool are sealed into the register");
+        }
         let left_open = store.end_open_viewings(clock.now()).await?;
         if left_open > 0 {
             info!(viewings = left_open, "viewings that a crash left open are closed");
@@ -120,6 +127,7 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&fleet),
             changes.subscribe(),
+            Arc::clone(&spool),
         ));
         let (closing, viewers) = (CancellationToken::new(), TaskTracker::new());
         let parts = web::Parts {
@@ -139,6 +147,7 @@ impl App {
         Ok(Self {
             store,
             clock,
+            spool,
             fleet,
             doorkeeper,
             web,
@@ -194,6 +203,7 @@ impl App {
         ));
 
         reconciler.spawn(sweep(Arc::clone(&self.store), self.clock));
+        reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
         if let Some(path) = self.anchor {
             reconciler.spawn(audit::anchor(Arc::clone(&self.store) as _, path));

@@ -5,6 +5,7 @@
 //!   one decision · `store`: SQL · `relay`: cameras in, viewers out · `web`: HTTP.
 //! - Here both planes meet, in two files only: [`reconcile`] (registry ⇒ which
 //!   sources are pulled) and [`admit`] (person + stream ⇒ admission, and its end).
+//! - [`spool`] keeps the register's entries while it cannot be written.
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
 //!   [`demo`] the data of `scripts/run --demo`.
 
@@ -16,6 +17,7 @@ pub mod clock;
 pub mod demo;
 pub mod reconcile;
 pub mod settings;
+pub mod spool;
 
 pub use app::{App, Listeners};
 pub use settings::Settings;

@@ -30,6 +30,8 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// The file in which the audit chain's head is noted, if it is.
     pub anchor: Option<PathBuf>,
+    /// Where viewings of those on duty go while the register cannot be written.
+    pub spool: Option<PathBuf>,
     /// Special networks where cameras may be.
     pub allow_networks: Vec<IpNet>,
     /// What is kept of each stream.
@@ -82,6 +84,7 @@ struct RawSecrets {
 #[serde(deny_unknown_fields)]
 struct RawAudit {
     anchor_file: PathBuf,
+    spool_file: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -216,6 +219,7 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         },
         database,
         key_file: raw.secrets.key_file,
+        spool: Some(raw.audit.spool_file).filter(|path| !path.as_os_str().is_empty()),
         anchor: Some(raw.audit.anchor_file).filter(|path| !path.as_os_str().is_empty()),
         allow_networks: networks("cameras.allow_networks", &raw.cameras.allow_networks)?,
         ring: Budget {

@@ -22,3 +22,4 @@ mod revocation;
 mod rtsp_server;
 mod store;
 mod support;
+mod viewings;

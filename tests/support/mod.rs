@@ -31,6 +31,7 @@ use relay::Fleet;
 use relay::hub::Hub;
 use sharp_eyes::clock::SystemClock;
 use sharp_eyes::{App, Listeners, Settings};
+use sqlx::Connection as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, oneshot, watch};
@@ -80,8 +81,10 @@ impl House {
         let url = database.url(&folder).await;
         let settings = Settings::parse(&format!(
             "[database]\nurl = \"{url}\"\n[secrets]\nkey_file = \"{}\"\n\
+             [audit]\nspool_file = \"{}\"\n\
              [cameras]\nallow_networks = [\"127.0.0.0/8\"]\n{more}",
-            folder.path("key").display()
+            folder.path("key").display(),
+            folder.path("spool").display()
         ))
         .unwrap();
         let clock = TestClock::default();
@@ -163,6 +166,13 @@ impl House {
     /// Says that the store was changed behind the API's back.
     pub fn changed(&self) {
         self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// Does something to the database behind everybody's back.
+    pub async fn sql(&self, sql: &str) {
+        let mut connection = sqlx::AnyConnection::connect(&self.settings.database).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     pub fn hub(&self, camera: &CameraId) -> Hub {

@@ -1,0 +1,224 @@
+//! The viewing register is complete: right to the byte (C18), closed after a
+//! crash, and where it cannot be written nobody watches unwritten (C20).
+
+use crate::support::camera::{self, H264};
+use crate::support::client::Client;
+use crate::support::database::{BOTH, Database, open};
+use crate::support::live::{Heard, Live};
+use crate::support::process::{Gateway, configure, serve};
+use crate::support::{House, until};
+use camsim::viewers::Viewer;
+use domain::camera::StreamKind;
+use domain::repository::{Registers as _, Rights as _};
+use domain::role::Role;
+use domain::viewing::{Viewing, ViewingTransport};
+use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
+use sharp_eyes::audit::verify;
+use sharp_eyes::spool::Spool;
+use sqlx::Connection as _;
+use std::time::Duration;
+use tokio::time::Instant;
+use web::token::random;
+
+async fn rows(house: &House, camera: &CameraId) -> Vec<Viewing> {
+    house.store.viewings(camera, Timestamp(0), Timestamp(i64::MAX), 500).await.unwrap()
+}
+
+async fn all_ended(house: &House, camera: &CameraId, count: usize) -> Vec<Viewing> {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let rows = rows(house, camera).await;
+        if rows.len() == count && rows.iter().all(|row| row.ended_at.is_some()) {
+            return rows;
+        }
+        assert!(Instant::now() < end, "{rows:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Bytes of everything that came until the server closed.
+async fn bytes_of_page(page: &mut Live) -> u64 {
+    let mut bytes = 0;
+    loop {
+        match page.next().await {
+            Heard::Binary(fragment) => bytes += fragment.len() as u64,
+            Heard::Text(_) => {}
+            Heard::Closed(_) => return bytes,
+        }
+    }
+}
+
+/// `frame` is what is around each packet.
+async fn bytes_of_player(player: &mut Viewer, frame: u64) -> u64 {
+    let mut bytes = 0;
+    while let Ok(packet) = player.packet().await {
+        bytes += packet.bytes.len() as u64 + frame;
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c18_the_register_knows_every_viewing_to_the_byte() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let camera = house.camera(&cameras.url("a")).await;
+        let guard = house.sign_in_as(Role::Patrol).await;
+        let key = guard.key().await;
+        let path = format!("{camera}/main");
+        let login = Some((key.login.as_str(), key.key.as_str()));
+        let mut page = Live::open(&guard, &camera).await;
+        let mut tcp = Viewer::play(house.rtsp, &path, login).await.unwrap();
+        let mut udp = Viewer::play_udp(house.rtsp, &path, login).await.unwrap();
+        let end = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            assert_eq!(guard.delete(&format!("/api/v1/viewer-keys/{}", key.id)).await, 204);
+            assert_eq!(guard.delete("/api/v1/session").await, 204);
+        };
+        let (by_page, by_tcp, by_udp, ()) = tokio::join!(
+            bytes_of_page(&mut page),
+            bytes_of_player(&mut tcp, 4),
+            bytes_of_player(&mut udp, 0),
+            end
+        );
+        let rows = all_ended(&house, &camera, 3).await;
+        let mut written: Vec<u64> = rows.iter().map(|row| row.bytes).collect();
+        let mut received = vec![by_page, by_tcp, by_udp];
+        written.sort_unstable();
+        received.sort_unstable();
+        for (written, received) in written.iter().zip(&received) {
+            assert!(*received > 100_000, "{database:?}: something was watched: {received}");
+            let off = written.abs_diff(*received);
+            assert!(off * 100 <= *received, "{database:?}: {written} written, {received} received");
+        }
+        let by = |transport| rows.iter().filter(|row| row.transport == transport).count();
+        assert_eq!((by(ViewingTransport::WebSocket), by(ViewingTransport::Rtsp)), (1, 2));
+        assert!(rows.iter().all(|row| row.role == Role::Patrol && row.stream == StreamKind::Main));
+        verify(&*house.store, vec![]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c18_viewings_that_a_crash_left_open_are_closed_at_the_next_start() {
+    let house = House::start().await;
+    let camera = house.camera("rtsp://127.0.0.1:9/a").await;
+    let person = house.person("guard").await;
+    house.store.add_grant(&house.grant(&person, Role::Patrol)).await.unwrap();
+    let folder = house.stop().await;
+    configure(&folder, ".");
+    let gateway = Gateway::start(serve(&folder));
+    let guard = Client::new(gateway.address).signed_in("guard").await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        open.push(Live::open(&guard, &camera).await);
+    }
+    let path = format!("/api/v1/cameras/{camera}/viewings");
+    let ended = |list: &serde_json::Value| -> Vec<bool> {
+        list["items"].as_array().unwrap().iter().map(|row| row["ended_at"].is_string()).collect()
+    };
+    assert_eq!(ended(&guard.get(&path).await.1), [false; 5]);
+    // SIGKILL.
+    drop(gateway);
+    let gateway = Gateway::start(serve(&folder));
+    let guard = Client::new(gateway.address).signed_in("guard").await;
+    assert_eq!(ended(&guard.get(&path).await.1), [true; 5]);
+}
+
+/// Ways in which a register refuses, and how it takes writes again.
+const AWAY: [(&str, &str); 2] = [
+    ("alter table audit rename to audit_away", "alter table audit_away rename to audit"),
+    ("alter table viewings rename to viewings_away", "alter table viewings_away rename to viewings"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c20_without_a_register_only_those_on_duty_watch_and_every_viewing_is_recovered() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let camera = house.camera(&cameras.url("a")).await;
+        let resident = house.sign_in_as(Role::Resident).await;
+        let owner = house.sign_in_as(Role::Owner).await;
+        let guard = house.sign_in_as(Role::Patrol).await;
+        Live::open(&resident, &camera).await.binary().await;
+        all_ended(&house, &camera, 1).await;
+        let mut count = 1;
+        for (away, back) in AWAY {
+            house.sql(away).await;
+            for refused in [&resident, &owner] {
+                let asked = Instant::now();
+                assert_eq!(Live::try_open(refused, &camera, "main").await.err(), Some(503));
+                let took = asked.elapsed();
+                assert!(took <= Duration::from_secs(1), "{database:?}: refused after {took:?}");
+            }
+            let mut page = Live::open(&guard, &camera).await;
+            let fragment = page.binary().await.len();
+            assert!(std::fs::read_to_string(house.folder.path("spool")).unwrap().contains(camera.as_str()));
+            drop(page);
+            house.sql(back).await;
+            until(|| !house.folder.path("spool").exists()).await;
+            count += 1;
+            let rows = all_ended(&house, &camera, count).await;
+            assert_eq!(rows[0].role, Role::Patrol);
+            assert!(rows[0].bytes >= fragment as u64, "{:?}", rows[0]);
+        }
+        // The resident watches again, and the chain says what happened.
+        Live::open(&resident, &camera).await.binary().await;
+        let chain = house.store.chain(0, 1_000).await.unwrap();
+        let broken = chain.iter().filter(|link| link.entry.action == "viewing.break_glass").count();
+        assert_eq!(broken, AWAY.len(), "{database:?}");
+        all_ended(&house, &camera, count + 1).await;
+        verify(&*house.store, vec![]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c20_a_register_that_hangs_counts_as_away() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let house = House::start_on(Database::Sqlite).await;
+    let camera = house.camera(&cameras.url("a")).await;
+    let resident = house.sign_in_as(Role::Resident).await;
+    let guard = house.sign_in_as(Role::Patrol).await;
+    let url = house.settings.database.clone();
+    let mut other = sqlx::AnyConnection::connect(&url).await.unwrap();
+    sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+    assert_eq!(Live::try_open(&resident, &camera, "main").await.err(), Some(503));
+    Live::open(&guard, &camera).await.binary().await;
+    sqlx::query("rollback").execute(&mut other).await.unwrap();
+    until(|| !house.folder.path("spool").exists()).await;
+    all_ended(&house, &camera, 1).await;
+    verify(&*house.store, vec![]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_is_sealed_once_even_if_the_gateway_dies_meanwhile() {
+    for database in BOTH {
+        let (store, folder) = open(database).await;
+        let path = folder.path("spool");
+        let spool = Spool::new(Some(path.clone()));
+        let viewing = Viewing {
+            id: ViewingId::from_random(random()),
+            person_id: PersonId::from_random(random()),
+            role: Role::Patrol,
+            camera_id: CameraId::from_random(random()),
+            stream: StreamKind::Main,
+            transport: ViewingTransport::Rtsp,
+            started_at: Timestamp(5),
+            ended_at: None,
+            bytes: 0,
+        };
+        spool.begin(&viewing, &SiteId::from_random(random())).await.unwrap();
+        spool.end(&store, &viewing.id, Timestamp(9), 77).await;
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        // It lost its power in the middle of a line.
+        text.push_str("{\"what\":\"begin\",\"id\":\"00");
+        for sealed in [1, 0] {
+            std::fs::write(&path, &text).unwrap();
+            assert_eq!(Spool::new(Some(path.clone())).recover(&store).await.unwrap(), sealed);
+            assert!(!path.exists());
+        }
+        let rows = store.all_viewings().await.unwrap();
+        assert_eq!(rows, [Viewing { ended_at: Some(Timestamp(9)), bytes: 77, ..viewing }], "{database:?}");
+        verify(&store, vec![]).await.unwrap();
+    }
+}
