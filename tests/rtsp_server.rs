@@ -174,6 +174,50 @@ async fn a_session_belongs_to_its_connection() {
     assert!(playing.contains("200 OK") && playing.contains("RTP-Info: url="), "{playing}");
 }
 
+/// C17: a session from another connection, as another person, by guessing, and
+/// after its end: 10,000 tries.
+#[tokio::test(flavor = "multi_thread")]
+async fn c17_nobody_takes_over_a_session() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let house = House::start().await;
+    let id = house.camera(&cameras.url("a")).await;
+    let key = house.sign_in_as(Role::Patrol).await.key().await;
+    let another = house.sign_in_as(Role::Patrol).await.key().await;
+    let url = format!("rtsp://h/{id}/main");
+    let track = format!("{url}/track=video");
+    let mut playing = Client::new(house.rtsp, &key).await;
+    let session = session_of(&playing.ask("SETUP", &track, TCP).await);
+    let header = format!("Session: {session}\r\n");
+    assert!(playing.ask("PLAY", &url, &header).await.contains("200 OK"));
+    let mut ended = Client::new(house.rtsp, &key).await;
+    let over = session_of(&ended.ask("SETUP", &track, TCP).await);
+    let over = format!("Session: {over}\r\n");
+    assert!(ended.ask("TEARDOWN", &url, &over).await.contains("200 OK"));
+    let mut thieves = Vec::new();
+    for key in [&key, &another] {
+        let mut thief = Client::new(house.rtsp, key).await;
+        let own = session_of(&thief.ask("SETUP", &track, TCP).await);
+        thieves.push((thief, own));
+    }
+    let methods = ["PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER"];
+    let mut tries = 0;
+    while tries < 10_000 {
+        for method in methods {
+            for (thief, own) in &mut thieves {
+                let guessed = format!("Session: {}\r\n", web::token::hex(&web::token::random::<8>()));
+                let near = format!("Session: {}0\r\n", own);
+                for tried in [&header, &over, &guessed, &near] {
+                    let answer = thief.ask(method, &url, tried).await;
+                    assert!(answer.contains(" 454 "), "{method} with {tried}: {answer}");
+                    tries += 1;
+                }
+            }
+        }
+    }
+    // And whose it is plays on.
+    assert!(playing.ask("GET_PARAMETER", &url, &header).await.contains("200 OK"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_methods_answer_as_the_rfc_says() {
     let cameras = camera::start(&[("a", camera::clip(H264))]).await;

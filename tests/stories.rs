@@ -7,11 +7,13 @@
 )]
 #![expect(clippy::unwrap_used, reason = "in a test a failure is a panic")]
 
+mod accounts;
 mod doors;
 mod durability;
 mod guardrails;
 mod ingest;
 mod live;
+mod oracle;
 mod outage;
 mod parity;
 mod permissions;
