@@ -1,16 +1,17 @@
 //! What is kept comes back, on both databases.
 
-use crate::support::camera_at;
 use crate::support::database::{BOTH, open};
+use crate::support::{House, camera_at};
 use ::store::Store;
+use domain::approval::Subject;
 use domain::camera::{Position, Pull, StreamKind, Transport, Visibility};
 use domain::device::{Device, DeviceKind};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
 use domain::person::{Person, Session, ViewerKey};
 use domain::place::{Place, PlaceKind};
 use domain::repository::{
-    Cameras as _, Devices as _, DoorEventFilter, Error, Page, Persons as _, Registers as _, Rights as _,
-    Sites as _,
+    Cameras as _, Devices as _, DoorEventFilter, Error, Page, People, Persons as _, Registers as _,
+    Rights as _, Sites as _,
 };
 use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
@@ -289,5 +290,48 @@ async fn viewings_begin_and_end() {
         assert!(store.viewings(&camera.id, Timestamp(3), Timestamp(9), 10).await.unwrap().is_empty());
         let head = sharp_eyes::audit::verify(&store, vec![]).await.unwrap();
         assert_eq!((head.seq, head), (4, store.head().await.unwrap()), "{database:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_of_a_site_come_in_pages_with_all_that_is_theirs_there() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        for n in 0..7 {
+            let person = house.person(&format!("p{n}")).await;
+            match n % 3 {
+                0 => house.store.add_grant(&house.grant(&person, Role::Patrol)).await.unwrap(),
+                1 => {
+                    let household = house.household(&format!("h{n}")).await;
+                    house.store.add_member(&household, &person.id, Timestamp(1)).await.unwrap();
+                    let approval = house.approval(Subject::Household(household), &person);
+                    house.store.add_approval(&approval).await.unwrap();
+                }
+                _ => {
+                    let approval = house.approval(Subject::Person(person.id.clone()), &person);
+                    house.store.add_approval(&approval).await.unwrap();
+                }
+            }
+        }
+        // Nothing to do with the site.
+        house.person("p9").await;
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = house.store.standings(&house.site, &People { after, limit: 3 }).await.unwrap();
+            assert!(page.len() <= 3);
+            after = page.last().map(|(person, _)| person.login.clone());
+            for (person, standing) in &page {
+                let whole = house.store.standing(&person.id).await.unwrap().unwrap();
+                assert_eq!(format!("{standing:?}"), format!("{whole:?}"), "{database:?}");
+            }
+            seen.extend(page.iter().map(|(person, _)| person.login.clone()));
+            if page.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(seen, ["p0", "p1", "p2", "p3", "p4", "p5", "p6"], "{database:?}");
+        let other = SiteId::from_random(random());
+        let nobody = house.store.standings(&other, &People { after: None, limit: 3 }).await.unwrap();
+        assert!(nobody.is_empty(), "{database:?}");
     }
 }

@@ -49,6 +49,15 @@ pub struct Page {
     pub limit: u32,
 }
 
+/// A page of people, in the order of their logins.
+#[derive(Clone, Debug)]
+pub struct People {
+    /// Those after this login.
+    pub after: Option<String>,
+    /// The most people.
+    pub limit: u32,
+}
+
 /// Which door events.
 #[derive(Clone, Debug, Default)]
 pub struct DoorEventFilter {
@@ -206,7 +215,7 @@ pub trait Rights: Send + Sync {
     /// What is known of a person; nothing if there is no such person.
     async fn standing(&self, person: &PersonId) -> Result<Option<Standing>>;
     /// What is known of everybody who has anything to do with a site.
-    async fn standings(&self, site: &SiteId) -> Result<Vec<(Person, Standing)>>;
+    async fn standings(&self, site: &SiteId, people: &People) -> Result<Vec<(Person, Standing)>>;
 }
 
 /// Devices and what they tell.

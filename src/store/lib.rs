@@ -18,6 +18,7 @@ mod row;
 pub mod seal;
 mod signal;
 mod site;
+mod standing;
 mod viewing;
 
 use domain::repository::{Error, Result};

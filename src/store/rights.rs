@@ -6,16 +6,16 @@ use crate::row::{get, time, time_opt, word, word_opt};
 use crate::{Store, approval, changed, failed};
 use async_trait::async_trait;
 use domain::access::Standing;
-use domain::approval::{Approval, Subject};
+use domain::approval::Approval;
 use domain::household::{Household, Membership, Unit};
 use domain::invitation::Invitation;
 use domain::person::Person;
-use domain::repository::{Result, Rights};
+use domain::repository::{People, Result, Rights};
 use domain::role::{Grant, Role, Zone};
 use domain::{ApprovalId, GrantId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp, UnitId, ZoneId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn insert_grant(grant: &Grant) -> AnyQuery<'_> {
     sqlx::query(
@@ -46,7 +46,7 @@ fn grant(row: &AnyRow, zones: &BTreeMap<ZoneId, Zone>) -> Result<Grant> {
 
 impl Store {
     /// All rows of a query that takes texts.
-    async fn rows(&self, sql: impl Into<String>, texts: &[&str]) -> Result<Vec<AnyRow>> {
+    pub(crate) async fn rows(&self, sql: impl Into<String>, texts: &[&str]) -> Result<Vec<AnyRow>> {
         // Only constants of this file are put together here, never what came from outside.
         let mut query = sqlx::query(AssertSqlSafe(sql.into()).into_sql_str());
         for text in texts {
@@ -78,7 +78,7 @@ impl Store {
         Ok(zones)
     }
 
-    async fn grants_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Grant>> {
+    pub(crate) async fn grants_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Grant>> {
         let rows = self.rows(format!("select * from grants {condition} order by from_at, id"), texts).await?;
         let mut zones = BTreeMap::new();
         for row in &rows {
@@ -90,7 +90,7 @@ impl Store {
         rows.iter().map(|row| grant(row, &zones)).collect()
     }
 
-    async fn memberships_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Membership>> {
+    pub(crate) async fn memberships_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Membership>> {
         let rows = self.rows(format!("{MEMBERSHIPS} {condition}"), texts).await?;
         rows.iter().map(membership).collect()
     }
@@ -314,53 +314,9 @@ impl Rights for Store {
         Ok(Some(Standing { person_id: own.id, disabled: own.disabled, grants, memberships, approvals }))
     }
 
-    async fn standings(&self, site: &SiteId) -> Result<Vec<(Person, Standing)>> {
-        let grants = self.grants_where("where site_id = $1 or site_id is null", &[site.as_str()]).await?;
-        let memberships = self.memberships(site).await?;
-        let approvals = self.approvals(site).await?;
-        let people = self.persons_by_id().await?;
-        let mut standings: BTreeMap<PersonId, Standing> = BTreeMap::new();
-        for grant in grants {
-            if let Some(person) = people.get(&grant.person_id) {
-                entry(&mut standings, person).grants.push(grant);
-            }
-        }
-        let mut members: HashMap<HouseholdId, Vec<PersonId>> = HashMap::new();
-        for membership in memberships {
-            if let Some(person) = people.get(&membership.person_id) {
-                members.entry(membership.household_id.clone()).or_default().push(person.id.clone());
-                entry(&mut standings, person).memberships.push(membership);
-            }
-        }
-        for approval in approvals {
-            let concerned = match &approval.subject {
-                Subject::Person(person) => vec![person.clone()],
-                Subject::Household(household) => members.get(household).cloned().unwrap_or_default(),
-            };
-            for person in concerned.iter().filter_map(|id| people.get(id)) {
-                entry(&mut standings, person).approvals.push(approval.clone());
-            }
-        }
-        let with_person = |(id, standing)| people.get(&id).map(|person| (person.clone(), standing));
-        Ok(standings.into_iter().filter_map(with_person).collect())
+    async fn standings(&self, site: &SiteId, people: &People) -> Result<Vec<(Person, Standing)>> {
+        self.page_of_standings(site, people).await
     }
-}
-
-impl Store {
-    async fn persons_by_id(&self) -> Result<HashMap<PersonId, Person>> {
-        let rows = self.rows("select * from persons", &[]).await?;
-        rows.iter().map(|row| person(row).map(|person| (person.id.clone(), person))).collect()
-    }
-}
-
-fn entry<'s>(standings: &'s mut BTreeMap<PersonId, Standing>, person: &Person) -> &'s mut Standing {
-    standings.entry(person.id.clone()).or_insert_with(|| Standing {
-        person_id: person.id.clone(),
-        disabled: person.disabled,
-        grants: Vec::new(),
-        memberships: Vec::new(),
-        approvals: Vec::new(),
-    })
 }
 
 fn insert_member<'q>(household: &'q HouseholdId, person: &'q PersonId, from: Timestamp) -> AnyQuery<'q> {

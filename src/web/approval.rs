@@ -136,7 +136,7 @@ pub(crate) struct Filter {
 
 /// Approvals: my own and my households', or a site's for its administrators.
 #[utoipa::path(get, path = "/api/v1/approvals", tag = "rights", operation_id = "list_approvals",
-    params(Filter), responses((status = 200, body = List<ApprovalView>), (status = 403)))]
+    params(Filter), responses((status = 200, body = List<ApprovalView>), (status = 403), (status = 404)))]
 pub(crate) async fn list(
     State(app): State<App>,
     who: Who,

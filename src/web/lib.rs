@@ -28,6 +28,7 @@ pub mod password;
 mod person;
 mod place;
 mod probe;
+mod refusals;
 mod register;
 pub mod router;
 mod schema;

@@ -6,7 +6,9 @@ use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::access::{Decision, Denial, Question, decide_watch};
+use domain::access::{Decision, Denial, Question, Standing, decide_watch};
+use domain::person::Person;
+use domain::repository::People;
 use domain::role::{Grant, Role};
 use domain::{CameraId, GrantId, PersonId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,43 @@ use serde_json::json;
 #[into_params(parameter_in = Query)]
 pub(crate) struct OfSite {
     site_id: String,
+}
+
+/// People a page, at most and if it is not said.
+const MOST: u32 = 500;
+const USUAL: u32 = 200;
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PeopleFilter {
+    site_id: String,
+    /// From the last page's `next`.
+    cursor: Option<String>,
+    /// People, at most 500.
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageFilter {
+    /// From the last page's `next`.
+    cursor: Option<String>,
+    /// People that are looked at, at most 500.
+    limit: Option<u32>,
+}
+
+/// A page of a site's people, and the cursor of the next one.
+async fn people(
+    app: &App,
+    site: &SiteId,
+    cursor: Option<String>,
+    limit: Option<u32>,
+) -> Result<(Vec<(Person, Standing)>, Option<String>), Problem> {
+    let limit = limit.unwrap_or(USUAL).clamp(1, MOST);
+    let people = app.repository().standings(site, &People { after: cursor, limit }).await?;
+    let full = u32::try_from(people.len()).is_ok_and(|n| n == limit);
+    let next = people.last().filter(|_| full).map(|(person, _)| person.login.clone());
+    Ok((people, next))
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -28,23 +67,23 @@ pub(crate) struct AccountView {
 }
 
 /// Everybody who has anything to do with a site.
-#[utoipa::path(get, path = "/api/v1/persons", tag = "rights", operation_id = "list_persons", params(OfSite),
+#[utoipa::path(get, path = "/api/v1/persons", tag = "rights", operation_id = "list_persons", params(PeopleFilter),
     responses((status = 200, body = List<AccountView>), (status = 404)))]
 pub(crate) async fn list(
     State(app): State<App>,
     who: Who,
-    Query(of): Query<OfSite>,
+    Query(filter): Query<PeopleFilter>,
 ) -> Result<axum::Json<List<AccountView>>, Problem> {
-    let site = id(SiteId::parse, &of.site_id)?;
+    let site = id(SiteId::parse, &filter.site_id)?;
     who.must_manage(&app, &site)?;
-    let people = app.repository().standings(&site).await?;
+    let (people, next) = people(&app, &site, filter.cursor, filter.limit).await?;
     let views = people.into_iter().map(|(person, _)| AccountView {
         id: person.id,
         login: person.login,
         name: person.name,
         disabled: person.disabled,
     });
-    Ok(axum::Json(List::whole(views.collect())))
+    Ok(axum::Json(List { items: views.collect(), next }))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -222,19 +261,20 @@ pub(crate) struct ViewerView {
     until: Option<Timestamp>,
 }
 
-/// Who can see this camera, now.
+/// Who can see this camera, now. A page may hold fewer people than were looked at.
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/viewers-allowed", tag = "rights",
-    operation_id = "list_viewers_allowed", params(("id" = String, Path)),
+    operation_id = "list_viewers_allowed", params(("id" = String, Path), PageFilter),
     responses((status = 200, body = List<ViewerView>), (status = 404)))]
 pub(crate) async fn viewers_allowed(
     State(app): State<App>,
     who: Who,
     Path(camera): Path<String>,
+    Query(filter): Query<PageFilter>,
 ) -> Result<axum::Json<List<ViewerView>>, Problem> {
     let camera = app.repository().camera(&id(CameraId::parse, &camera)?).await?.ok_or(Problem::NotFound)?;
     who.must_manage(&app, &camera.site_id)?;
     let (scene, now) = (app.repository().scene().await?, app.now());
-    let people = app.repository().standings(&camera.site_id).await?;
+    let (people, next) = people(&app, &camera.site_id, filter.cursor, filter.limit).await?;
     let allowed = people.into_iter().filter_map(|(person, standing)| {
         match decide_watch(&standing, &camera, &scene, now) {
             Decision::Allow { role, until } => {
@@ -243,7 +283,7 @@ pub(crate) async fn viewers_allowed(
             Decision::Deny(_) => None,
         }
     });
-    Ok(axum::Json(List::whole(allowed.collect())))
+    Ok(axum::Json(List { items: allowed.collect(), next }))
 }
 
 /// A camera as somebody else sees it, or why they do not.

@@ -141,7 +141,7 @@ pub(crate) struct Filter {
 
 /// The audit log, the newest first: for auditors and administrators of a site, and for owners.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "registers", operation_id = "list_audit", params(Filter),
-    responses((status = 200, body = List<EntryView>), (status = 403)))]
+    responses((status = 200, body = List<EntryView>), (status = 403), (status = 404)))]
 pub(crate) async fn audit(
     State(app): State<App>,
     who: Who,

@@ -2,7 +2,7 @@
 //! its [`Access`]; the authorisation matrix in `tests/` is derived from this list.
 
 use crate::access::{self, Access};
-use crate::{App, Problem, assets, layers};
+use crate::{App, Problem, assets, layers, refusals};
 use axum::middleware;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -156,11 +156,17 @@ fn methods(paths: &Paths, access: Access) -> Vec<Declared> {
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    let routers = entries().into_iter().map(|entry| entry.route);
+    let entries = entries();
+    let declared: Vec<_> = entries.iter().flat_map(|entry| methods(&entry.route.1, entry.access)).collect();
+    let routers = entries.into_iter().map(|entry| entry.route);
     let (_, mut document) = routers
         .fold(OpenApiRouter::<App>::with_openapi(Api::openapi()), OpenApiRouter::routes)
         .split_for_parts();
     add_patches(&mut document);
+    refusals::components(document.components.get_or_insert_default());
+    for route in &declared {
+        refusals::declare(&mut document, route);
+    }
     document
 }
 
