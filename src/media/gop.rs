@@ -158,6 +158,12 @@ impl Ring {
         Cursor { next: self.newest_key.unwrap_or(self.end()), needs_key: true }
     }
 
+    /// Whether `cursor` has read everything.
+    #[must_use]
+    pub fn is_read(&self, cursor: &Cursor) -> bool {
+        cursor.next >= self.end()
+    }
+
     /// What comes next for `cursor`; nothing if it has read everything.
     pub fn read(&self, cursor: &mut Cursor) -> Option<Read> {
         if cursor.next < self.first {

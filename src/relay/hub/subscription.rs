@@ -50,6 +50,8 @@ pub struct Subscription {
     shared: Arc<Shared>,
     changed: watch::Receiver<u64>,
     cursor: Cursor,
+    /// Whether everything was read: until something changes, nobody need look again.
+    caught_up: bool,
     /// A frame that was read and waits for its parameters to be told first.
     held: Option<Arc<Frame>>,
     params: Option<Arc<Params>>,
@@ -69,6 +71,7 @@ impl Subscription {
             changed: shared.changed.subscribe(),
             shared,
             cursor,
+            caught_up: false,
             held: None,
             params: None,
             status_number: None,
@@ -97,11 +100,12 @@ impl Subscription {
     /// and comes back here as a further poll. That saves a timer and a lock for each
     /// frame and viewer.
     async fn woken(&mut self) -> Result<(), Interrupted> {
-        let Self { changed, end, ended, asked_by, .. } = self;
+        let Self { changed, caught_up, end, ended, asked_by, .. } = self;
         let mut changed = std::pin::pin!(changed.changed());
         let mut first = true;
         std::future::poll_fn(|context| {
             if let Poll::Ready(changed) = changed.as_mut().poll(context) {
+                *caught_up = false;
                 return Poll::Ready(changed.map_err(|_| Interrupted::Ended));
             }
             let stands = asked_by.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
@@ -128,6 +132,10 @@ impl Subscription {
         if let Some(frame) = self.held.take() {
             return Some(Ok(Item::Frame(frame)));
         }
+        // Most wake-ups bring one frame; this saves the lock for the look after it.
+        if self.caught_up && !self.changed.has_changed().unwrap_or(true) {
+            return None;
+        }
         // Seen before the ring is read, so that a push in between wakes us again.
         self.changed.mark_unchanged();
         let inner = self.shared.lock();
@@ -135,7 +143,9 @@ impl Subscription {
             self.status_number = Some(inner.status_number);
             return Some(Ok(Item::State(inner.status.clone())));
         }
-        match inner.ring.read(&mut self.cursor) {
+        let read = inner.ring.read(&mut self.cursor);
+        self.caught_up = inner.ring.is_read(&self.cursor) && !inner.ended;
+        match read {
             Some(Read::Frame(frame)) => {
                 let known = self.params.as_ref().is_some_and(|params| Arc::ptr_eq(params, &frame.params));
                 if known {
@@ -172,6 +182,7 @@ impl Subscription {
     /// Completes when the stream has changed since the last read.
     pub async fn changed(&mut self) {
         let _ = self.changed.changed().await;
+        self.caught_up = false;
     }
 
     /// Completes when the right to watch ends, also while the viewer is not reading.

@@ -24,6 +24,8 @@ const OPENING: Duration = Duration::from_secs(8);
 const WRONG_KEYS: u32 = 3;
 /// Between two frames of a burst over UDP, so that small receive buffers keep up.
 const UDP_PACE: Duration = Duration::from_millis(2);
+/// How often it is asked whether the client is still there.
+const LOOK: Duration = Duration::from_secs(5);
 
 const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN";
 
@@ -81,7 +83,7 @@ impl Connection {
 
     /// Serves until the client goes or must go; answers why.
     pub(super) async fn run(mut self) -> &'static str {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pace_until = None;
         loop {
