@@ -419,3 +419,26 @@ async fn c02_a_lost_signal_is_made_good_before_the_lease_is_over() {
     let code = tokio::time::timeout(Duration::from_secs(30), live.closed()).await;
     assert!(matches!(code, Ok(Some(4001 | 4002))), "{code:?} after {:?}", began.elapsed());
 }
+
+/// A lease is monotonic: no database, a clock that goes back a day, and it still
+/// ends when its half minute is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_does_not_extend_a_lease() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let jumped = async |hours: i64| {
+        let house = House::start().await;
+        let id = house.camera(&cameras.url("a")).await;
+        let resident = house.sign_in_as(Role::Resident).await;
+        let mut live = Live::open(&resident, &id).await;
+        live.binary().await;
+        let began = Instant::now();
+        house.sql("alter table grants rename to grants_away").await;
+        house.clock.jump(hours * 60 * MINUTE);
+        house.changed();
+        let code = tokio::time::timeout(Duration::from_secs(60), live.closed()).await;
+        let took = began.elapsed();
+        assert_eq!(code.expect("the lease ends"), Some(4002), "{hours} h");
+        assert!(took > Duration::from_secs(20) && took < Duration::from_secs(35), "{hours} h: {took:?}");
+    };
+    tokio::join!(jumped(-24), jumped(24));
+}
