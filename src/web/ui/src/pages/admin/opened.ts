@@ -5,4 +5,5 @@ export type Opened =
   | { form: 'site'; site?: Site }
   | { form: 'place'; siteId: string; place?: Place }
   | { form: 'camera'; placeId: string; camera?: Camera }
+  | { form: 'viewers'; camera: Camera }
   | { form: 'remove'; kind: 'site' | 'place' | 'camera'; thing: Site | Place | Camera };

@@ -6,5 +6,6 @@ export type ResidentTask =
   | { name: 'unit' }
   | { name: 'grant' | 'refuse' | 'revoke'; asked: Asked }
   | { name: 'leave'; household: Household; member: Resident; label: string }
+  | { name: 'sees' | 'password'; member: Resident }
   | { name: 'moveOut'; household: Household; label: string }
   | { name: 'invitation'; label: string; invitation: Invitation };
