@@ -1,15 +1,17 @@
 // People at browsers, and looking at what they see.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, afterEach, before } from 'node:test';
 import { chromium } from 'playwright-core';
-import { OUT, demo, fresh, killAll } from './worlds.mjs';
+import { OUT, OWNER, demo, fresh, furnished, killAll } from './worlds.mjs';
 
-export { demo, fresh };
+export { OWNER, demo, fresh, furnished };
 
 export const PHONE = { width: 360, height: 780 };
 export const DESK = { width: 1440, height: 900 };
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** No wait of a browser is longer than this, unless it says so. */
 const PATIENCE_MS = 10_000;
 
@@ -73,6 +75,14 @@ export async function stranger(at, { viewport = PHONE, locale = 'zh-CN', colorSc
     const { url } = message.location();
     if (message.type() === 'error' && !isExpected(message.text(), url)) page.complaints.push(`${message.text()} ${url}`);
   });
+  return page;
+}
+
+/** Somebody who signs in with an account that is not one of the demo's. */
+export async function enter(at, world, { login, password }, options) {
+  const page = await stranger(at, options);
+  await page.goto(world.url);
+  await signIn(page, login, password);
   return page;
 }
 
@@ -209,6 +219,18 @@ export async function portray(page, name) {
   }
   await page.setViewportSize(before.viewport);
   await speak(page, before.locale);
+}
+
+/** Axe finds nothing wrong, in light and in dark. */
+export async function assertNoBarriers(page, name) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(AXE);
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    const found = violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`));
+    assert.deepEqual(found, [], `${name} in ${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
 }
 
 /** Changes the language by the page's own switch, which a dialog may cover or a small screen hide. */

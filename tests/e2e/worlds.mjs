@@ -15,6 +15,9 @@ const CLIPS = resolve(HERE, '../media');
 export const OUT = resolve(HERE, '../../target/e2e');
 const STORY = basename(process.argv[1] ?? 'story', '.test.mjs');
 
+/** Who owns the furnished world, and whoever uses an owner link. */
+export const OWNER = { name: '王主任', login: 'wang', password: 'correct horse battery' };
+
 const START_MS = 20_000;
 const STOP_MS = 5_000;
 
@@ -182,4 +185,41 @@ export async function fresh() {
   await until('the gateway', gateway, () => answers(url));
   const parts = { url, ownerLink, rtspPort: rtsp, cameraAddress: `127.0.0.1:${port}`, cameraLogin: login };
   return world(dir, parts, control, gateway, cameras);
+}
+
+/** A gateway that OWNER owns, with a site, a place and the camera 路口一号: made by the API, as journey.test.mjs uses the forms. */
+export async function furnished() {
+  const made = await fresh();
+  let cookie = '';
+  const post = async (path, data) => {
+    const answer = await fetch(`${made.url}/api/v1/${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', cookie },
+      body: JSON.stringify(data),
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (answer.status !== 201) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    cookie ||= answer.headers.getSetCookie()[0].split(';')[0];
+    return answer.json();
+  };
+  await post('setup', { token: new URL(made.ownerLink).hash.slice(1), locale: 'zh-CN', ...OWNER });
+  const site = await post('sites', {
+    name: '幸福里小区',
+    kind: 'compound',
+    time_zone: 'Asia/Shanghai',
+    resident_policy: 'approved',
+  });
+  const place = await post('places', { site_id: site.id, name: '3号楼', kind: 'building' });
+  await post('cameras', {
+    place_id: place.id,
+    name: '路口一号',
+    main_url: `rtsp://${made.cameraAddress}/crossroad`,
+    sub_url: `rtsp://${made.cameraAddress}/crossroad-sub`,
+    username: made.cameraLogin.name,
+    password: made.cameraLogin.password,
+    purpose: '公共安全',
+    responsible_unit: '幸福里物业',
+    visibility: 'residents',
+  });
+  return made;
 }
