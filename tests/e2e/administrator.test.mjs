@@ -29,6 +29,7 @@ test('the password of a camera is never shown again', { timeout: 30_000 }, async
   // Nor is it tried: the page does not have it.
   await page.getByText('已保存的密码不用于测试。').waitFor();
   await page.getByRole('button', { name: '测试连接', disabled: true }).waitFor();
+  await page.getByRole('button', { name: '测试连接' }).scrollIntoViewIfNeeded();
   await portray(page, 'admin-camera-edit');
   await saved(page);
   const list = await (await page.request.get(`${here.world.url}/api/v1/cameras`)).text();
@@ -48,6 +49,7 @@ test('a player key is shown once', { timeout: 30_000 }, async () => {
   await fill(page, { name: '值班室电脑' });
   await save(page);
   const dialog = page.getByRole('dialog').filter({ hasText: '密钥只显示这一次' });
+  await dialog.locator('code').nth(2).waitFor();
   const [login, key, address] = await dialog.locator('code').allInnerTexts();
   assert.ok(login && key.length >= 16);
   assert.ok(address.startsWith(`rtsp://${login}:${key}@127.0.0.1:${here.world.rtspPort}/`), address);

@@ -99,6 +99,7 @@ async function testsAndAddsCamera(page) {
   await button.click();
   await asked;
   await dialog(page).getByText('正在测试').waitFor();
+  await button.scrollIntoViewIfNeeded();
   await portray(page, 'admin-camera-testing');
   const givenUp = page.waitForEvent('requestfailed');
   await fill(page, { password: cameraLogin.password });
@@ -111,6 +112,8 @@ async function testsAndAddsCamera(page) {
   await dialog(page).getByText('摄像头可以读取').waitFor();
   for (const field of ['main_url', 'sub_url']) assert.match(await said(field), /^摄像头发来 H\.264 \d+×\d+。$/);
   await portray(page, 'admin-camera-tested');
+  await button.scrollIntoViewIfNeeded();
+  await portray(page, 'admin-camera-tested-button');
   await assertNoBarriers(page, 'a tested camera');
   const list = await (await page.request.get(`${here.world.url}/api/v1/cameras`)).json();
   assert.deepEqual(list.items, [], 'nothing is saved');
