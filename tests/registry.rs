@@ -152,12 +152,16 @@ async fn a_camera_is_tried_before_it_is_saved() {
     assert_eq!(found["sub"], Value::Null, "a refused password is not tried twice");
     camera["password"] = json!("right");
     let (_, found) = owner.post("/api/v1/cameras/probe", camera.clone()).await;
-    let main = json!({ "codec": "H.264", "width": 1280, "height": 720, "audio": "AAC", "problem": null });
+    let main = json!({ "codec": "H.264", "width": 1280, "height": 720, "fps": 25.0, "gop_seconds": 2.0,
+        "audio": "AAC", "problem": null });
     assert_eq!(found["main"], main);
     assert_eq!(found["sub"]["width"], 384);
     camera["main_url"] = json!("rtsp://169.254.169.254/a");
     assert_eq!(owner.post("/api/v1/cameras/probe", camera).await.0.as_u16(), 422);
     assert!(house.store.cameras().await.unwrap().is_empty(), "nothing was saved");
+    let (_, log) = owner.get("/api/v1/audit").await;
+    let tries = log["items"].as_array().unwrap().iter().filter(|e| e["action"] == "camera.probe").count();
+    assert_eq!(tries, 2, "who was contacted, and that it was tried, is known");
 }
 
 #[tokio::test(flavor = "multi_thread")]

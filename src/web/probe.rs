@@ -8,12 +8,10 @@ use crate::{App, Problem, token};
 use axum::extract::State;
 use domain::CameraId;
 use domain::camera::StreamKind;
-use relay::ingest::{self, Source};
+use relay::ingest::{Source, gauge};
 use serde::Serialize;
-use std::time::Duration;
-
-/// How long one stream may take to answer.
-const PATIENCE: Duration = Duration::from_secs(8);
+use serde_json::json;
+use url::Url;
 
 /// What a camera's streams send. Nothing is saved.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -29,8 +27,12 @@ struct ProbedView {
     codec: Option<&'static str>,
     width: Option<u16>,
     height: Option<u16>,
-    /// The sound it offers, if its record says why sound is taken.
-    audio: Option<&'static str>,
+    /// Pictures a second.
+    fps: Option<f64>,
+    /// Seconds from one key picture to the next; null if it takes longer than 5.
+    gop_seconds: Option<f64>,
+    /// The sound it offers; it is taken only if the camera's record says why.
+    audio: Option<String>,
     /// The plain reason why it cannot be read.
     problem: Option<String>,
 }
@@ -45,6 +47,9 @@ pub(crate) async fn probe(
 ) -> Result<axum::Json<ProbeView>, Problem> {
     let camera =
         input.into_camera(&app, &who, CameraId::from_random(token::random()), None, app.now()).await?;
+    let host = Url::parse(&camera.main_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let detail = json!({ "host": host });
+    app.note(Some(&who.person.id), Some(&camera.site_id), "camera.probe", "camera", &detail).await?;
     // One after the other: a wrong password counts once if the first says so.
     let main = match source(&camera, StreamKind::Main) {
         Some(source) => look(&app, &source).await,
@@ -58,23 +63,18 @@ pub(crate) async fn probe(
 }
 
 async fn look(app: &App, source: &Source) -> ProbedView {
-    let problem = |why: String| ProbedView { problem: Some(why), ..ProbedView::default() };
-    let opened = tokio::time::timeout(PATIENCE, ingest::open(source, app.parts.fleet.policy())).await;
-    let session = match opened {
-        Err(_) => return problem("the camera did not answer within 8 s".to_owned()),
-        Ok(Err(why)) => return problem(why.to_string()),
-        Ok(Ok(session)) => session,
-    };
-    match session.params() {
-        Err(why) => problem(why.to_string()),
-        Ok(params) => {
-            let params = params.unwrap_or_default();
-            let video = params.video.as_deref();
+    match gauge(source, app.parts.fleet.policy()).await {
+        Err(why) => ProbedView { problem: Some(why.to_string()), ..ProbedView::default() },
+        Ok(seen) => {
+            let video = seen.params.video.as_deref();
+            let tenths = |value: f64| (value * 10.0).round() / 10.0;
             ProbedView {
                 codec: video.map(media::TrackParams::name),
                 width: video.map(|video| video.width),
                 height: video.map(|video| video.height),
-                audio: params.audio.as_deref().map(media::TrackParams::name),
+                fps: seen.fps.map(tenths),
+                gop_seconds: seen.gop.map(|gop| tenths(gop.as_secs_f64())),
+                audio: seen.audio,
                 problem: None,
             }
         }

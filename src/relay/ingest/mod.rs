@@ -4,12 +4,14 @@
 
 pub mod address;
 pub mod backoff;
+mod gauge;
 mod greeting;
 mod opener;
 mod pump;
 mod task;
 
-pub use opener::{OpenError, Opened, open};
+pub use gauge::{Gauge, gauge};
+pub use opener::OpenError;
 pub use task::{Context, run};
 
 use std::sync::Arc;

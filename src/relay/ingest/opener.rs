@@ -52,7 +52,7 @@ impl OpenError {
         Self::Unreachable(error.kind().to_string().into())
     }
 
-    fn retina(error: &retina::Error) -> Self {
+    pub(super) fn retina(error: &retina::Error) -> Self {
         match error.status_code() {
             Some(401 | 403) => Self::Refused,
             Some(404) => Self::NoStream,
@@ -75,14 +75,14 @@ pub(super) fn first_line(error: &retina::Error) -> String {
 }
 
 /// A camera session that delivers frames.
-pub struct Opened {
+pub(super) struct Opened {
     pub(super) frames: Demuxed,
     pub(super) video: usize,
     pub(super) audio: Option<usize>,
 }
 
 /// Connects, logs in and starts to play. The caller sets the time limit.
-pub async fn open(source: &Source, policy: &Policy) -> Result<Opened, OpenError> {
+pub(super) async fn open(source: &Source, policy: &Policy) -> Result<Opened, OpenError> {
     let address = policy.resolve(&source.url).await?;
     let mut url = source.url.clone();
     url.set_ip_host(address.ip()).map_err(|()| Refused::NoHost)?;
@@ -137,6 +137,17 @@ fn choose_audio(streams: &[Stream]) -> Option<usize> {
 }
 
 impl Opened {
+    /// The sound the camera offers, whether it is taken or not.
+    pub(super) fn offered_audio(&self) -> Option<String> {
+        let audio = self.frames.streams().iter().find(|stream| stream.media() == "audio")?;
+        Some(match audio.encoding_name() {
+            "mpeg4-generic" => "AAC".to_owned(),
+            "pcma" | "pcmu" => "G.711".to_owned(),
+            // A camera's text: short, and in letters.
+            other => other.chars().filter(char::is_ascii_graphic).take(20).collect::<String>().to_uppercase(),
+        })
+    }
+
     /// What the camera says it sends; nothing while it has not said it.
     pub fn params(&self) -> Result<Option<Params>, OpenError> {
         let stream = |n: usize| self.frames.streams().get(n);

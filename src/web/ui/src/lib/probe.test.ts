@@ -14,6 +14,10 @@ it('says what a stream sends', () => {
     [picture, 'The camera sends H.265 2560×1440.'],
     [{ ...picture, audio: 'AAC' }, 'The camera sends H.265 2560×1440 with sound (AAC).'],
     [{ codec: 'H.264', width: null, height: null }, 'The camera sends H.264.'],
+    [
+      { ...picture, fps: 25, gop_seconds: 2 },
+      'The camera sends H.265 2560×1440, 25 frames a second, a key frame every 2 s.',
+    ],
     [{}, 'The camera answers; what it sends shows only with its first picture.'],
   ];
   for (const [stream, text] of rows) expect(streamText(stream, en)).toBe(text);

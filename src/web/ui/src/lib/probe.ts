@@ -32,10 +32,12 @@ export function reasonText(reason: string, t: Messages): string {
   return reason;
 }
 
-/** What to write under the address of a stream that answered: `H.264 768×576, sound AAC`. */
-export function streamText({ codec, width, height, audio }: ProbedStream, t: Messages): string {
+/** What to write under the address of a stream that answered: `H.264 768×576, 25 frames a second, sound AAC`. */
+export function streamText({ codec, width, height, fps, gop_seconds, audio }: ProbedStream, t: Messages): string {
   if (!codec) return t.probe.unknownPicture;
-  const picture = width && height ? `${codec} ${width}×${height}` : codec;
+  let picture = width && height ? `${codec} ${width}×${height}` : codec;
+  if (fps) picture = t.probe.withRate(picture, fps);
+  if (gop_seconds) picture = t.probe.withGop(picture, gop_seconds);
   return t.probe.sends(audio ? t.probe.withSound(picture, audio) : picture);
 }
 

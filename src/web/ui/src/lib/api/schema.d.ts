@@ -1334,10 +1334,20 @@ export interface components {
         };
         /** @description One stream: what it sends, or why it cannot be read. */
         ProbedView: {
-            /** @description The sound it offers, if its record says why sound is taken. */
+            /** @description The sound it offers; it is taken only if the camera's record says why. */
             audio?: string | null;
             /** @description `H.264` or `H.265`. */
             codec?: string | null;
+            /**
+             * Format: double
+             * @description Pictures a second.
+             */
+            fps?: number | null;
+            /**
+             * Format: double
+             * @description Seconds from one key picture to the next; null if it takes longer than 5.
+             */
+            gop_seconds?: number | null;
             /** Format: int32 */
             height?: number | null;
             /** @description The plain reason why it cannot be read. */

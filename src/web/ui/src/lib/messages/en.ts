@@ -310,6 +310,8 @@ export const en: Messages = {
     unreadable: 'The camera cannot be read; the reason is under its address.',
     sends: (picture) => `The camera sends ${picture}.`,
     withSound: (picture, audio) => `${picture} with sound (${audio})`,
+    withRate: (picture, fps) => `${picture}, ${fps} frames a second`,
+    withGop: (picture, seconds) => `${picture}, a key frame every ${seconds} s`,
     unknownPicture: 'The camera answers; what it sends shows only with its first picture.',
     reasons: {
       unreachable: (why) => `The camera cannot be reached (${why}). Check address, port and network.`,

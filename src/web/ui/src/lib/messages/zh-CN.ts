@@ -309,6 +309,8 @@ export const zhCN = {
     unreadable: '摄像头读不到，原因写在地址下面。',
     sends: (picture: string) => `摄像头发来 ${picture}。`,
     withSound: (picture: string, audio: string) => `${picture}，带声音（${audio}）`,
+    withRate: (picture: string, fps: number) => `${picture}，每秒 ${fps} 帧`,
+    withGop: (picture: string, seconds: number) => `${picture}，关键帧间隔 ${seconds} 秒`,
     unknownPicture: '摄像头有应答；画面格式要等第一个画面才知道。',
     reasons: {
       unreachable: (why: string) => `连不上摄像头（${why}）。请检查地址、端口和网络。`,
