@@ -110,7 +110,7 @@ async function testsAndAddsCamera(page) {
   await fill(page, { sub_url: `rtsp://${cameraAddress}/crossroad-sub` });
   await button.click();
   await dialog(page).getByText('摄像头可以读取').waitFor();
-  for (const field of ['main_url', 'sub_url']) assert.match(await said(field), /^摄像头发来 H\.264 \d+×\d+。$/);
+  for (const field of ['main_url', 'sub_url']) assert.match(await said(field), /^摄像头发来 H\.264 \d+×\d+，每秒 \d+(\.\d)? 帧，关键帧间隔 \d+(\.\d)? 秒。$/);
   await portray(page, 'admin-camera-tested');
   await button.scrollIntoViewIfNeeded();
   await portray(page, 'admin-camera-tested-button');
