@@ -12,13 +12,14 @@ use domain::access::{Decision, Denial, decide_watch, lease};
 use domain::camera::StreamKind;
 use domain::repository::{self, Repository, Result};
 use domain::role::Role;
-use domain::viewing::{Viewing, ViewingTransport};
+use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{CameraId, Clock, PersonId, SessionId, SiteId, Timestamp, ViewerKeyId, ViewingId};
 use media::rtsp::digest::Ha1;
 use relay::admission::{Issuer, Keeper};
 use relay::hub::Hub;
 use relay::rtsp::{Gate, Refusal, Viewer};
 use relay::{Admission, Fleet};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 use web::Problem;
 use web::access::Who;
+use web::refused::{By, Refusals};
 use web::source::stream_id;
 
 /// A register that does not take a viewing within this counts as away.
@@ -46,6 +48,19 @@ struct Wish {
     camera: CameraId,
     stream: StreamKind,
     transport: ViewingTransport,
+    /// Why, if they say it.
+    purpose: Option<Purpose>,
+}
+
+/// Why somebody is not admitted.
+#[derive(Debug)]
+enum Denied {
+    /// There is nothing here for them.
+    NotFound,
+    /// They may, but not for that.
+    Purpose,
+    /// The database cannot be asked, or cannot be written.
+    Unavailable,
 }
 
 /// Admits viewers and keeps their admissions.
@@ -54,6 +69,7 @@ pub struct Doorkeeper {
     clock: Arc<dyn Clock>,
     fleet: Arc<Fleet>,
     issuer: Issuer,
+    refusals: Refusals,
     changes: watch::Receiver<u64>,
     keepers: TaskTracker,
     spool: Arc<Spool>,
@@ -66,11 +82,12 @@ impl Doorkeeper {
         repository: Arc<dyn Repository>,
         clock: Arc<dyn Clock>,
         fleet: Arc<Fleet>,
+        refusals: Refusals,
         changes: watch::Receiver<u64>,
         spool: Arc<Spool>,
     ) -> Self {
-        let keepers = TaskTracker::new();
-        Self { repository, clock, fleet, issuer: Issuer::new(), changes, keepers, spool }
+        let (issuer, keepers) = (Issuer::new(), TaskTracker::new());
+        Self { repository, clock, fleet, issuer, refusals, changes, keepers, spool }
     }
 
     /// Waits until every viewing that has ended is written down.
@@ -79,21 +96,28 @@ impl Doorkeeper {
         self.keepers.wait().await;
     }
 
-    async fn admit(&self, wish: Wish) -> std::result::Result<(Admission, Hub), Refusal> {
+    async fn admit(&self, wish: Wish) -> std::result::Result<(Admission, Hub), Denied> {
         let unavailable = |error| {
             warn!(%error, "nobody is admitted while the database cannot be asked");
-            Refusal::Unavailable
+            Denied::Unavailable
         };
         // Subscribed before the question, so that a change in between is asked about.
         let mut changes = self.changes.clone();
         changes.mark_unchanged();
-        let hub = self.fleet.hub(&stream_id(&wish.camera, wish.stream)).ok_or(Refusal::NotFound)?;
+        let hub = self.fleet.hub(&stream_id(&wish.camera, wish.stream)).ok_or(Denied::NotFound)?;
         let answer = ask(&*self.repository, &wish, self.clock.now()).await.map_err(unavailable)?;
         let (Decision::Allow { role, until }, Some(site)) = answer else {
             debug!(?wish, ?answer, "not admitted");
-            return Err(Refusal::NotFound);
+            if let (Decision::Deny(why), Some(site)) = answer {
+                self.tell(&wish, why, site);
+            }
+            return Err(Denied::NotFound);
         };
-        let viewing = self.viewing(&wish, role);
+        let purpose = wish.purpose.unwrap_or(Purpose::usual(role));
+        if !purpose.fits(role) {
+            return Err(Denied::Purpose);
+        }
+        let viewing = self.viewing(&wish, role, purpose);
         self.register(&viewing, &site).await.map_err(unavailable)?;
         let (pass, keeper) = self.issuer.grant(term(role, until, self.clock.now()));
         self.keepers.spawn(keep(Kept {
@@ -131,7 +155,20 @@ impl Doorkeeper {
         Err(error)
     }
 
-    fn viewing(&self, wish: &Wish, role: Role) -> Viewing {
+    /// Tells the audit log of somebody who was not let see a camera that is there.
+    fn tell(&self, wish: &Wish, why: Denial, site: SiteId) {
+        self.refusals.tell(web::refused::Refusal {
+            by: By::Person(wish.person.clone()),
+            at: self.clock.now(),
+            actor: Some(wish.person.clone()),
+            site: Some(site),
+            action: "viewing.refused",
+            object: wish.camera.to_string(),
+            detail: json!({ "why": why, "stream": wish.stream, "transport": wish.transport }),
+        });
+    }
+
+    fn viewing(&self, wish: &Wish, role: Role, purpose: Purpose) -> Viewing {
         Viewing {
             id: ViewingId::from_random(web::token::random()),
             person_id: wish.person.clone(),
@@ -139,6 +176,7 @@ impl Doorkeeper {
             camera_id: wish.camera.clone(),
             stream: wish.stream,
             transport: wish.transport,
+            purpose: Some(purpose),
             started_at: self.clock.now(),
             ended_at: None,
             bytes: 0,
@@ -220,6 +258,7 @@ impl web::live::Admit for Doorkeeper {
         who: &Who,
         camera: &CameraId,
         stream: StreamKind,
+        purpose: Option<Purpose>,
     ) -> std::result::Result<(Admission, Hub), Problem> {
         let wish = Wish {
             person: who.person.id.clone(),
@@ -227,10 +266,12 @@ impl web::live::Admit for Doorkeeper {
             camera: camera.clone(),
             stream,
             transport: ViewingTransport::WebSocket,
+            purpose,
         };
-        Doorkeeper::admit(self, wish).await.map_err(|refusal| match refusal {
-            Refusal::NotFound => Problem::NotFound,
-            Refusal::Unavailable => Problem::Unavailable(
+        Doorkeeper::admit(self, wish).await.map_err(|denied| match denied {
+            Denied::NotFound => Problem::NotFound,
+            Denied::Purpose => web::live::wrong_purpose(),
+            Denied::Unavailable => Problem::Unavailable(
                 "viewing cannot be recorded at the moment, so it is not possible; try again".to_owned(),
             ),
         })
@@ -267,8 +308,14 @@ impl Gate for Doorkeeper {
                 camera: CameraId::parse(camera)?,
                 stream: StreamKind::from_word(stream)?,
                 transport: ViewingTransport::Rtsp,
+                // A player cannot say why.
+                purpose: None,
             })
         };
-        Doorkeeper::admit(self, wish().ok_or(Refusal::NotFound)?).await
+        let wish = wish().ok_or(Refusal::NotFound)?;
+        Doorkeeper::admit(self, wish).await.map_err(|denied| match denied {
+            Denied::NotFound | Denied::Purpose => Refusal::NotFound,
+            Denied::Unavailable => Refusal::Unavailable,
+        })
     }
 }

@@ -7,7 +7,8 @@ use crate::reconcile;
 use crate::settings::Settings;
 use crate::spool::Spool;
 use domain::Clock;
-use domain::repository::{Persons as _, Registers as _};
+use domain::registration::KEPT;
+use domain::repository::{Joining as _, Persons as _, Registers as _};
 use relay::Fleet;
 use relay::ingest::address::Policy;
 use relay::rtsp::Limits;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use web::password::Passwords;
+use web::refused::Clerk;
 
 /// How long each step of the drain may take.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -80,6 +82,7 @@ pub struct App {
     spool: Arc<Spool>,
     fleet: Arc<Fleet>,
     doorkeeper: Arc<Doorkeeper>,
+    clerk: Clerk,
     web: web::App,
     changes: watch::Sender<u64>,
     closing: CancellationToken,
@@ -122,10 +125,12 @@ impl App {
         let fleet =
             Arc::new(Fleet::new(Policy::new(settings.allow_networks.clone()), settings.ring, clock::wall()));
         reconcile::once(&*store, &fleet).await?;
+        let (refusals, clerk) = web::refused::channel();
         let doorkeeper = Arc::new(Doorkeeper::new(
             Arc::clone(&store) as _,
             Arc::clone(&clock),
             Arc::clone(&fleet),
+            refusals.clone(),
             changes.subscribe(),
             Arc::clone(&spool),
         ));
@@ -135,6 +140,7 @@ impl App {
             clock: Arc::clone(&clock),
             fleet: Arc::clone(&fleet),
             admit: Arc::clone(&doorkeeper) as _,
+            refusals,
             changes: changes.clone(),
             public_url: settings.public_url.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
@@ -150,6 +156,7 @@ impl App {
             spool,
             fleet,
             doorkeeper,
+            clerk,
             web,
             changes,
             closing,
@@ -202,12 +209,14 @@ impl App {
             self.changes.subscribe(),
         ));
 
-        reconciler.spawn(sweep(Arc::clone(&self.store), self.clock));
+        reconciler.spawn(sweep(Arc::clone(&self.store), Arc::clone(&self.clock)));
         reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
         if let Some(path) = self.anchor {
             reconciler.spawn(audit::anchor(Arc::clone(&self.store) as _, path));
         }
+        let (mut clerk, noted) = (JoinSet::new(), CancellationToken::new());
+        clerk.spawn(self.clerk.run(Arc::clone(&self.store) as _, Arc::clone(&self.clock), noted.clone()));
         let asked = tokio::select! {
             () = shutdown => {
                 info!("stopping");
@@ -235,6 +244,8 @@ impl App {
         step("cameras", self.fleet.close()).await;
         // 4. Write down what has ended; flush events; 5. close the store.
         step("register", self.doorkeeper.close()).await;
+        noted.cancel();
+        step("refusals", async { while clerk.join_next().await.is_some() {} }).await;
         step("store", self.store.close()).await;
         asked
     }
@@ -245,8 +256,14 @@ async fn sweep(store: Arc<Store>, clock: Arc<dyn Clock>) {
     let mut hour = tokio::time::interval(Duration::from_secs(3_600));
     loop {
         hour.tick().await;
-        if let Err(error) = store.remove_ended_sessions(clock.now()).await {
+        let now = clock.now();
+        if let Err(error) = store.remove_ended_sessions(now).await {
             warn!(%error, "ended sessions could not be removed");
+        }
+        match store.remove_old_registrations(now.before(KEPT), now).await {
+            Ok(0) => {}
+            Ok(registrations) => info!(registrations, "old registrations are removed"),
+            Err(error) => warn!(%error, "old registrations could not be removed"),
         }
     }
 }

@@ -268,6 +268,7 @@ impl World {
                 decided_by: approved.then(|| owner.clone()),
                 decided_at: approved.then_some(self.now),
                 reason: None,
+                renews: None,
             };
             self.store.add_approval(&approval).await?;
         }

@@ -8,7 +8,7 @@ use domain::audit::Entry;
 use domain::camera::StreamKind;
 use domain::repository::{Error, Registers, Repository, Result};
 use domain::role::Role;
-use domain::viewing::{Viewing, ViewingTransport};
+use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -40,6 +40,9 @@ enum Line {
         camera: String,
         stream: StreamKind,
         transport: ViewingTransport,
+        /// Nothing in lines of an older gateway.
+        #[serde(default)]
+        purpose: Option<Purpose>,
         at: i64,
         site: String,
     },
@@ -80,6 +83,7 @@ impl Spool {
             camera: viewing.camera_id.to_string(),
             stream: viewing.stream,
             transport: viewing.transport,
+            purpose: viewing.purpose,
             at: viewing.started_at.0,
             site: site.to_string(),
         })?;
@@ -162,7 +166,7 @@ async fn seal(registers: &dyn Registers, line: Line) -> Result<bool> {
             registers.end_viewing(&id, Timestamp(at), bytes).await?;
             Ok(false)
         }
-        Line::Begin { id, person, role, camera, stream, transport, at, site } => {
+        Line::Begin { id, person, role, camera, stream, transport, purpose, at, site } => {
             let viewing = Viewing {
                 id: ViewingId::parse(&id).ok_or_else(corrupt)?,
                 person_id: PersonId::parse(&person).ok_or_else(corrupt)?,
@@ -170,6 +174,7 @@ async fn seal(registers: &dyn Registers, line: Line) -> Result<bool> {
                 camera_id: CameraId::parse(&camera).ok_or_else(corrupt)?,
                 stream,
                 transport,
+                purpose,
                 started_at: Timestamp(at),
                 ended_at: None,
                 bytes: 0,

@@ -41,7 +41,7 @@ async fn the_authorisation_matrix() {
         .collect();
     assert_eq!(
         public,
-        ["POST /api/v1/setup", "POST /api/v1/session", "POST /api/v1/join"],
+        ["POST /api/v1/setup", "POST /api/v1/session", "POST /api/v1/join", "POST /api/v1/register"],
         "no other route is open to all"
     );
     // Whoever is signed in may change what is their own, and ask; the rest is managed.
@@ -52,6 +52,8 @@ async fn the_authorisation_matrix() {
         "/api/v1/viewer-keys",
         "/api/v1/viewer-keys/{id}",
         "/api/v1/approvals",
+        "/api/v1/approvals/{id}/renew",
+        "/api/v1/registrations",
     ];
     for route in routes.iter().filter(|r| r.method != "GET" && r.access == Access::SignedIn) {
         assert!(own.contains(&route.path.as_str()), "{} {} is open to everybody", route.method, route.path);

@@ -9,7 +9,7 @@ use crate::support::live::Live;
 use domain::audit::{Entry, Head};
 use domain::repository::Registers as _;
 use domain::role::Role;
-use domain::viewing::{Viewing, ViewingTransport};
+use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
 use serde_json::{Value, json};
 use sharp_eyes::audit::verify;
@@ -126,6 +126,8 @@ fn viewing(n: i64) -> Viewing {
         camera_id: CameraId::from_random(random()),
         stream: domain::camera::StreamKind::Main,
         transport: ViewingTransport::WebSocket,
+        // Rows from before purposes are in the same chain.
+        purpose: (n % 2 == 0).then_some(Purpose::Patrol),
         started_at: Timestamp(n),
         ended_at: None,
         bytes: 0,
@@ -190,7 +192,8 @@ async fn c19_every_tampering_is_found() {
             11 => format!("delete from viewings where seq = {row}"),
             12 => format!("update viewings set person_id = 'ffffffffffffffffffffffffffffffff' where seq = {row}"),
             13 => format!("update viewings set bytes = bytes + 1, ended_at = coalesce(ended_at, 1) where seq = {row}"),
-            14 => format!("update viewings set started_at = started_at - 1 where seq = {row}"),
+            14 if trial % 2 == 0 => format!("update viewings set started_at = started_at - 1 where seq = {row}"),
+            14 => format!("update viewings set purpose = 'incident' where seq = {row}"),
             _ => "insert into viewings (id, person_id, role, camera_id, stream, transport, started_at) \
                   select 'ffffffffffffffffffffffffffffffff', person_id, role, camera_id, stream, transport, 1 \
                   from viewings limit 1".to_owned(),

@@ -15,7 +15,7 @@ use domain::repository::{
 };
 use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
-use domain::viewing::{Viewing, ViewingTransport};
+use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{
     DeviceId, DoorEventId, GrantId, PersonId, PlaceId, Secret, SessionId, SiteId, Timestamp, ViewerKeyId,
     ViewingId,
@@ -274,6 +274,7 @@ async fn viewings_begin_and_end() {
             camera_id: camera.id.clone(),
             stream: StreamKind::Sub,
             transport: ViewingTransport::Rtsp,
+            purpose: Some(Purpose::ResidentView),
             started_at: Timestamp(started),
             ended_at: None,
             bytes: 0,

@@ -203,6 +203,7 @@ async fn a_spool_is_sealed_once_even_if_the_gateway_dies_meanwhile() {
             camera_id: CameraId::from_random(random()),
             stream: StreamKind::Main,
             transport: ViewingTransport::Rtsp,
+            purpose: Some(domain::viewing::Purpose::Patrol),
             started_at: Timestamp(5),
             ended_at: None,
             bytes: 0,

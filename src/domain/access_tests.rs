@@ -111,6 +111,7 @@ fn approval(site: &Site) -> Approval {
         decided_by: None,
         decided_at: None,
         reason: None,
+        renews: None,
     }
 }
 

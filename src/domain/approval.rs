@@ -2,6 +2,7 @@
 
 use crate::schedule::Schedule;
 use crate::{ApprovalId, CameraId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp, words};
+use std::time::Duration;
 
 words! {
     /// Where an approval stands as it is kept. That it has expired is seen from its end.
@@ -14,6 +15,10 @@ words! {
         Refused = "refused",
         /// No longer.
         Revoked = "revoked",
+        /// Nobody asks any more: who asked has left, moved out or been switched off.
+        Withdrawn = "withdrawn",
+        /// A later approval has taken its place.
+        Renewed = "renewed",
     }
 }
 
@@ -68,6 +73,34 @@ pub struct Approval {
     pub decided_at: Option<Timestamp>,
     /// Why.
     pub reason: Option<String>,
+    /// The approval whose place it is to take.
+    pub renews: Option<ApprovalId>,
+}
+
+/// An approval that ends within this time lapses soon: time to ask again.
+pub const SOON: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Why a request was withdrawn, as a word that every language can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// The household has moved out.
+    MovedOut,
+    /// Who asked has left the household.
+    Left,
+    /// The account of who asked was switched off.
+    Disabled,
+}
+
+impl Withdrawal {
+    /// The reason that is kept.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::MovedOut => "moved_out",
+            Self::Left => "left",
+            Self::Disabled => "disabled",
+        }
+    }
 }
 
 impl Approval {
@@ -81,6 +114,32 @@ impl Approval {
     #[must_use]
     pub fn shown_state(&self, now: Timestamp) -> &'static str {
         if self.state == State::Granted && self.until <= now { "expired" } else { self.state.word() }
+    }
+
+    /// Whether it is in force and ends soon.
+    #[must_use]
+    pub fn lapses_soon(&self, now: Timestamp) -> bool {
+        self.in_force(now) && self.until <= now.after(SOON)
+    }
+
+    /// A request to go on where this one ends: the same people and cameras, and
+    /// the same hours, so that asking again never asks for more.
+    #[must_use]
+    pub fn renewal(&self, id: ApprovalId, by: PersonId, until: Timestamp, now: Timestamp) -> Self {
+        Self {
+            id,
+            state: State::Requested,
+            from: now,
+            until,
+            message: String::new(),
+            requested_by: by,
+            requested_at: now,
+            decided_by: None,
+            decided_at: None,
+            reason: None,
+            renews: Some(self.id.clone()),
+            ..self.clone()
+        }
     }
 
     /// Whether it names this camera, which is at `path` (its place, then upwards).

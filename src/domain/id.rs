@@ -68,6 +68,8 @@ ids! {
     ApprovalId,
     /// An invitation to join a household.
     InvitationId,
+    /// Somebody's claim to live in a site.
+    RegistrationId,
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod id;
 pub mod invitation;
 pub mod person;
 pub mod place;
+pub mod registration;
 pub mod repository;
 pub mod role;
 pub mod scene;
@@ -31,7 +32,7 @@ pub mod viewing;
 pub use clock::{Clock, Timestamp};
 pub use id::{
     ApprovalId, CameraId, DeviceId, DoorEventId, GrantId, HouseholdId, InvitationId, PersonId, PlaceId,
-    SessionId, SiteId, UnitId, ViewerKeyId, ViewingId, ZoneId,
+    RegistrationId, SessionId, SiteId, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 pub use secret::Secret;
 

@@ -10,13 +10,14 @@ use crate::household::{Household, Membership, Unit};
 use crate::invitation::Invitation;
 use crate::person::{Person, Session, ViewerKey};
 use crate::place::Place;
+use crate::registration::{Filed, JoinCode, Registration};
 use crate::role::{Grant, Zone};
 use crate::scene::Scene;
 use crate::site::Site;
 use crate::viewing::Viewing;
 use crate::{
-    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, SessionId, SiteId, Timestamp,
-    UnitId, ViewerKeyId, ViewingId, ZoneId,
+    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, RegistrationId, SessionId,
+    SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 use async_trait::async_trait;
 
@@ -209,13 +210,55 @@ pub trait Rights: Send + Sync {
     async fn approval(&self, id: &ApprovalId) -> Result<Option<Approval>>;
     /// Adds an approval.
     async fn add_approval(&self, approval: &Approval) -> Result<()>;
-    /// Replaces an approval if it still is as `before`. False if it is not.
-    async fn update_approval(&self, before: &Approval, approval: &Approval) -> Result<bool>;
+    /// Replaces approvals, each given as it was and as it is to be. All of them, or
+    /// none if one is not as it was any more: then false.
+    async fn update_approvals(&self, changes: &[(Approval, Approval)]) -> Result<bool>;
 
     /// What is known of a person; nothing if there is no such person.
     async fn standing(&self, person: &PersonId) -> Result<Option<Standing>>;
     /// What is known of everybody who has anything to do with a site.
     async fn standings(&self, site: &SiteId, people: &People) -> Result<Vec<(Person, Standing)>>;
+}
+
+/// Joining with a site's code.
+#[async_trait]
+pub trait Joining: Send + Sync {
+    /// Gives a site a code in place of the one it had.
+    async fn set_join_code(&self, code: &JoinCode) -> Result<()>;
+    /// A site's code, if it has one.
+    async fn join_code(&self, site: &SiteId) -> Result<Option<JoinCode>>;
+    /// The code with this hash.
+    async fn join_code_by_token(&self, token_hash: &[u8]) -> Result<Option<JoinCode>>;
+    /// Takes a site's code away. False if it has none.
+    async fn remove_join_code(&self, site: &SiteId) -> Result<bool>;
+    /// Files a registration by the code with this hash, in one step with the new
+    /// person if it is not an account that is there already.
+    async fn register(
+        &self,
+        token_hash: &[u8],
+        registration: &Registration,
+        person: Option<&Person>,
+    ) -> Result<Filed>;
+    /// One registration.
+    async fn registration(&self, id: &RegistrationId) -> Result<Option<Registration>>;
+    /// A site's registrations with who made them, the oldest first.
+    async fn registrations(&self, site: &SiteId) -> Result<Vec<(Registration, Person)>>;
+    /// A person's registrations, the newest first.
+    async fn registrations_of(&self, person: &PersonId) -> Result<Vec<Registration>>;
+    /// Writes down a no. False if it does not wait any more.
+    async fn refuse_registration(&self, refused: &Registration) -> Result<bool>;
+    /// Writes down a yes, with the membership in a household that is there, or
+    /// that is made with it, or with it and its unit. False if it does not wait any more.
+    async fn accept_registration(
+        &self,
+        accepted: &Registration,
+        unit: Option<&Unit>,
+        new: Option<&Household>,
+        household: &HouseholdId,
+    ) -> Result<bool>;
+    /// Removes registrations that were made, or decided, before `before`, and the
+    /// accounts that exist for nothing else; each is noted in the chain. Answers how many.
+    async fn remove_old_registrations(&self, before: Timestamp, now: Timestamp) -> Result<u64>;
 }
 
 /// Devices and what they tell.
@@ -267,6 +310,6 @@ pub trait Registers: Send + Sync {
 }
 
 /// Everything the house keeps.
-pub trait Repository: Sites + Cameras + Persons + Rights + Devices + Registers + 'static {}
+pub trait Repository: Sites + Cameras + Persons + Rights + Joining + Devices + Registers + 'static {}
 
-impl<T: Sites + Cameras + Persons + Rights + Devices + Registers + 'static> Repository for T {}
+impl<T: Sites + Cameras + Persons + Rights + Joining + Devices + Registers + 'static> Repository for T {}

@@ -40,6 +40,7 @@ pub(crate) fn approval(row: &AnyRow) -> Result<Approval> {
         decided_by: word_opt(row, "decided_by", PersonId::parse)?,
         decided_at: time_opt(row, "decided_at")?,
         reason: get(row, "reason")?,
+        renews: word_opt(row, "renews", ApprovalId::parse)?,
     })
 }
 
@@ -72,5 +73,6 @@ pub(crate) fn bind<'q>(sql: &'static str, approval: &'q Approval) -> Result<AnyQ
         .bind(approval.requested_at.0)
         .bind(approval.decided_by.as_ref().map(PersonId::as_str))
         .bind(approval.decided_at.map(|t| t.0))
-        .bind(approval.reason.as_deref()))
+        .bind(approval.reason.as_deref())
+        .bind(approval.renews.as_ref().map(ApprovalId::as_str)))
 }

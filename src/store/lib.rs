@@ -12,6 +12,7 @@ mod device;
 mod door_event;
 mod household;
 mod intake;
+mod joining;
 mod person;
 mod rights;
 mod row;

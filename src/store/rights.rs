@@ -162,17 +162,7 @@ impl Rights for Store {
     }
 
     async fn add_unit(&self, unit: &Unit) -> Result<()> {
-        let sql =
-            "insert into units (id, site_id, entrance_id, label, created_at) values ($1, $2, $3, $4, $5)";
-        sqlx::query(sql)
-            .bind(unit.id.as_str())
-            .bind(unit.site_id.as_str())
-            .bind(unit.entrance_id.as_str())
-            .bind(unit.label.as_str())
-            .bind(unit.created_at.0)
-            .execute(&self.write)
-            .await
-            .map_err(failed)?;
+        insert_unit(unit).execute(&self.write).await.map_err(failed)?;
         Ok(())
     }
 
@@ -188,14 +178,7 @@ impl Rights for Store {
     }
 
     async fn add_household(&self, household: &Household) -> Result<()> {
-        sqlx::query("insert into households (id, unit_id, from_at, until_at) values ($1, $2, $3, $4)")
-            .bind(household.id.as_str())
-            .bind(household.unit_id.as_str())
-            .bind(household.from.0)
-            .bind(household.until.map(|t| t.0))
-            .execute(&self.write)
-            .await
-            .map_err(failed)?;
+        insert_household(household).execute(&self.write).await.map_err(failed)?;
         Ok(())
     }
 
@@ -281,24 +264,31 @@ impl Rights for Store {
     async fn add_approval(&self, approval: &Approval) -> Result<()> {
         let query = approval::bind(
             "insert into approvals (id, site_id, household_id, person_id, camera_id, place_id, state, from_at,
-                until_at, schedule, message, requested_by, requested_at, decided_by, decided_at, reason)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                until_at, schedule, message, requested_by, requested_at, decided_by, decided_at, reason, renews)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             approval,
         )?;
         query.execute(&self.write).await.map_err(failed)?;
         Ok(())
     }
 
-    async fn update_approval(&self, before: &Approval, approval: &Approval) -> Result<bool> {
-        let query = approval::bind(
-            "update approvals set site_id = $2, household_id = $3, person_id = $4, camera_id = $5, place_id = $6,
+    async fn update_approvals(&self, changes: &[(Approval, Approval)]) -> Result<bool> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        for (before, approval) in changes {
+            let query = approval::bind(
+                "update approvals set site_id = $2, household_id = $3, person_id = $4, camera_id = $5, place_id = $6,
                 state = $7, from_at = $8, until_at = $9, schedule = $10, message = $11, requested_by = $12,
-                requested_at = $13, decided_by = $14, decided_at = $15, reason = $16
-             where id = $1 and state = $17 and until_at = $18",
-            approval,
-        )?;
-        let done = query.bind(before.state.word()).bind(before.until.0).execute(&self.write).await;
-        changed(&done.map_err(failed)?)
+                requested_at = $13, decided_by = $14, decided_at = $15, reason = $16, renews = $17
+             where id = $1 and state = $18 and until_at = $19",
+                approval,
+            )?;
+            let done = query.bind(before.state.word()).bind(before.until.0).execute(&mut *tx).await;
+            if !changed(&done.map_err(failed)?)? {
+                return Ok(false);
+            }
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
     }
 
     async fn standing(&self, id: &PersonId) -> Result<Option<Standing>> {
@@ -319,7 +309,28 @@ impl Rights for Store {
     }
 }
 
-fn insert_member<'q>(household: &'q HouseholdId, person: &'q PersonId, from: Timestamp) -> AnyQuery<'q> {
+pub(crate) fn insert_unit(unit: &Unit) -> AnyQuery<'_> {
+    sqlx::query("insert into units (id, site_id, entrance_id, label, created_at) values ($1, $2, $3, $4, $5)")
+        .bind(unit.id.as_str())
+        .bind(unit.site_id.as_str())
+        .bind(unit.entrance_id.as_str())
+        .bind(unit.label.as_str())
+        .bind(unit.created_at.0)
+}
+
+pub(crate) fn insert_household(household: &Household) -> AnyQuery<'_> {
+    sqlx::query("insert into households (id, unit_id, from_at, until_at) values ($1, $2, $3, $4)")
+        .bind(household.id.as_str())
+        .bind(household.unit_id.as_str())
+        .bind(household.from.0)
+        .bind(household.until.map(|t| t.0))
+}
+
+pub(crate) fn insert_member<'q>(
+    household: &'q HouseholdId,
+    person: &'q PersonId,
+    from: Timestamp,
+) -> AnyQuery<'q> {
     let sql = "insert into household_members (person_id, household_id, from_at) values ($1, $2, $3)
                on conflict (person_id, household_id) do update set from_at = excluded.from_at, until_at = null";
     sqlx::query(sql).bind(person.as_str()).bind(household.as_str()).bind(from.0)

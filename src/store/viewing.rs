@@ -1,14 +1,14 @@
 //! The viewing register: rows for reading, sealed into the chain as they begin and end.
 
 use crate::audit::append;
-use crate::row::{get, time, time_opt, word};
+use crate::row::{get, time, time_opt, word, word_opt};
 use crate::{Store, failed};
 use async_trait::async_trait;
 use domain::audit::{Entry, Head, Link};
 use domain::camera::StreamKind;
 use domain::repository::{Error, Registers, Result};
 use domain::role::Role;
-use domain::viewing::{Viewing, ViewingTransport};
+use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -22,6 +22,7 @@ fn viewing(row: &AnyRow) -> Result<Viewing> {
         camera_id: word(row, "camera_id", CameraId::parse)?,
         stream: word(row, "stream", StreamKind::from_word)?,
         transport: word(row, "transport", ViewingTransport::from_word)?,
+        purpose: word_opt(row, "purpose", Purpose::from_word)?,
         started_at: time(row, "started_at")?,
         ended_at: time_opt(row, "ended_at")?,
         bytes: u64::try_from(bytes).map_err(|_| Error::Corrupt("bytes is negative".to_owned()))?,
@@ -78,8 +79,8 @@ impl Registers for Store {
     async fn begin_viewing(&self, viewing: &Viewing, site: &SiteId) -> Result<()> {
         let mut tx = self.write.begin().await.map_err(failed)?;
         sqlx::query(
-            "insert into viewings (id, person_id, role, camera_id, stream, transport, started_at)
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into viewings (id, person_id, role, camera_id, stream, transport, started_at, purpose)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(viewing.id.as_str())
         .bind(viewing.person_id.as_str())
@@ -88,6 +89,7 @@ impl Registers for Store {
         .bind(viewing.stream.word())
         .bind(viewing.transport.word())
         .bind(viewing.started_at.0)
+        .bind(viewing.purpose.map(Purpose::word))
         .execute(&mut *tx)
         .await
         .map_err(failed)?;

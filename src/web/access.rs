@@ -1,8 +1,9 @@
 //! Who asks, and what a route demands. Every route declares its [`Access`] in
 //! `router.rs`; the check runs before the handler, so a handler cannot forget it.
 
+use crate::refused::{By, Refusal};
 use crate::{App, Problem, token};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::{HeaderMap, request};
 use axum::middleware::Next;
@@ -38,6 +39,8 @@ pub struct Who {
     pub session: Session,
     /// Their roles.
     pub standing: Standing,
+    /// What they ask for: method and path, as the router names it.
+    pub route: Arc<str>,
 }
 
 /// The last use is noted at most this often.
@@ -64,18 +67,24 @@ pub(crate) async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let route = format!("{} {path}", request.method());
     let admitted = match access {
         Access::Public => Ok(()),
-        Access::SignedIn => who(&app, request.headers()).await.map(|who| put(&mut request, who)),
-        Access::Manage => who(&app, request.headers()).await.and_then(|who| {
-            let allowed = manages_somewhere(&who.standing, app.now());
+        Access::SignedIn => who(&app, request.headers(), &route).await.map(|who| put(&mut request, who)),
+        Access::Manage => who(&app, request.headers(), &route).await.and_then(|who| {
+            if !manages_somewhere(&who.standing, app.now()) {
+                return Err(who.forbidden(&app, None));
+            }
             put(&mut request, who);
-            if allowed { Ok(()) } else { Err(Problem::Forbidden) }
+            Ok(())
         }),
-        Access::Audit => who(&app, request.headers()).await.and_then(|who| {
-            let allowed = audits_somewhere(&who.standing, app.now());
+        Access::Audit => who(&app, request.headers(), &route).await.and_then(|who| {
+            if !audits_somewhere(&who.standing, app.now()) {
+                return Err(who.forbidden(&app, None));
+            }
             put(&mut request, who);
-            if allowed { Ok(()) } else { Err(Problem::Forbidden) }
+            Ok(())
         }),
         Access::Device => device(&app, request.headers()).await.map(|device| put(&mut request, device)),
     };
@@ -89,7 +98,7 @@ fn put<T: Send + Sync + 'static>(request: &mut Request, value: T) {
     request.extensions_mut().insert(Arc::new(value));
 }
 
-async fn who(app: &App, headers: &HeaderMap) -> Result<Who, Problem> {
+async fn who(app: &App, headers: &HeaderMap, route: &str) -> Result<Who, Problem> {
     let token = cookie(headers, session_cookie(app)).ok_or(Problem::NotSignedIn)?;
     let repository = app.repository();
     let session = repository.session_by_token(&token::hash(token)).await?.ok_or(Problem::NotSignedIn)?;
@@ -107,7 +116,7 @@ async fn who(app: &App, headers: &HeaderMap) -> Result<Who, Problem> {
         repository.touch_session(&session.id, now).await?;
     }
     let standing = repository.standing(&person.id).await?.ok_or(Problem::NotSignedIn)?;
-    Ok(Who { person, session, standing })
+    Ok(Who { person, session, standing, route: route.into() })
 }
 
 async fn device(app: &App, headers: &HeaderMap) -> Result<Device, Problem> {
@@ -131,12 +140,24 @@ impl Who {
     /// as if it were not there.
     pub(crate) fn must_manage(&self, app: &App, site: &SiteId) -> Result<(), Problem> {
         if self.may(app, Question::Manage(site)) {
-            Ok(())
-        } else if self.may(app, Question::SeeSite(site)) {
-            Err(Problem::Forbidden)
-        } else {
-            Err(Problem::NotFound)
+            return Ok(());
         }
+        let forbidden = self.forbidden(app, Some(site));
+        Err(if self.may(app, Question::SeeSite(site)) { forbidden } else { Problem::NotFound })
+    }
+
+    /// Refuses what they may not do, and tells the audit log.
+    pub(crate) fn forbidden(&self, app: &App, site: Option<&SiteId>) -> Problem {
+        app.parts.refusals.tell(Refusal {
+            by: By::Person(self.person.id.clone()),
+            at: app.now(),
+            actor: Some(self.person.id.clone()),
+            site: site.cloned(),
+            action: "act.refused",
+            object: self.route.to_string(),
+            detail: serde_json::json!({}),
+        });
+        Problem::Forbidden
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) async fn reset(
     Path(person): Path<String>,
 ) -> Result<axum::Json<NewPassword>, Problem> {
     if !who.may(&app, Question::ManageSites) {
-        return Err(Problem::Forbidden);
+        return Err(who.forbidden(&app, None));
     }
     let person = app.repository().person(&id(PersonId::parse, &person)?).await?.ok_or(Problem::NotFound)?;
     if person.id == who.person.id {

@@ -2,6 +2,7 @@
 
 use crate::access::Who;
 use crate::extract::{Json, Path, Query, id, optional_name};
+use crate::renewal::is_own;
 use crate::schema::List;
 use crate::{App, Problem, token};
 use axum::extract::State;
@@ -15,10 +16,10 @@ use serde_json::json;
 use std::time::Duration;
 
 /// How long an approval lasts if nobody says otherwise, and at most.
-const USUAL: Duration = Duration::from_secs(365 * 24 * 3_600);
+pub(crate) const USUAL: Duration = Duration::from_secs(365 * 24 * 3_600);
 const LONGEST: Duration = Duration::from_secs(3 * 366 * 24 * 3_600);
 /// Requests of one person that may wait in a site.
-const WAITING: usize = 5;
+pub(crate) const WAITING: usize = 5;
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,9 +40,21 @@ pub(crate) struct ApprovalInput {
 pub(crate) struct GrantInput {
     /// RFC 3339; a year from now if it is not said.
     until: Option<String>,
-    /// Only at these times of the week, in the site's time zone.
-    schedule: Option<Vec<WindowInput>>,
+    /// Only at these times of the week, in the site's time zone; null for always. If it is
+    /// not said, it stays as it was asked for.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Vec<WindowInput>>)]
+    schedule: Option<Option<Vec<WindowInput>>>,
     reason: Option<String>,
+}
+
+/// Tells a null from nothing.
+fn said<'de, D, T>(field: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(field).map(Some)
 }
 
 /// What an administrator says with a no.
@@ -77,8 +90,10 @@ pub(crate) struct ApprovalView {
     camera_id: Option<CameraId>,
     #[schema(value_type = Option<String>)]
     place_id: Option<PlaceId>,
-    /// `requested`, `granted`, `refused`, `revoked` or `expired`.
+    /// `requested`, `granted`, `refused`, `revoked`, `withdrawn`, `renewed` or `expired`.
     state: &'static str,
+    /// Granted, and it ends within 30 days: time to ask again.
+    lapses_soon: bool,
     #[schema(value_type = String, format = DateTime)]
     from: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -91,11 +106,15 @@ pub(crate) struct ApprovalView {
     requested_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
     decided_at: Option<Timestamp>,
+    /// Why not, or why no longer; of a withdrawn request `moved_out`, `left` or `disabled`.
     reason: Option<String>,
+    /// The approval whose place it is to take.
+    #[schema(value_type = Option<String>)]
+    renews: Option<ApprovalId>,
 }
 
-fn view(approval: Approval, now: Timestamp) -> ApprovalView {
-    let state = approval.shown_state(now);
+pub(crate) fn view(approval: Approval, now: Timestamp) -> ApprovalView {
+    let (state, lapses_soon) = (approval.shown_state(now), approval.lapses_soon(now));
     let (household_id, person_id) = match approval.subject {
         Subject::Household(household) => (Some(household), None),
         Subject::Person(person) => (None, Some(person)),
@@ -114,6 +133,7 @@ fn view(approval: Approval, now: Timestamp) -> ApprovalView {
         camera_id,
         place_id,
         state,
+        lapses_soon,
         from: approval.from,
         until: approval.until,
         schedule: approval.schedule.map(|schedule| schedule.0.into_iter().map(window).collect()),
@@ -122,6 +142,7 @@ fn view(approval: Approval, now: Timestamp) -> ApprovalView {
         requested_at: approval.requested_at,
         decided_at: approval.decided_at,
         reason: approval.reason,
+        renews: approval.renews,
     }
 }
 
@@ -130,7 +151,7 @@ fn view(approval: Approval, now: Timestamp) -> ApprovalView {
 pub(crate) struct Filter {
     /// All of this site, for its administrators; without it one's own.
     site_id: Option<String>,
-    /// `requested`, `granted`, `refused`, `revoked` or `expired`.
+    /// One of the states, or `lapsing`: granted, and it ends within 30 days.
     state: Option<String>,
 }
 
@@ -142,17 +163,26 @@ pub(crate) async fn list(
     who: Who,
     Query(filter): Query<Filter>,
 ) -> Result<axum::Json<List<ApprovalView>>, Problem> {
+    let now = app.now();
     let approvals = match &filter.site_id {
         Some(site) => {
             let site = id(SiteId::parse, site)?;
             who.must_manage(&app, &site)?;
             app.repository().approvals(&site).await?
         }
-        None => who.standing.approvals.clone(),
+        // What a household asks after one has left it is not one's own any more.
+        None => {
+            let all = who.standing.approvals.iter();
+            all.filter(|approval| is_own(&who.standing, approval, now)).cloned().collect()
+        }
     };
-    let now = app.now();
     let views = approvals.into_iter().map(|approval| view(approval, now));
-    let views = views.filter(|v| filter.state.as_ref().is_none_or(|state| state == v.state));
+    let wanted = |v: &ApprovalView| match filter.state.as_deref() {
+        None => true,
+        Some("lapsing") => v.lapses_soon,
+        Some(state) => state == v.state,
+    };
+    let views = views.filter(wanted);
     Ok(axum::Json(List::whole(views.collect())))
 }
 
@@ -211,6 +241,7 @@ pub(crate) async fn request(
         decided_by: None,
         decided_at: None,
         reason: None,
+        renews: None,
     };
     let site = Some(&approval.site_id);
     app.note(Some(&who.person.id), site, "approval.request", approval.id.as_str(), &json!({})).await?;
@@ -261,13 +292,33 @@ async fn decide(
     approval.decided_at = Some(now);
     change(&mut approval)?;
     let action = format!("approval.{}", to.word());
-    let detail = json!({ "until": approval.until, "reason": approval.reason });
+    let detail = json!({ "until": approval.until, "reason": approval.reason, "renews": approval.renews });
     app.note(Some(&who.person.id), Some(&approval.site_id), &action, approval.id.as_str(), &detail).await?;
-    if !app.repository().update_approval(&before, &approval).await? {
+    let mut changes = vec![(before, approval.clone())];
+    changes.extend(replaced(app, &approval).await?);
+    if !app.repository().update_approvals(&changes).await? {
         return Err(Problem::Conflict("somebody else has just decided it; look at it again"));
     }
     app.changed();
     Ok(axum::Json(view(approval, now)))
+}
+
+/// The approval whose place a granted one takes, as it was and as it is to be: two in
+/// force side by side would be a right that one revocation does not end.
+async fn replaced(app: &App, granted: &Approval) -> Result<Option<(Approval, Approval)>, Problem> {
+    if granted.state != ApprovalState::Granted {
+        return Ok(None);
+    }
+    let mut renews = granted.renews.clone();
+    // A request that was refused may have been asked for again: the one in force is further back.
+    while let Some(id) = renews {
+        let Some(old) = app.repository().approval(&id).await? else { break };
+        if old.state == ApprovalState::Granted {
+            return Ok(Some((old.clone(), Approval { state: ApprovalState::Renewed, ..old })));
+        }
+        renews = old.renews;
+    }
+    Ok(None)
 }
 
 /// Say yes.
@@ -291,8 +342,10 @@ pub(crate) async fn grant(
         return Err(wrong());
     }
     let window = |WindowInput { days, from_minute, until_minute }| Window { days, from_minute, until_minute };
-    let schedule = input.schedule.map(|windows| Schedule(windows.into_iter().map(window).collect()));
-    if let Some(schedule) = &schedule {
+    let schedule = input
+        .schedule
+        .map(|said| said.map(|windows| Schedule(windows.into_iter().map(window).collect::<Vec<_>>())));
+    if let Some(Some(schedule)) = &schedule {
         schedule.check().map_err(|why| Problem::field("/schedule", why.to_string()))?;
     }
     let reason = optional_name("/reason", input.reason.as_deref())?;
@@ -300,7 +353,10 @@ pub(crate) async fn grant(
     let from =
         [ApprovalState::Requested, ApprovalState::Granted, ApprovalState::Refused, ApprovalState::Revoked];
     decide(&app, &who, &approval, &from, ApprovalState::Granted, |approval| {
-        (approval.from, approval.until, approval.schedule, approval.reason) = (now, until, schedule, reason);
+        (approval.from, approval.until, approval.reason) = (now, until, reason);
+        if let Some(schedule) = schedule {
+            approval.schedule = schedule;
+        }
         Ok(())
     })
     .await

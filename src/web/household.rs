@@ -3,7 +3,7 @@
 use crate::access::Who;
 use crate::extract::{Json, Path, Query, id, name};
 use crate::schema::List;
-use crate::{App, Problem, token};
+use crate::{App, Problem, renewal, token};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::household::{Household, Unit};
@@ -186,9 +186,10 @@ pub(crate) async fn end(
     who: Who,
     Path(household): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let (household, site) = managed(&app, &who, &household).await?;
-    let (person, site) = (Some(&who.person.id), Some(&site));
+    let (household, site_id) = managed(&app, &who, &household).await?;
+    let (person, site) = (Some(&who.person.id), Some(&site_id));
     app.note(person, site, "household.end", household.id.as_str(), &json!({})).await?;
+    renewal::withdraw_of_household(&app, &who.person.id, &site_id, &household.id).await?;
     if !app.repository().end_household(&household.id, app.now()).await? {
         return Err(Problem::NotFound);
     }
@@ -210,6 +211,7 @@ pub(crate) async fn end_member(
     let detail = json!({ "person": person });
     app.note(Some(&who.person.id), Some(&site), "household.member_end", household.id.as_str(), &detail)
         .await?;
+    renewal::withdraw_of_member(&app, &who.person.id, &site, &household.id, &person).await?;
     if !app.repository().end_member(&household.id, &person, app.now()).await? {
         return Err(Problem::NotFound);
     }

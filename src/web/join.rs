@@ -2,20 +2,16 @@
 //! member of the household, and asks for the cameras in its name.
 
 use crate::extract::{Json, name};
+use crate::refused::{By, Refusal};
 use crate::serve::Peer;
-use crate::{App, Problem, session, setup, token};
+use crate::{App, Problem, renewal, session, setup, token};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use domain::approval::{Approval, CameraSet, State as ApprovalState, Subject};
 use domain::person::Person;
-use domain::{ApprovalId, PersonId, Secret};
+use domain::{PersonId, Secret};
 use serde::Deserialize;
 use serde_json::json;
-use std::time::Duration;
-
-/// How long the approval that is asked for would last.
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +43,18 @@ pub(crate) async fn join(
     let invitation = repository.invitation_by_token(&token::hash(&input.token)).await?;
     let invitation = invitation
         .filter(|invitation| invitation.used_by.is_none() && now < invitation.expires_at)
-        .ok_or(Problem::LinkOver)?;
+        .ok_or_else(|| {
+            app.parts.refusals.tell(Refusal {
+                by: By::Address(address),
+                at: now,
+                actor: None,
+                site: None,
+                action: "join.refused",
+                object: "invitation".to_owned(),
+                detail: json!({}),
+            });
+            Problem::LinkOver
+        })?;
     let household = repository.household(&invitation.household_id).await?.ok_or(Problem::LinkOver)?;
     let unit = repository.unit(&household.unit_id).await?.ok_or(Problem::LinkOver)?;
     if household.until.is_some_and(|until| until <= now) {
@@ -68,30 +75,7 @@ pub(crate) async fn join(
     if !repository.use_invitation(&invitation, &person, now).await? {
         return Err(Problem::LinkOver);
     }
-    // The household's approval, if it has none that is granted or waits.
-    let asked = repository.approvals(&unit.site_id).await?.into_iter().any(|approval| {
-        approval.subject == Subject::Household(household.id.clone())
-            && ["requested", "granted"].contains(&approval.shown_state(now))
-    });
-    if !asked {
-        let approval = Approval {
-            id: ApprovalId::from_random(token::random()),
-            site_id: unit.site_id,
-            subject: Subject::Household(household.id),
-            cameras: CameraSet::Site,
-            state: ApprovalState::Requested,
-            from: now,
-            until: now.after(YEAR),
-            schedule: None,
-            message: String::new(),
-            requested_by: person.id.clone(),
-            requested_at: now,
-            decided_by: None,
-            decided_at: None,
-            reason: None,
-        };
-        repository.add_approval(&approval).await?;
-    }
+    renewal::ask_for_household(&app, unit.site_id, household.id, &person.id, now).await?;
     app.changed();
     session::begin(&app, person, &headers, StatusCode::CREATED).await
 }

@@ -9,6 +9,7 @@
 //! Where things are: `router` lists every route with its permission, `layers`
 //! every layer, `error` every refusal; then one file per noun.
 
+mod acceptance;
 pub mod access;
 mod account;
 mod approval;
@@ -22,6 +23,7 @@ mod extract;
 mod household;
 mod intake;
 mod join;
+mod join_code;
 mod layers;
 pub mod live;
 pub mod password;
@@ -29,7 +31,10 @@ mod person;
 mod place;
 mod probe;
 mod refusals;
+pub mod refused;
 mod register;
+mod registration;
+mod renewal;
 pub mod router;
 mod schema;
 pub mod serve;
@@ -42,6 +47,7 @@ mod state;
 mod throttle;
 pub mod token;
 mod viewer_key;
+mod zone;
 
 pub use error::Problem;
 pub use state::{App, Parts, PublicUrl};

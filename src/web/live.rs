@@ -1,7 +1,7 @@
 //! Live view for browsers: fMP4 over WebSocket.
 
 use crate::access::Who;
-use crate::extract::{Path, id};
+use crate::extract::{Path, Query, id};
 use crate::serve::Peer;
 use crate::{App, Problem};
 use async_trait::async_trait;
@@ -11,11 +11,13 @@ use axum::extract::ws::{
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use bytes::Bytes;
-use domain::CameraId;
 use domain::camera::StreamKind;
+use domain::viewing::Purpose;
+use domain::{CameraId, Words as _};
 use relay::Admission;
 use relay::hub::Hub;
 use relay::live_fmp4::{Message, Session};
+use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -24,12 +26,14 @@ use tokio_util::sync::CancellationToken;
 #[async_trait]
 pub trait Admit: Send + Sync {
     /// Admits a signed-in person to a stream over WebSocket. A camera that is
-    /// not there and one they may not see are refused alike.
+    /// not there and one they may not see are refused alike. Without a purpose it is
+    /// their role's usual one.
     async fn admit(
         &self,
         who: &Who,
         camera: &CameraId,
         stream: StreamKind,
+        purpose: Option<Purpose>,
     ) -> Result<(Admission, Hub), Problem>;
 }
 
@@ -44,21 +48,33 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// RFC 6455: the server is going down.
 const GOING_AWAY: u16 = 1_001;
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`, as far as
+    /// it fits the role; the role's usual one if it is not said.
+    purpose: Option<String>,
+}
+
 /// Watch a stream: text messages say how it is, binary ones are fMP4.
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/{stream}/live", tag = "watching", operation_id = "watch_live",
-    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`")),
-    responses((status = 101, description = "a WebSocket"), (status = 404), (status = 426)))]
+    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"), Wanted),
+    responses((status = 101, description = "a WebSocket"), (status = 404), (status = 422), (status = 426)))]
 pub(crate) async fn watch(
     State(app): State<App>,
     who: Who,
     Extension(peer): Extension<Peer>,
     Path((camera, stream)): Path<(String, String)>,
+    Query(wanted): Query<Wanted>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let camera = id(CameraId::parse, &camera)?;
     let stream = id(StreamKind::from_word, &stream)?;
     let upgrade = upgrade.map_err(|_| Problem::NotWebSocket)?.max_message_size(FROM_BROWSER);
-    let (pass, hub) = app.parts.admit.admit(&who, &camera, stream).await?;
+    // Before anything is asked about the camera: the answer is the same for every id.
+    let purpose =
+        wanted.purpose.map(|word| Purpose::from_word(&word).ok_or_else(wrong_purpose)).transpose()?;
+    let (pass, hub) = app.parts.admit.admit(&who, &camera, stream, purpose).await?;
     let session = Session::new(hub.watch(pass));
     let closing = app.parts.closing.clone();
     let held = (app.parts.viewers.token(), peer.seat);
@@ -66,6 +82,12 @@ pub(crate) async fn watch(
         let _held = held;
         serve(socket, session, closing).await;
     }))
+}
+
+/// The purpose is none, or not one for this person.
+#[must_use]
+pub fn wrong_purpose() -> Problem {
+    Problem::field("purpose", format!("use one that fits your role, of {}", Purpose::WORDS.join(", ")))
 }
 
 async fn serve(mut socket: WebSocket, mut session: Session, closing: CancellationToken) {

@@ -3,14 +3,14 @@
 use crate::access::Who;
 use crate::extract::{Json, Path, Query, id};
 use crate::schema::{List, word};
-use crate::{App, Problem, token};
+use crate::{App, Problem, renewal, token};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::access::{Decision, Denial, Question, Standing, decide_watch};
 use domain::person::Person;
 use domain::repository::People;
 use domain::role::{Grant, Role};
-use domain::{CameraId, GrantId, PersonId, SiteId, Timestamp};
+use domain::{CameraId, GrantId, PersonId, SiteId, Timestamp, ZoneId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -104,7 +104,7 @@ pub(crate) async fn update(
     Json(patch): Json<PersonPatch>,
 ) -> Result<StatusCode, Problem> {
     if !who.may(&app, Question::ManageSites) {
-        return Err(Problem::Forbidden);
+        return Err(who.forbidden(&app, None));
     }
     let mut person =
         app.repository().person(&id(PersonId::parse, &person)?).await?.ok_or(Problem::NotFound)?;
@@ -119,6 +119,9 @@ pub(crate) async fn update(
         app.repository().remove_credentials(&person.id).await?;
     }
     app.changed();
+    if person.disabled {
+        renewal::withdraw_of_person(&app, &who.person.id, &person.id).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -129,6 +132,10 @@ pub(crate) struct RoleInput {
     #[schema(schema_with = word::<Role>)]
     role: Role,
     site_id: String,
+    /// Only in this zone of the site.
+    zone_id: Option<String>,
+    /// RFC 3339; now without it.
+    from: Option<String>,
     /// RFC 3339; open without it.
     until: Option<String>,
 }
@@ -145,6 +152,8 @@ pub(crate) struct GrantView {
     site_id: Option<SiteId>,
     /// Only in this zone.
     zone: Option<String>,
+    #[schema(value_type = Option<String>)]
+    zone_id: Option<ZoneId>,
     #[schema(value_type = String, format = DateTime)]
     from: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -158,6 +167,7 @@ impl From<Grant> for GrantView {
             person_id: grant.person_id,
             role: grant.role,
             site_id: grant.site_id,
+            zone_id: grant.zone.as_ref().map(|zone| zone.id.clone()),
             zone: grant.zone.map(|zone| zone.name),
             from: grant.from,
             until: grant.until,
@@ -198,25 +208,39 @@ pub(crate) async fn give(
     }
     // A new administrator or auditor is the owner's to name: nobody checks themselves.
     if matches!(input.role, Role::Administrator | Role::Auditor) && !who.may(&app, Question::ManageSites) {
-        return Err(Problem::Forbidden);
+        return Err(who.forbidden(&app, Some(&site)));
     }
     let no_person = || Problem::field("/person_id", "there is no such person");
     let person = PersonId::parse(&input.person_id).ok_or_else(no_person)?;
     let person = app.repository().person(&person).await?.ok_or_else(no_person)?;
     let now = app.now();
-    let wrong = || Problem::field("/until", "it is a time after now, in RFC 3339");
+    let wrong = || Problem::field("/from", "it is a time, in RFC 3339");
+    let from = input.from.map(|text| Timestamp::parse(&text).ok_or_else(wrong)).transpose()?;
+    // A role is not held before somebody gave it.
+    let from = from.unwrap_or(now).max(now);
+    let wrong = || Problem::field("/until", "it is a time after now and after from, in RFC 3339");
     let until =
-        input.until.map(|text| Timestamp::parse(&text).filter(|until| *until > now).ok_or_else(wrong));
+        input.until.map(|text| Timestamp::parse(&text).filter(|until| *until > from).ok_or_else(wrong));
+    let zone = match &input.zone_id {
+        None => None,
+        Some(text) => {
+            let none = || Problem::field("/zone_id", "there is no such zone in this site");
+            let zone = ZoneId::parse(text).ok_or_else(none)?;
+            let of_site = app.repository().zones(&site).await?;
+            Some(of_site.into_iter().find(|known| known.id == zone).ok_or_else(none)?)
+        }
+    };
     let grant = Grant {
         id: GrantId::from_random(token::random()),
         person_id: person.id,
         role: input.role,
         site_id: Some(site),
-        zone: None,
-        from: now,
+        zone,
+        from,
         until: until.transpose()?,
     };
-    let detail = json!({ "person": grant.person_id, "role": grant.role, "until": grant.until });
+    let detail = json!({ "person": grant.person_id, "role": grant.role, "zone": grant.zone.as_ref().map(|zone| &zone.id),
+        "from": grant.from, "until": grant.until });
     app.note(Some(&who.person.id), grant.site_id.as_ref(), "role.give", grant.id.as_str(), &detail).await?;
     app.repository().add_grant(&grant).await?;
     app.changed();
@@ -238,7 +262,7 @@ pub(crate) async fn end(
     let held = app.repository().grants(Some(&site)).await?;
     let held = held.into_iter().find(|grant| grant.id == role).ok_or(Problem::NotFound)?;
     if matches!(held.role, Role::Administrator | Role::Auditor) && !who.may(&app, Question::ManageSites) {
-        return Err(Problem::Forbidden);
+        return Err(who.forbidden(&app, Some(&site)));
     }
     app.note(Some(&who.person.id), Some(&site), "role.end", role.as_str(), &json!({})).await?;
     if !app.repository().end_grant(&role, app.now()).await? {

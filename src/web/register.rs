@@ -9,7 +9,7 @@ use domain::access::Question;
 use domain::audit::Entry;
 use domain::camera::StreamKind;
 use domain::role::Role;
-use domain::viewing::ViewingTransport;
+use domain::viewing::{Purpose, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -53,6 +53,9 @@ pub(crate) struct ViewingView {
     stream: StreamKind,
     #[schema(schema_with = word::<ViewingTransport>)]
     transport: ViewingTransport,
+    /// Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`; null in rows from before it was asked.
+    #[schema(value_type = Option<String>)]
+    purpose: Option<Purpose>,
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
     /// Null while it goes on.
@@ -101,6 +104,7 @@ pub(crate) async fn viewings(
         role: viewing.role,
         stream: viewing.stream,
         transport: viewing.transport,
+        purpose: viewing.purpose,
         started_at: viewing.started_at,
         ended_at: viewing.ended_at,
         seconds: viewing.ended_at.map(|end| (end.0 - viewing.started_at.0) / 1_000_000),
@@ -149,7 +153,8 @@ pub(crate) async fn audit(
 ) -> Result<axum::Json<List<EntryView>>, Problem> {
     let site = filter.site_id.map(|site| id(SiteId::parse, &site)).transpose()?;
     if !who.may(&app, Question::ReadAudit(site.as_ref())) {
-        return Err(if site.is_some() { Problem::NotFound } else { Problem::Forbidden });
+        let forbidden = who.forbidden(&app, site.as_ref());
+        return Err(if site.is_some() { Problem::NotFound } else { forbidden });
     }
     let cursor = filter.cursor.map(|text| text.parse::<i64>()).transpose();
     let before = cursor.map_err(|_| Problem::field("cursor", "it is not from a list's next"))?;

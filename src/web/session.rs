@@ -2,6 +2,7 @@
 
 use crate::access::{Who, cookie, session_cookie};
 use crate::extract::{Json, Path, id};
+use crate::refused::{By, Refusal};
 use crate::schema::{List, word};
 use crate::serve::Peer;
 use crate::{App, Problem, throttle, token};
@@ -145,14 +146,20 @@ pub(crate) async fn sign_in(
         return Err(Problem::WrongLogin);
     }
     let address = address(&app, peer.address.ip(), &headers);
-    app.throttle.take(&input.login, cookie(&headers, DEVICE), address)?;
+    let refused = |actor, action| {
+        // What was typed is not kept: it may be a password in the wrong field.
+        let (by, at, object) = (By::Address(address), app.now(), "session".to_owned());
+        app.parts.refusals.tell(Refusal { by, at, actor, site: None, action, object, detail: json!({}) });
+    };
+    app.throttle
+        .take(&input.login, cookie(&headers, DEVICE), address)
+        .inspect_err(|_| refused(None, "session.throttled"))?;
     let person = app.repository().person_by_login(input.login.trim()).await?;
     let stored = person.as_ref().map(|person| person.password_hash.clone());
     let proven = app.passwords.verify(Secret::new(input.password), stored).await;
     let known = person.as_ref().map(|person| person.id.clone());
     let Some(person) = person.filter(|person| proven && !person.disabled) else {
-        // What was typed is not kept: it may be a password in the wrong field.
-        app.note(known.as_ref(), None, "session.refused", "session", &json!({})).await?;
+        refused(known, "session.refused");
         return Err(Problem::WrongLogin);
     };
     app.note(Some(&person.id), None, "session.begin", "session", &json!({})).await?;

@@ -103,7 +103,7 @@ pub(crate) async fn create(
     Json(input): Json<SiteInput>,
 ) -> Result<(StatusCode, axum::Json<SiteView>), Problem> {
     if !who.may(&app, Question::ManageSites) {
-        return Err(Problem::Forbidden);
+        return Err(who.forbidden(&app, None));
     }
     let site = input.into_site(SiteId::from_random(token::random()), app.now())?;
     app.note(

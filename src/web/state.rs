@@ -2,6 +2,7 @@
 
 use crate::live::Admit;
 use crate::password::Passwords;
+use crate::refused::Refusals;
 use crate::setup::Setup;
 use crate::throttle::Throttle;
 use domain::repository::Repository;
@@ -24,6 +25,8 @@ pub struct Parts {
     pub fleet: Arc<Fleet>,
     /// Who may watch.
     pub admit: Arc<dyn Admit>,
+    /// Where refusals are told, for the audit log.
+    pub refusals: Refusals,
     /// Counts changes of registry and rights; whoever acts on them sleeps on it.
     pub changes: watch::Sender<u64>,
     /// How people reach this gateway, if that is set.

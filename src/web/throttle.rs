@@ -9,6 +9,7 @@ use crate::token;
 use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,9 @@ const PER_ACCOUNT: usize = 10;
 const PER_ADDRESS: usize = 30;
 /// The stretch of time they are counted in.
 const WINDOW: Duration = Duration::from_secs(60);
+/// Registrations from one address within an hour; a whole building may be behind it.
+const REGISTRATIONS: usize = 20;
+const HOUR: Duration = Duration::from_secs(3_600);
 /// Accounts and addresses that are remembered; beyond it new ones must wait.
 const MOST: usize = 50_000;
 
@@ -30,15 +34,56 @@ enum Key {
     Address(IpAddr),
 }
 
+/// When what was tried, within a stretch of time.
+struct Tries<K> {
+    window: Duration,
+    at: Mutex<HashMap<K, VecDeque<Instant>>>,
+}
+
+impl<K: Clone + Eq + Hash> Tries<K> {
+    fn new(window: Duration) -> Self {
+        Self { window, at: Mutex::default() }
+    }
+
+    /// Takes one try under each key; refuses if there have been too many under one.
+    fn take(&self, keys: &[(K, usize)]) -> Result<(), Problem> {
+        let now = Instant::now();
+        let mut tries = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        if tries.len() >= MOST {
+            tries.retain(|_, at| at.back().is_some_and(|last| now.duration_since(*last) < self.window));
+        }
+        for (key, most) in keys {
+            let Some(at) = tries.get_mut(key) else {
+                if tries.len() >= MOST {
+                    return Err(Problem::TooMany(self.window));
+                }
+                continue;
+            };
+            while at.front().is_some_and(|first| now.duration_since(*first) >= self.window) {
+                at.pop_front();
+            }
+            if let Some(first) = at.front().filter(|_| at.len() >= *most) {
+                return Err(Problem::TooMany(self.window - now.duration_since(*first)));
+            }
+        }
+        for (key, _) in keys {
+            tries.entry(key.clone()).or_default().push_back(now);
+        }
+        Ok(())
+    }
+}
+
 /// Counts tries. Knows which browsers have signed in to which account before.
 pub(crate) struct Throttle {
-    tries: Mutex<HashMap<Key, VecDeque<Instant>>>,
+    tries: Tries<Key>,
+    registrations: Tries<IpAddr>,
     secret: [u8; 32],
 }
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self { tries: Mutex::default(), secret: token::random() }
+        let (tries, registrations) = (Tries::new(WINDOW), Tries::new(HOUR));
+        Self { tries, registrations, secret: token::random() }
     }
 }
 
@@ -47,30 +92,13 @@ impl Throttle {
     pub(crate) fn take(&self, login: &str, device: Option<&str>, address: IpAddr) -> Result<(), Problem> {
         let own = device.is_some_and(|device| device == self.device(login));
         let account = Sha256::digest(login.trim().as_bytes()).into();
-        let keys = [(Key::Account(account, own), PER_ACCOUNT), (Key::Address(network(address)), PER_ADDRESS)];
-        let now = Instant::now();
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        if tries.len() >= MOST {
-            tries.retain(|_, at| at.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
-        }
-        for (key, most) in &keys {
-            let Some(at) = tries.get_mut(key) else {
-                if tries.len() >= MOST {
-                    return Err(Problem::TooMany(WINDOW));
-                }
-                continue;
-            };
-            while at.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
-                at.pop_front();
-            }
-            if let Some(first) = at.front().filter(|_| at.len() >= *most) {
-                return Err(Problem::TooMany(WINDOW - now.duration_since(*first)));
-            }
-        }
-        for (key, _) in keys {
-            tries.entry(key).or_default().push_back(now);
-        }
-        Ok(())
+        self.tries
+            .take(&[(Key::Account(account, own), PER_ACCOUNT), (Key::Address(network(address)), PER_ADDRESS)])
+    }
+
+    /// Takes one registration from this address.
+    pub(crate) fn take_registration(&self, address: IpAddr) -> Result<(), Problem> {
+        self.registrations.take(&[(network(address), REGISTRATIONS)])
     }
 
     /// What a browser gets that has signed in to `login`. It is good until the
@@ -85,7 +113,7 @@ impl Throttle {
 }
 
 /// One home has one IPv4 address, but 2⁶⁴ IPv6 addresses.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => v4.into(),
@@ -143,6 +171,19 @@ mod tests {
         }
         assert!(throttle.take("another", None, ip("2001:db8::ffff")).is_err(), "the same network");
         assert!(throttle.take("another", None, ip("2001:db8:0:1::1")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn twenty_registrations_an_hour_from_one_address() {
+        let throttle = Throttle::default();
+        for _ in 0..20 {
+            assert_eq!(throttle.take_registration(ip("10.0.0.1")), Ok(()));
+        }
+        tokio::time::advance(WINDOW).await;
+        assert!(throttle.take_registration(ip("10.0.0.1")).is_err());
+        assert_eq!(throttle.take_registration(ip("10.0.0.2")), Ok(()));
+        tokio::time::advance(HOUR).await;
+        assert_eq!(throttle.take_registration(ip("10.0.0.1")), Ok(()));
     }
 
     #[test]

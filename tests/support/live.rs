@@ -30,7 +30,16 @@ impl Live {
 
     /// Opens, or answers the status of the refusal.
     pub async fn try_open(client: &Client, camera: &CameraId, stream: &str) -> Result<Self, u16> {
-        let url = format!("{}/api/v1/cameras/{camera}/{stream}/live", client.base.replace("http", "ws"));
+        Self::try_open_at(client, &format!("{camera}/{stream}/live")).await
+    }
+
+    /// The same for a purpose.
+    pub async fn try_open_for(client: &Client, camera: &CameraId, purpose: &str) -> Result<Self, u16> {
+        Self::try_open_at(client, &format!("{camera}/main/live?purpose={purpose}")).await
+    }
+
+    async fn try_open_at(client: &Client, path: &str) -> Result<Self, u16> {
+        let url = format!("{}/api/v1/cameras/{path}", client.base.replace("http", "ws"));
         let mut request = url.into_client_request().unwrap();
         if let Some(cookie) = &client.cookie {
             request.headers_mut().insert("cookie", cookie.parse().unwrap());

@@ -279,6 +279,7 @@ impl House {
             decided_by: None,
             decided_at: None,
             reason: None,
+            renews: None,
         }
     }
 

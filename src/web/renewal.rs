@@ -1,0 +1,174 @@
+//! Requests that come and go with what they rest on: asked for when a household is
+//! joined, asked for again when an approval lapses, withdrawn when who asked has left.
+
+use crate::access::Who;
+use crate::approval::{ApprovalView, USUAL, WAITING, view};
+use crate::extract::{Json, Path, id, optional_name};
+use crate::{App, Problem, token};
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::access::Standing;
+use domain::approval::{Approval, CameraSet, State as ApprovalState, Subject, Withdrawal};
+use domain::{ApprovalId, HouseholdId, PersonId, SiteId, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
+
+/// Asks in a household's name for all that residents may see, unless it has asked
+/// or was granted something already.
+pub(crate) async fn ask_for_household(
+    app: &App,
+    site: SiteId,
+    household: HouseholdId,
+    by: &PersonId,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let subject = Subject::Household(household);
+    let asked = app.repository().approvals(&site).await?.into_iter().any(|approval| {
+        approval.subject == subject && ["requested", "granted"].contains(&approval.shown_state(now))
+    });
+    if asked {
+        return Ok(());
+    }
+    let approval = Approval {
+        id: ApprovalId::from_random(token::random()),
+        site_id: site,
+        subject,
+        cameras: CameraSet::Site,
+        state: ApprovalState::Requested,
+        from: now,
+        until: now.after(USUAL),
+        schedule: None,
+        message: String::new(),
+        requested_by: by.clone(),
+        requested_at: now,
+        decided_by: None,
+        decided_at: None,
+        reason: None,
+        renews: None,
+    };
+    app.repository().add_approval(&approval).await?;
+    Ok(())
+}
+
+/// Whether an approval is this person's now: their own, or their household's.
+pub(crate) fn is_own(standing: &Standing, approval: &Approval, now: Timestamp) -> bool {
+    match &approval.subject {
+        Subject::Person(person) => *person == standing.person_id,
+        Subject::Household(household) => {
+            standing.memberships.iter().any(|m| m.household_id == *household && m.in_force(now))
+        }
+    }
+}
+
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenewalInput {
+    /// What the one who asks wants to say.
+    message: Option<String>,
+}
+
+/// Ask again for an approval that lapses soon, has lapsed, or was refused or revoked.
+/// It is a new request for the same cameras and hours; nothing is renewed by itself.
+#[utoipa::path(post, path = "/api/v1/approvals/{id}/renew", tag = "rights", operation_id = "renew_approval",
+    params(("id" = String, Path)), request_body = RenewalInput,
+    responses((status = 201, body = ApprovalView), (status = 404), (status = 409)))]
+pub(crate) async fn renew(
+    State(app): State<App>,
+    who: Who,
+    Path(approval): Path<String>,
+    Json(input): Json<RenewalInput>,
+) -> Result<(StatusCode, axum::Json<ApprovalView>), Problem> {
+    let now = app.now();
+    let approval = id(ApprovalId::parse, &approval)?;
+    let old = who.standing.approvals.iter().find(|a| a.id == approval && is_own(&who.standing, a, now));
+    let old = old.ok_or(Problem::NotFound)?;
+    let of_site = app.repository().approvals(&old.site_id).await?;
+    let waits = |a: &&Approval| a.state == ApprovalState::Requested;
+    let same = |a: &Approval| a.subject == old.subject && a.cameras == old.cameras;
+    if of_site.iter().filter(waits).any(same) {
+        return Err(Problem::Conflict("this was asked for already; the administrator decides it"));
+    }
+    if old.in_force(now) && !old.lapses_soon(now) || old.state == ApprovalState::Renewed {
+        return Err(Problem::Conflict("this approval does not lapse soon; ask again when it does"));
+    }
+    if of_site.iter().filter(waits).filter(|a| a.requested_by == who.person.id).count() >= WAITING {
+        return Err(Problem::Conflict(
+            "five requests of yours are waiting; the administrator decides them first",
+        ));
+    }
+    let new = ApprovalId::from_random(token::random());
+    let mut request = old.renewal(new, who.person.id.clone(), now.after(USUAL), now);
+    request.message = optional_name("/message", input.message.as_deref())?.unwrap_or_default();
+    let detail = json!({ "renews": old.id });
+    let (person, site) = (Some(&who.person.id), Some(&request.site_id));
+    app.note(person, site, "approval.request", request.id.as_str(), &detail).await?;
+    app.repository().add_approval(&request).await?;
+    Ok((StatusCode::CREATED, axum::Json(view(request, now))))
+}
+
+/// Takes requests out of the queue whose ground is gone; each is noted.
+pub(crate) async fn withdraw(
+    app: &App,
+    by: &PersonId,
+    why: Withdrawal,
+    requests: impl IntoIterator<Item = Approval>,
+) -> Result<(), Problem> {
+    for before in requests {
+        if before.state != ApprovalState::Requested {
+            continue;
+        }
+        let mut after = before.clone();
+        after.state = ApprovalState::Withdrawn;
+        after.decided_by = Some(by.clone());
+        after.decided_at = Some(app.now());
+        after.reason = Some(why.word().to_owned());
+        let detail = json!({ "reason": why.word() });
+        app.note(Some(by), Some(&after.site_id), "approval.withdrawn", after.id.as_str(), &detail).await?;
+        // Somebody who was faster has decided it: then it waits no more either.
+        app.repository().update_approvals(&[(before, after)]).await?;
+    }
+    Ok(())
+}
+
+/// A household moves out: nobody asks in its name any more.
+pub(crate) async fn withdraw_of_household(
+    app: &App,
+    by: &PersonId,
+    site: &SiteId,
+    household: &HouseholdId,
+) -> Result<(), Problem> {
+    let subject = Subject::Household(household.clone());
+    let requests = app.repository().approvals(site).await?;
+    let theirs = requests.into_iter().filter(|request| request.subject == subject);
+    withdraw(app, by, Withdrawal::MovedOut, theirs).await
+}
+
+/// A member leaves a household: what they asked for in its name, and for themselves
+/// unless they live in the site elsewhere. Whoever stays can ask by themselves.
+pub(crate) async fn withdraw_of_member(
+    app: &App,
+    by: &PersonId,
+    site: &SiteId,
+    household: &HouseholdId,
+    person: &PersonId,
+) -> Result<(), Problem> {
+    let now = app.now();
+    let Some(standing) = app.repository().standing(person).await? else { return Ok(()) };
+    let elsewhere = standing
+        .memberships
+        .iter()
+        .any(|m| m.site_id == *site && m.household_id != *household && m.in_force(now));
+    let theirs = standing.approvals.into_iter().filter(|request| match &request.subject {
+        Subject::Household(own) => own == household && request.requested_by == *person,
+        Subject::Person(_) => request.site_id == *site && !elsewhere,
+    });
+    withdraw(app, by, Withdrawal::Left, theirs).await
+}
+
+/// An account is switched off: nothing that it asked for waits any more.
+pub(crate) async fn withdraw_of_person(app: &App, by: &PersonId, person: &PersonId) -> Result<(), Problem> {
+    let Some(standing) = app.repository().standing(person).await? else { return Ok(()) };
+    let theirs = standing.approvals.into_iter().filter(|request| request.requested_by == *person);
+    withdraw(app, by, Withdrawal::Disabled, theirs).await?;
+    crate::registration::refuse_all_of(app, by, person, Withdrawal::Disabled.word()).await
+}
