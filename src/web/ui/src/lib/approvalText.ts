@@ -1,9 +1,9 @@
 // Words about approvals.
-import type { Approval } from '../../lib/api/types';
-import type { Messages } from '../../lib/messages/zh-CN';
-import { registry } from '../../lib/registry.svelte';
-import type { Asked, Resident } from '../../lib/residents';
-import { dayOf } from '../../lib/time';
+import type { Approval } from './api/types';
+import type { Messages } from './messages/zh-CN';
+import { registry } from './registry.svelte';
+import type { Asked, Resident } from './residents';
+import { dayOf } from './time';
 
 export function nameOf({ name }: Resident, t: Messages): string {
   return name ?? t.residents.unknownPerson;

@@ -31,6 +31,8 @@ export interface Home {
 
 export interface Residents {
   requests: Asked[];
+  /** In force, ending soon, and not asked for again yet. */
+  lapsing: Asked[];
   homes: Home[];
   /** In force, and of nobody who lives in one of the homes. */
   others: Asked[];
@@ -69,6 +71,11 @@ export function residentsOf({ units, households, persons, approvals }: Lists): R
     requests: approvals
       .filter(({ state }) => state === 'requested')
       .sort((a, b) => a.requested_at.localeCompare(b.requested_at))
+      .map(asked),
+    lapsing: granted
+      .filter(({ lapses_soon, household_id }) => lapses_soon && !over.has(household_id ?? ''))
+      .filter(({ id }) => !approvals.some(({ state, renews }) => state === 'requested' && renews === id))
+      .sort((a, b) => a.until.localeCompare(b.until))
       .map(asked),
     homes,
     others: granted

@@ -8,6 +8,8 @@ it('names the page of every path', () => {
   expect(pageOf('/admin/keys/')).toEqual({ name: 'admin', section: 'keys' });
   expect(pageOf('/admin/residents')).toEqual({ name: 'admin', section: 'residents' });
   expect(pageOf('/join')).toEqual({ name: 'join' });
+  expect(pageOf('/register')).toEqual({ name: 'register' });
+  expect(pageOf('/admin/roles')).toEqual({ name: 'admin', section: 'roles' });
   for (const path of ['/camera', '/admin/x', '/admin/cameras', '/join/x', '/me/x', '/camera/a/b', '/x', '/camera/%']) {
     expect(pageOf(path), path).toEqual({ name: 'unknown' });
   }

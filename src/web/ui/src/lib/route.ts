@@ -1,13 +1,14 @@
 // Paths and the pages they name.
 
 /** The first stands at /admin itself, the others below it. */
-export const ADMIN_SECTIONS = ['cameras', 'residents', 'devices', 'keys'] as const;
+export const ADMIN_SECTIONS = ['cameras', 'residents', 'roles', 'devices', 'keys'] as const;
 export type AdminSection = (typeof ADMIN_SECTIONS)[number];
 
 export type Page =
   | { name: 'home' }
   | { name: 'setup' }
   | { name: 'join' }
+  | { name: 'register' }
   | { name: 'camera'; id: string }
   | { name: 'doors' }
   | { name: 'admin'; section: AdminSection }
@@ -28,6 +29,7 @@ export function pageOf(path: string): Page {
       return { name: 'admin', section: 'cameras' };
     case 'setup':
     case 'join':
+    case 'register':
     case 'doors':
     case 'me':
       return { name: first };

@@ -39,6 +39,17 @@ export function isOwner(): boolean {
   return who()?.roles.some((held) => held.role === 'owner') ?? false;
 }
 
+/** Whether they manage a site: an owner all of them, an administrator their own. */
+export function managesSite(siteId: string): boolean {
+  const manages = ({ role, site_id }: SignedIn['roles'][number]): boolean =>
+    role === 'owner' || (role === 'administrator' && site_id === siteId);
+  return who()?.roles.some(manages) ?? false;
+}
+
+export function isManager(): boolean {
+  return who()?.roles.some(({ role }) => role === 'owner' || role === 'administrator') ?? false;
+}
+
 export function enter(signedIn: SignedIn): void {
   // Who joins by a link may do so where somebody else was signed in.
   if (state.name === 'in' && state.who.person.id !== signedIn.person.id) leave(false);

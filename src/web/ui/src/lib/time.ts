@@ -43,6 +43,11 @@ export function endOfDay(day: string, timeZone: string): Date {
   return startOfDay(new Date(at), timeZone);
 }
 
+/** The first moment of a calendar day such as `2026-11-25`, in the zone. */
+export function startOfNamedDay(day: string, timeZone: string): Date {
+  return startOfDay(new Date(endOfDay(day, timeZone).getTime() - 1), timeZone);
+}
+
 /** `14:02:31`, in the zone. */
 export function clockSeconds(at: string, timeZone: string): string {
   return format('seconds', 'en-GB', {

@@ -2,8 +2,9 @@
 import { api, outcome } from '../api/client';
 import type { Diagnosis, Socket, StreamKind } from './player';
 
-export function connect(cameraId: string, stream: StreamKind): Socket {
+export function connect(cameraId: string, stream: StreamKind, purpose: string): Socket {
   const url = new URL(`/api/v1/cameras/${encodeURIComponent(cameraId)}/${stream}/live`, location.href);
+  if (purpose) url.searchParams.set('purpose', purpose);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   return new WebSocket(url);
 }

@@ -1,4 +1,5 @@
 // Lists to choose from.
+import { managedSites } from '../../lib/managed';
 import { registry } from '../../lib/registry.svelte';
 import { placeTree } from '../../lib/places';
 
@@ -9,7 +10,7 @@ export function choicesOf<Word extends string>(words: Record<Word, string>): (re
 
 /** Every place by its path, of one site or of all. */
 export function placeChoices(siteId?: string): (readonly [string, string])[] {
-  const sites = registry.sites.filter((site) => siteId === undefined || site.id === siteId);
+  const sites = managedSites().filter((site) => siteId === undefined || site.id === siteId);
   return sites.flatMap((site) =>
     placeTree(site.id, registry.places).map(({ place }) => {
       const label = registry.placeLabel(place.id);

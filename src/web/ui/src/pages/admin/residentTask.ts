@@ -1,5 +1,5 @@
 // Which dialog of the residents page is open.
-import type { Household, Invitation } from '../../lib/api/types';
+import type { Household, Invitation, Registration, ShownJoinCode } from '../../lib/api/types';
 import type { Asked, Resident } from '../../lib/residents';
 
 export type ResidentTask =
@@ -8,4 +8,7 @@ export type ResidentTask =
   | { name: 'leave'; household: Household; member: Resident; label: string }
   | { name: 'sees' | 'password'; member: Resident }
   | { name: 'moveOut'; household: Household; label: string }
+  | { name: 'accept' | 'decline'; registration: Registration }
+  | { name: 'joinCode'; shown: ShownJoinCode }
+  | { name: 'joinCodeNew' | 'joinCodeOff' }
   | { name: 'invitation'; label: string; invitation: Invitation };
