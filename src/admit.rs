@@ -104,7 +104,6 @@ impl Doorkeeper {
         // Subscribed before the question, so that a change in between is asked about.
         let mut changes = self.changes.clone();
         changes.mark_unchanged();
-        let hub = self.fleet.hub(&stream_id(&wish.camera, wish.stream)).ok_or(Denied::NotFound)?;
         let answer = ask(&*self.repository, &wish, self.clock.now()).await.map_err(unavailable)?;
         let (Decision::Allow { role, until }, Some(site)) = answer else {
             debug!(?wish, ?answer, "not admitted");
@@ -113,6 +112,7 @@ impl Doorkeeper {
             }
             return Err(Denied::NotFound);
         };
+        let hub = self.fleet.hub(&stream_id(&wish.camera, wish.stream)).ok_or(Denied::NotFound)?;
         let purpose = wish.purpose.unwrap_or(Purpose::usual(role));
         if !purpose.fits(role) {
             return Err(Denied::Purpose);
@@ -202,8 +202,10 @@ async fn ask(repository: &dyn Repository, wish: &Wish, now: Timestamp) -> Result
     let (Some(standing), true) = (repository.standing(&wish.person).await?, proven) else {
         return Ok(nobody);
     };
-    let Some(camera) = repository.camera(&wish.camera).await? else { return Ok(nobody) };
-    let decision = decide_watch(&standing, &camera, &repository.scene().await?, now);
+    // All of it is read also when there is no such camera, so that a no takes as long as any other.
+    let (camera, scene) = (repository.camera(&wish.camera).await?, repository.scene().await?);
+    let Some(camera) = camera else { return Ok(nobody) };
+    let decision = decide_watch(&standing, &camera, &scene, now);
     Ok((decision, Some(camera.site_id)))
 }
 

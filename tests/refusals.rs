@@ -163,3 +163,29 @@ async fn who_insists_does_not_fill_the_log() {
             .unwrap();
     assert_eq!(rest, [(me.as_str().unwrap().to_owned(), "{\"count\":50}".to_owned())]);
 }
+
+/// C05: a no is a no, whether the camera is there or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn c05_a_refused_camera_takes_no_longer_than_one_that_is_not_there() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let there = house.camera(&cameras.url("a")).await;
+        let auditor = house.sign_in_as(Role::Auditor).await;
+        let mut took = [Vec::new(), Vec::new()];
+        for _ in 0..100 {
+            let nothing = domain::CameraId::from_random(web::token::random());
+            for (camera, took) in [&there, &nothing].into_iter().zip(&mut took) {
+                let began = tokio::time::Instant::now();
+                assert_eq!(Live::try_open(&auditor, camera, "main").await.err(), Some(404));
+                took.push(began.elapsed());
+            }
+        }
+        let [there, nothing] = took.map(|mut took| {
+            took.sort_unstable();
+            took[took.len() / 2]
+        });
+        println!("{database:?}: {there:?} and {nothing:?}");
+        assert!(there.abs_diff(nothing) < Duration::from_millis(5), "{database:?}: {there:?} {nothing:?}");
+    }
+}

@@ -10,7 +10,7 @@ use domain::audit::Entry;
 use domain::household::{Household, Unit};
 use domain::person::Person;
 use domain::registration::{Filed, JoinCode, Registration, State, WAITING};
-use domain::repository::{Joining, Result};
+use domain::repository::{Error, Joining, Result};
 use domain::{HouseholdId, PersonId, RegistrationId, SiteId, Timestamp};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -256,34 +256,46 @@ impl Joining for Store {
     }
 
     async fn remove_old_registrations(&self, before: Timestamp, now: Timestamp) -> Result<u64> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
         let old = sqlx::query(
             "select * from registrations where coalesce(decided_at, created_at) < $1 order by seq",
         )
         .bind(before.0)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
-        for row in &old {
+        .fetch_all(&self.read)
+        .await;
+        let mut removed = 0;
+        for row in &old.map_err(failed)? {
             let old = registration(row)?;
-            sqlx::query("delete from registrations where id = $1")
-                .bind(old.id.as_str())
-                .execute(&mut *tx)
-                .await
-                .map_err(failed)?;
-            let account = remove_empty_account(&mut tx, old.person_id.as_str()).await?;
-            let entry = Entry {
-                at: now,
-                actor: None,
-                site_id: Some(old.site_id),
-                action: "registration.remove".to_owned(),
-                object: old.id.to_string(),
-                // Words and ids, which need no escapes.
-                detail: format!("{{\"state\":\"{}\",\"account\":{account}}}", old.state.word()),
-            };
-            append(&mut tx, &entry).await?;
+            // An account that something else still refers to stays; the claim goes all the same.
+            match self.remove_registration(&old, true, now).await {
+                Err(Error::Reference) => self.remove_registration(&old, false, now).await?,
+                other => other?,
+            }
+            removed += 1;
         }
-        tx.commit().await.map_err(failed)?;
-        Ok(u64::try_from(old.len()).unwrap_or(u64::MAX))
+        Ok(removed)
+    }
+}
+
+impl Store {
+    /// Removes a registration, with its account if that is wished and it has nothing else.
+    async fn remove_registration(&self, old: &Registration, account: bool, now: Timestamp) -> Result<()> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        sqlx::query("delete from registrations where id = $1")
+            .bind(old.id.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        let account = account && remove_empty_account(&mut tx, old.person_id.as_str()).await?;
+        let entry = Entry {
+            at: now,
+            actor: None,
+            site_id: Some(old.site_id.clone()),
+            action: "registration.remove".to_owned(),
+            object: old.id.to_string(),
+            // Words, which need no escapes.
+            detail: format!("{{\"state\":\"{}\",\"account\":{account}}}", old.state.word()),
+        };
+        append(&mut tx, &entry).await?;
+        tx.commit().await.map_err(failed)
     }
 }

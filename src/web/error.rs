@@ -132,7 +132,8 @@ impl Problem {
             Self::LinkOver => (
                 "link-over",
                 "This link is used up or expired",
-                "restart the gateway to get a new one, if nobody owns it yet",
+                "ask whoever gave it to you for a new one; the owner's is printed at each start while nobody owns \
+                 the gateway",
             ),
             Self::NotWebSocket => {
                 ("not-websocket", "This address speaks WebSocket", "open it with a WebSocket client")
