@@ -6,6 +6,7 @@ use crate::clock;
 use crate::reconcile;
 use crate::settings::Settings;
 use crate::spool::Spool;
+use crate::tls;
 use domain::Clock;
 use domain::registration::KEPT;
 use domain::repository::{Joining as _, Persons as _, Registers as _};
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use web::password::Passwords;
 use web::refused::Clerk;
+use web::tls::Tls;
 
 /// How long each step of the drain may take.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -53,6 +55,9 @@ pub enum BuildError {
     /// The sealing key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// There is no certificate to serve.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
@@ -88,6 +93,8 @@ pub struct App {
     closing: CancellationToken,
     viewers: TaskTracker,
     setup_token: Option<String>,
+    tls: Option<Tls>,
+    certificates: Option<tls::Keeper>,
     anchor: Option<PathBuf>,
 }
 
@@ -111,6 +118,7 @@ pub async fn open_store(settings: &Settings) -> Result<Store, BuildError> {
 impl App {
     /// Builds the gateway: store, streams, doorkeeper, web.
     pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        let (certificates, tls) = tls::Keeper::open(settings, Arc::clone(&clock))?.unzip();
         let store = Arc::new(open_store(settings).await?);
         let spool = Arc::new(Spool::new(settings.spool.clone()));
         let spooled = spool.recover(&*store).await?;
@@ -143,6 +151,7 @@ impl App {
             refusals,
             changes: changes.clone(),
             public_url: settings.public_url.clone(),
+            tls: tls.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
             rtsp_port: settings.rtsp.map(|address| address.port()),
             closing: closing.clone(),
@@ -162,6 +171,8 @@ impl App {
             closing,
             viewers,
             setup_token,
+            tls,
+            certificates,
             anchor: settings.anchor.clone(),
         })
     }
@@ -170,6 +181,12 @@ impl App {
     #[must_use]
     pub fn setup_token(&self) -> Option<&str> {
         self.setup_token.as_deref()
+    }
+
+    /// TLS of the gateway's own, if it has it.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// The streams.
@@ -194,7 +211,7 @@ impl App {
         let mut tasks = JoinSet::new();
         let accepting = CancellationToken::new();
         let router = web::router::build(&self.web);
-        tasks.spawn(web::serve::run(listeners.http, router, accepting.clone()));
+        tasks.spawn(web::serve::run(listeners.http, router, self.tls, accepting.clone()));
         if let Some(listener) = listeners.rtsp {
             let (gate, stop) = (Arc::clone(&self.doorkeeper), accepting.clone());
             tasks.spawn(async move {
@@ -212,6 +229,9 @@ impl App {
         reconciler.spawn(sweep(Arc::clone(&self.store), Arc::clone(&self.clock)));
         reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
+        if let Some(certificates) = self.certificates {
+            reconciler.spawn(certificates.run());
+        }
         if let Some(path) = self.anchor {
             reconciler.spawn(audit::anchor(Arc::clone(&self.store) as _, path));
         }

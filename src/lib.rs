@@ -6,6 +6,7 @@
 //! - Here both planes meet, in two files only: [`reconcile`] (registry ⇒ which
 //!   sources are pulled) and [`admit`] (person + stream ⇒ admission, and its end).
 //! - [`spool`] keeps the register's entries while it cannot be written.
+//! - [`tls`] keeps the certificate of the gateway's own TLS.
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
 //!   [`demo`] the data of `scripts/run --demo`.
 
@@ -18,6 +19,7 @@ pub mod demo;
 pub mod reconcile;
 pub mod settings;
 pub mod spool;
+pub mod tls;
 
 pub use app::{App, Listeners};
 pub use settings::Settings;

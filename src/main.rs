@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, warn};
+use web::tls::Tls;
 
 /// A gateway that registers cameras, proxies their streams to approved viewers
 /// and records door and alarm events.
@@ -166,8 +167,10 @@ async fn serve(settings: Settings) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if settings.public_url.is_none() && !settings.http.ip().is_loopback() {
-        warn!("the app is served without TLS; put a TLS proxy in front and set http.public_url");
+    if app.tls().is_none() && settings.public_url.is_none() && !settings.http.ip().is_loopback() {
+        warn!(
+            "the app is served without TLS; set http.tls, or put a TLS proxy in front and set http.public_url"
+        );
     }
     announce(&settings, &app);
     if app.run(listeners, stop_signal()).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -177,13 +180,22 @@ async fn serve(settings: Settings) -> ExitCode {
 fn announce(settings: &Settings, app: &App) {
     let host =
         if settings.http.ip().is_unspecified() { "127.0.0.1".into() } else { settings.http.ip().to_string() };
-    let address = format!("http://{host}:{}", settings.http.port());
-    match app.setup_token() {
-        Some(token) => println!(
+    let local = || format!("http://{host}:{}", settings.http.port());
+    let address = app.tls().map_or_else(local, Tls::origin);
+    let mut text = match app.setup_token() {
+        Some(token) => format!(
             "Nobody owns this gateway yet. Open this link within 30 minutes to become its owner; it works once:\n  {address}/setup#{token}"
         ),
-        None => println!("Sharp Eyes is at {address}"),
+        None => format!("Sharp Eyes is at {address}"),
+    };
+    if let Some((tls, authority)) = app.tls().and_then(|tls| Some((tls, tls.authority()?))) {
+        text += &format!(
+            "\nPhones install its certificate once from {}, as {address}/trust shows. Its SHA-256 fingerprint:\n  {}",
+            tls.download(),
+            authority.fingerprint()
+        );
     }
+    println!("{text}");
 }
 
 /// Completes at the first SIGTERM or Ctrl-C; a second one ends the process at once.

@@ -1,6 +1,7 @@
 //! Settings: `config/default.toml` is the list of keys; a file may change some.
 //! Nobody else reads settings from files or the environment.
 
+use crate::tls::Source;
 use ipnet::IpNet;
 use media::gop::{Budget, ByteBudget};
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub http: SocketAddr,
     /// How people reach the gateway, if it is set.
     pub public_url: Option<PublicUrl>,
+    /// Where the certificate of the gateway's own TLS comes from, if it speaks TLS.
+    pub tls: Option<Source>,
     /// Proxies whose word on a client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// Where RTSP players connect, if they may.
@@ -59,6 +62,10 @@ struct RawSettings {
 struct RawHttp {
     listen: String,
     public_url: String,
+    tls: String,
+    certificate: PathBuf,
+    key: PathBuf,
+    ca_folder: PathBuf,
     trusted_proxies: Vec<String>,
 }
 
@@ -209,9 +216,11 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         let why = "ring_bytes is at least 1048576, ring_seconds 1 to 300".to_owned();
         return Err(Error::Value { key: "stream", why });
     }
+    let tls = tls(&raw.http)?;
     Ok(Settings {
         http: address("http.listen", &raw.http.listen)?,
-        public_url: public_url(&raw.http.public_url)?,
+        public_url: public_url(&raw.http.public_url, tls.is_some())?,
+        tls,
         trusted_proxies: networks("http.trusted_proxies", &raw.http.trusted_proxies)?,
         rtsp: match raw.rtsp.listen.as_str() {
             "" => None,
@@ -230,11 +239,34 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
     })
 }
 
-fn public_url(text: &str) -> Result<Option<PublicUrl>, Error> {
+fn tls(http: &RawHttp) -> Result<Option<Source>, Error> {
+    let named = |key, path: &PathBuf, what| {
+        let why = || format!("with tls = {:?} it names {what}", http.tls);
+        if path.as_os_str().is_empty() { Err(Error::Value { key, why: why() }) } else { Ok(path.clone()) }
+    };
+    match http.tls.as_str() {
+        "off" => Ok(None),
+        "files" => Ok(Some(Source::Files {
+            certificate: named("http.certificate", &http.certificate, "the PEM file with the certificate")?,
+            key: named("http.key", &http.key, "the PEM file with its key")?,
+        })),
+        "local_ca" => Ok(Some(Source::LocalCa(named("http.ca_folder", &http.ca_folder, "a folder")?))),
+        other => {
+            let why = format!("{other:?} is not known; write \"off\", \"files\" or \"local_ca\"");
+            Err(Error::Value { key: "http.tls", why })
+        }
+    }
+}
+
+fn public_url(text: &str, tls: bool) -> Result<Option<PublicUrl>, Error> {
     if text.is_empty() {
         return Ok(None);
     }
     let url = Url::parse(text).ok().and_then(PublicUrl::new);
+    if tls && url.as_ref().is_some_and(|url| !url.is_secure()) {
+        let why = format!("{text:?} is without TLS, which http.tls switches on; write https://");
+        return Err(Error::Value { key: "http.public_url", why });
+    }
     let why = format!("{text:?} is no address of a page; write it like https://eyes.example.net");
     url.map(Some).ok_or(Error::Value { key: "http.public_url", why })
 }
@@ -285,6 +317,11 @@ mod tests {
         assert!(error("[cameras]\nallow_networks = [\"all\"]").contains("127.0.0.0/8"));
         assert!(error("[http]\nlisten = 8080").contains("string"));
         assert!(error("http = 1").contains("section"));
+        assert!(error("[http]\ntls = \"on\"").contains("\"local_ca\""));
+        assert!(error("[http]\ntls = \"files\"").contains("http.certificate"));
+        assert!(error("[http]\ntls = \"files\"\ncertificate = \"a\"").contains("http.key"));
+        let plain = "[http]\ntls = \"local_ca\"\npublic_url = \"http://eyes.home\"";
+        assert!(error(plain).contains("write https://"));
         assert!(error("[stream]\nring_seconds = 0").contains("1 to 300"));
     }
 }

@@ -41,7 +41,14 @@ async fn the_authorisation_matrix() {
         .collect();
     assert_eq!(
         public,
-        ["POST /api/v1/setup", "POST /api/v1/session", "POST /api/v1/join", "POST /api/v1/register"],
+        [
+            "POST /api/v1/setup",
+            "POST /api/v1/session",
+            "POST /api/v1/join",
+            "POST /api/v1/register",
+            "GET /api/v1/trust",
+            "GET /ca.crt"
+        ],
         "no other route is open to all"
     );
     // Whoever is signed in may change what is their own, and ask; the rest is managed.

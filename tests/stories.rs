@@ -27,4 +27,6 @@ mod revocation;
 mod rtsp_server;
 mod store;
 mod support;
+mod surface;
+mod tls;
 mod viewings;

@@ -45,7 +45,9 @@ mod snapshot;
 pub mod source;
 mod state;
 mod throttle;
+pub mod tls;
 pub mod token;
+mod trust;
 mod viewer_key;
 mod zone;
 

@@ -45,6 +45,8 @@ fn entries() -> Vec<Entry> {
         public(routes!(crate::session::sign_in)),
         public(routes!(crate::join::join)),
         public(routes!(crate::registration::register)),
+        public(routes!(crate::trust::trust)),
+        public(routes!(crate::trust::certificate)),
         signed_in(routes!(crate::session::current)),
         signed_in(routes!(crate::session::sign_out)),
         signed_in(routes!(crate::session::list)),

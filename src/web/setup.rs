@@ -122,3 +122,23 @@ pub(crate) fn check_password(field: &str, text: &str) -> Result<(), Problem> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_link_of_the_first_owner_works_for_half_an_hour() {
+        let setup = Setup::default();
+        assert!(!setup.accepts(""), "nothing is accepted before there is a token");
+        let token = setup.open();
+        assert!(setup.accepts(&token) && !setup.accepts(&token::new()) && !setup.accepts(""));
+        tokio::time::advance(LIFE - Duration::from_secs(1)).await;
+        assert!(setup.accepts(&token));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!setup.accepts(&token));
+        let token = setup.open();
+        setup.close();
+        assert!(!setup.accepts(&token), "it was used");
+    }
+}

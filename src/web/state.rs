@@ -5,6 +5,7 @@ use crate::password::Passwords;
 use crate::refused::Refusals;
 use crate::setup::Setup;
 use crate::throttle::Throttle;
+use crate::tls::Tls;
 use domain::repository::Repository;
 use domain::{Clock, Timestamp};
 use ipnet::IpNet;
@@ -31,6 +32,8 @@ pub struct Parts {
     pub changes: watch::Sender<u64>,
     /// How people reach this gateway, if that is set.
     pub public_url: Option<PublicUrl>,
+    /// TLS of the gateway's own, if it has it.
+    pub tls: Option<Tls>,
     /// Proxies whose word on a client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// Port of the RTSP server, for the addresses people are shown.
@@ -56,6 +59,18 @@ impl PublicUrl {
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.0.scheme() == "https"
+    }
+
+    /// The host by name or number.
+    #[must_use]
+    pub fn host(&self) -> Option<url::Host> {
+        self.0.host().map(|host| host.to_owned())
+    }
+
+    /// Scheme, host and port as in an `Origin` header.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
     }
 
     /// Whether `origin` is this address.
@@ -112,7 +127,8 @@ impl Inner {
         self.parts.changes.send_modify(|n| *n = n.wrapping_add(1));
     }
 
+    /// Whether browsers reach us through TLS, our own or a proxy's.
     pub(crate) fn is_secure(&self) -> bool {
-        self.parts.public_url.as_ref().is_some_and(PublicUrl::is_secure)
+        self.parts.tls.is_some() || self.parts.public_url.as_ref().is_some_and(PublicUrl::is_secure)
     }
 }

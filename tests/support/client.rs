@@ -3,10 +3,16 @@
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// Whom it trusts.
+    pub trust: Arc<ClientConfig>,
+    pub address: SocketAddr,
     pub base: String,
     pub cookie: Option<String>,
 }
@@ -21,7 +27,20 @@ pub struct Key {
 
 impl Client {
     pub fn new(address: SocketAddr) -> Self {
-        Self { http: reqwest::Client::new(), base: format!("http://{address}"), cookie: None }
+        Self::at(address, &format!("http://{address}"), &[])
+    }
+
+    /// A browser that trusts these authorities only, and reaches every name at `address`.
+    pub fn at(address: SocketAddr, base: &str, trusted: &[CertificateDer<'static>]) -> Self {
+        let trust = trusting(trusted);
+        let host = base.split("://").nth(1).unwrap().split(':').next().unwrap();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured((*trust).clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .resolve(host, address)
+            .build()
+            .unwrap();
+        Self { http, trust, address, base: base.to_owned(), cookie: None }
     }
 
     pub async fn signed_in(mut self, login: &str) -> Self {
@@ -87,4 +106,18 @@ impl Client {
         let status = response.status();
         (status, response.json().await.unwrap())
     }
+}
+
+/// TLS for a client that trusts these authorities only.
+pub fn trusting(authorities: &[CertificateDer<'static>]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.clone()).unwrap();
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
 }

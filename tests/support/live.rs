@@ -4,14 +4,22 @@ use super::client::Client;
 use domain::CameraId;
 use futures_util::StreamExt as _;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// A connection with or without TLS.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 pub struct Live {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<Box<dyn Wire>>,
 }
 
 /// What came.
@@ -44,7 +52,14 @@ impl Live {
         if let Some(cookie) = &client.cookie {
             request.headers_mut().insert("cookie", cookie.parse().unwrap());
         }
-        match tokio_tungstenite::connect_async(request).await {
+        let stream = TcpStream::connect(client.address).await.unwrap();
+        let wire: Box<dyn Wire> = if client.base.starts_with("https:") {
+            let name = ServerName::try_from(request.uri().host().unwrap().to_owned()).unwrap();
+            Box::new(TlsConnector::from(Arc::clone(&client.trust)).connect(name, stream).await.unwrap())
+        } else {
+            Box::new(stream)
+        };
+        match client_async(request, wire).await {
             Ok((socket, _)) => Ok(Self { socket }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("{error}"),

@@ -3,21 +3,31 @@
 use super::folder::Folder;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 pub struct Gateway {
     child: Child,
     pub address: SocketAddr,
+    /// The address it has printed: the owner's link while nobody owns it.
+    pub link: String,
+    /// What else it prints must have somewhere to go.
+    pub printed: BufReader<ChildStdout>,
 }
 
 impl Gateway {
     /// Runs `command`, which becomes the gateway, and waits for its address.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit('/').next().unwrap().parse().unwrap();
-        Self { child, address }
+        let mut printed = BufReader::new(child.stdout.take().unwrap());
+        let link = loop {
+            let mut line = String::new();
+            assert!(printed.read_line(&mut line).unwrap() > 0, "the gateway has ended");
+            if let Some(begin) = line.find("http") {
+                break line[begin..].trim().to_owned();
+            }
+        };
+        let address = link.split('/').nth(2).unwrap().parse().unwrap();
+        Self { child, address, link, printed }
     }
 
     pub fn pid(&self) -> u32 {

@@ -9,6 +9,7 @@ export type Page =
   | { name: 'setup' }
   | { name: 'join' }
   | { name: 'register' }
+  | { name: 'trust' }
   | { name: 'camera'; id: string }
   | { name: 'doors' }
   | { name: 'admin'; section: AdminSection }
@@ -30,6 +31,7 @@ export function pageOf(path: string): Page {
     case 'setup':
     case 'join':
     case 'register':
+    case 'trust':
     case 'doors':
     case 'me':
       return { name: first };

@@ -36,3 +36,4 @@ export type ProbedStream = Schemas['ProbedView'];
 export type Viewer = Schemas['List_ViewerView']['items'][number];
 export type Sight = Schemas['List_SightView']['items'][number];
 export type NewPassword = Schemas['NewPassword'];
+export type Trust = Schemas['Trust'];

@@ -86,6 +86,38 @@ export const en: Messages = {
     login: 'Login',
     goOn: 'I have written it down',
   },
+  trust: {
+    title: 'Let your phone trust this gateway',
+    intro:
+      'This gateway issues its own certificates. Install its root certificate once on each phone, and there are no warnings any more.',
+    none: 'This gateway has no root certificate of its own. There is nothing to install.',
+    code: 'QR code to download the root certificate',
+    scan: 'Scan it with the phone’s camera and open it in the browser.',
+    download: 'Download to this device',
+    compare: 'Compare before you install',
+    compareWhy:
+      'The SHA-256 fingerprint on the phone must be exactly this one, which the gateway also prints when it starts. If it is not, do not install it, and tell an administrator.',
+    fingerprint: 'SHA-256 fingerprint',
+    iphone: {
+      name: 'iPhone',
+      steps: [
+        'Open it in Safari and allow the download of the profile.',
+        'Settings › Profile Downloaded › More Details: compare the fingerprint, then tap Install.',
+        'Settings › General › About › Certificate Trust Settings: switch on full trust for it.',
+      ],
+    },
+    android: {
+      name: 'Android',
+      steps: [
+        'Download the file ca.crt, and have a screen lock set.',
+        'In Settings, search for “CA certificate” (mostly Security › Encryption & credentials › Install a certificate), and choose the file.',
+        'Open it under Trusted credentials › User and compare the fingerprint; if it differs, remove it.',
+      ],
+    },
+    then: 'Then open',
+    limits:
+      'It can vouch for this gateway and for addresses of local networks only, not pose as a bank. Remove it from the phone when you move away.',
+  },
   home: {
     title: 'Cameras',
     waiting: 'Waiting for approval. The administrator of your compound decides.',
