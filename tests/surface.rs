@@ -38,7 +38,9 @@ async fn sign_in(client: &Client) -> Response {
 }
 
 fn with(client: &Client, cookie: &str) -> Client {
-    Client { cookie: Some(cookie.to_owned()), ..client.clone() }
+    let mut client = client.clone();
+    client.cookie = Some(cookie.to_owned());
+    client
 }
 
 async fn is_in(client: &Client) -> bool {
@@ -118,7 +120,7 @@ async fn nothing_in_the_database_opens_a_door() {
     let unit = made("/api/v1/units", json!({ "entrance_id": house.lobby, "label": "1" })).await;
     let household = made("/api/v1/households", json!({ "unit_id": unit["id"] })).await;
     let invitation = made("/api/v1/invitations", json!({ "household_id": household["id"] })).await;
-    let door = json!({ "site_id": house.site, "place_id": house.lobby, "name": "door", "kind": "door" });
+    let door = json!({ "place_id": house.lobby, "name": "door", "kind": "door" });
     let device = made("/api/v1/devices", door).await;
     let path = format!("/api/v1/devices/{}/token", device["id"].as_str().unwrap());
     let device = made(&path, json!({})).await;
@@ -228,7 +230,7 @@ async fn a_fresh_installation_belongs_to_whoever_holds_the_printed_link_and_to_n
     assert_eq!(Client::new(gateway.address).post("/api/v1/setup", owner(&token)).await.0, StatusCode::GONE);
 
     // Logs are kept, so neither the token nor the password is there.
-    assert!(log.len() > 10_000 && log.windows(5).any(|w| w == b"TRACE"), "it is the log of everything");
+    assert!(log.windows(5).filter(|w| w == b"DEBUG").count() > 20, "it is the log of everything");
     for secret in [token.as_bytes(), PASSWORD.as_bytes()] {
         assert!(!log.windows(secret.len()).any(|w| w == secret), "{}", String::from_utf8_lossy(secret));
     }

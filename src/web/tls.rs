@@ -205,7 +205,7 @@ mod tests {
             let before = tokio::time::Instant::now();
             let error = tls().greet(stream).await.err().expect("there was no handshake");
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-            assert!(before.elapsed() < HANDSHAKE + Duration::from_secs(1));
+            assert!(before.elapsed() < Duration::from_secs(11));
         }
     }
 

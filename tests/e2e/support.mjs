@@ -5,9 +5,9 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, afterEach, before } from 'node:test';
 import { chromium } from 'playwright-core';
-import { OUT, OWNER, demo, fresh, furnished, killAll } from './worlds.mjs';
+import { OUT, OWNER, demo, fresh, furnished, killAll, withOwnCa } from './worlds.mjs';
 
-export { OWNER, demo, fresh, furnished };
+export { OWNER, demo, fresh, furnished, withOwnCa };
 
 export const PHONE = { width: 360, height: 780 };
 export const DESK = { width: 1440, height: 900 };
@@ -64,9 +64,9 @@ function isExpected(text, url) {
 }
 
 /** A page where nobody is signed in. `page.complaints` gathers errors of the console. */
-export async function stranger(at, { viewport = PHONE, locale = 'zh-CN', colorScheme = 'light' } = {}) {
+export async function stranger(at, { viewport = PHONE, locale = 'zh-CN', colorScheme = 'light', ...more } = {}) {
   const phone = viewport.width < 600;
-  const context = await at.newContext({ viewport, locale, colorScheme, isMobile: phone, hasTouch: phone });
+  const context = await at.newContext({ viewport, locale, colorScheme, isMobile: phone, hasTouch: phone, ...more });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   page.complaints = [];

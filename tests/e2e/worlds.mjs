@@ -162,6 +162,35 @@ export async function demo() {
   return world(dir, parts, control, gateway, cameras);
 }
 
+/** A gateway with TLS of its own and an authority that no browser knows; what it has printed. */
+export async function withOwnCa() {
+  const dir = folder();
+  const [http] = await freePorts(1);
+  const config = join(dir, 'config.toml');
+  writeFileSync(
+    config,
+    `[http]\nlisten = "127.0.0.1:${http}"\ntls = "local_ca"\nca_folder = "${dir}/ca"\n[rtsp]\nlisten = ""\n` +
+      `[database]\nurl = "sqlite:${dir}/sharp-eyes.db"\n[secrets]\nkey_file = "${dir}/sealing.key"\n` +
+      `[audit]\nspool_file = "${dir}/spool"\n`,
+  );
+  const gateway = start('sharp-eyes', ['serve', '--config', config], 'pipe');
+  let printed = '';
+  gateway.stdout.setEncoding('utf8').on('data', (text) => (printed += text));
+  const fingerprint = await until('the fingerprint', gateway, () => /^ +((?:[0-9A-F]{2}:){31}[0-9A-F]{2})$/m.exec(printed)?.[1]);
+  const ownerLink = /(https:\S+\/setup#\w+)/.exec(printed)?.[1];
+  return {
+    url: `https://127.0.0.1:${http}`,
+    download: `http://127.0.0.1:${http}/ca.crt`,
+    fingerprint,
+    ownerLink,
+    async stop() {
+      await stop(gateway);
+      rmSync(dir, { recursive: true, force: true });
+      folders.delete(dir);
+    },
+  };
+}
+
 /** A gateway that nobody owns yet, its owner link, and cameras to be added. */
 export async function fresh() {
   const dir = folder();

@@ -11,7 +11,7 @@ pub struct Gateway {
     /// The address it has printed: the owner's link while nobody owns it.
     pub link: String,
     /// What else it prints must have somewhere to go.
-    pub printed: BufReader<ChildStdout>,
+    _printed: BufReader<ChildStdout>,
 }
 
 impl Gateway {
@@ -27,7 +27,7 @@ impl Gateway {
             }
         };
         let address = link.split('/').nth(2).unwrap().parse().unwrap();
-        Self { child, address, link, printed }
+        Self { child, address, link, _printed: printed }
     }
 
     pub fn pid(&self) -> u32 {
