@@ -110,6 +110,8 @@ impl Keeper {
             Source::LocalCa(folder) => {
                 let (ca, serving) = LocalCa::open(folder, public.cloned(), settings.http, now)?;
                 let authority = ca.authority();
+                // Under a service manager nobody sees what is printed.
+                info!(fingerprint = authority.fingerprint(), "the local CA vouches for this gateway");
                 (Kind::LocalCa(Box::new(ca)), serving, Some(authority))
             }
         };
