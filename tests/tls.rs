@@ -85,11 +85,12 @@ async fn complaint(client: &Client) -> String {
     format!("{error:?}")
 }
 
-/// The certificate that is served at the moment to a client that trusts these.
-async fn served(address: SocketAddr, trusted: &[CertificateDer<'static>]) -> Option<CertificateDer<'static>> {
+/// The certificate that is served at the moment to a client that trusts this one.
+async fn served(address: SocketAddr, trusted: &CertificateDer<'static>) -> Option<CertificateDer<'static>> {
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(trusting(trusted)).connect(name, stream).await.ok()?;
+    let stream =
+        TlsConnector::from(trusting(std::slice::from_ref(trusted))).connect(name, stream).await.ok()?;
     stream.get_ref().1.peer_certificates()?.first().map(|der| der.clone().into_owned())
 }
 
@@ -316,7 +317,7 @@ async fn renewed_files_are_served_and_broken_ones_are_not() {
     let folder = Folder::new();
     let first = put_pair(&folder);
     let house = House::start_with(Database::Sqlite, &files(&folder)).await;
-    assert_eq!(served(house.http, &[first.clone()]).await, Some(first.clone()));
+    assert_eq!(served(house.http, &first).await, Some(first.clone()));
     // Half written, of another key, away: what was there stays.
     for break_it in [
         (|folder: &Folder| fs::write(folder.path("crt.pem"), "-----BEGIN CERTIFICATE-----\nMII").unwrap())
@@ -326,18 +327,18 @@ async fn renewed_files_are_served_and_broken_ones_are_not() {
     ] {
         break_it(&folder);
         tokio::time::sleep(Duration::from_millis(2_500)).await;
-        assert_eq!(served(house.http, &[first.clone()]).await, Some(first.clone()));
+        assert_eq!(served(house.http, &first).await, Some(first.clone()));
     }
     let second = put_pair(&folder);
     becomes(house.http, &second).await;
-    assert_eq!(served(house.http, &[first]).await, None);
+    assert_eq!(served(house.http, &first).await, None);
     house.stop().await;
 }
 
 /// Waits until this certificate is served.
 async fn becomes(address: SocketAddr, certificate: &CertificateDer<'static>) {
     let begin = Instant::now();
-    while served(address, std::slice::from_ref(certificate)).await.as_ref() != Some(certificate) {
+    while served(address, certificate).await.as_ref() != Some(certificate) {
         assert!(begin.elapsed() < Duration::from_secs(10), "the new certificate is not served");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -347,7 +348,7 @@ async fn becomes(address: SocketAddr, certificate: &CertificateDer<'static>) {
 async fn the_gateways_own_certificate_is_renewed_while_thirty_days_are_left() {
     const DAY: i64 = 24 * 3_600 * 1_000_000;
     let (house, client, folder) = house_with_ca("").await;
-    let trusted = [authority(&folder)];
+    let trusted = authority(&folder);
     let first = served(house.http, &trusted).await.unwrap();
     let validity = |der: &CertificateDer<'_>| {
         let (_, parsed) = x509_parser::parse_x509_certificate(der).unwrap();
@@ -382,7 +383,7 @@ async fn the_gateways_own_certificate_is_renewed_while_thirty_days_are_left() {
     let (settings, clock) = (house.settings.clone(), house.clock.clone());
     house.stop().await;
     let (_, tls) = Keeper::open(&settings, Arc::new(clock)).unwrap().unwrap();
-    assert_eq!(tls.authority().unwrap().certificate, trusted[0].as_ref());
+    assert_eq!(tls.authority().unwrap().certificate, trusted.as_ref());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,11 @@ pub(crate) struct Trust {
     expires_at: Timestamp,
 }
 
+/// A certificate as a file.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct Der(#[expect(dead_code, reason = "it stands for the bytes in the document")] Vec<u8>);
+
 fn own(app: &App) -> Result<(&Tls, &Authority), Problem> {
     let tls = app.parts.tls.as_ref();
     tls.and_then(|tls| Some((tls, tls.authority()?))).ok_or(Problem::NotFound)
@@ -43,7 +48,7 @@ pub(crate) async fn trust(State(app): State<App>) -> Result<axum::Json<Trust>, P
 
 /// The certificate of the gateway's own authority, DER.
 #[utoipa::path(get, path = "/ca.crt", tag = "accounts", operation_id = "ca_certificate",
-    responses((status = 200, content_type = "application/x-x509-ca-cert", body = Vec<u8>),
+    responses((status = 200, content_type = "application/x-x509-ca-cert", body = inline(Der)),
         (status = 404, description = "it has no authority of its own")))]
 pub(crate) async fn certificate(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     let (_, authority) = own(&app)?;

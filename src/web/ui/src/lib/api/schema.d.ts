@@ -3117,8 +3117,11 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
             };
+            503: components["responses"]["Problem"];
         };
     };
     list_units: {
@@ -3266,7 +3269,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-x509-ca-cert": number[];
+                    "application/x-x509-ca-cert": string;
                 };
             };
             /** @description it has no authority of its own */
@@ -3274,8 +3277,11 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
             };
+            503: components["responses"]["Problem"];
         };
     };
     receive_events: {
