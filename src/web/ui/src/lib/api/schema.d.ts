@@ -56,6 +56,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/approvals/{id}/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask again for an approval that lapses soon, has lapsed, or was refused or revoked.
+         *     It is a new request for the same cameras and hours; nothing is renewed by itself.
+         */
+        post: operations["renew_approval"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/approvals/{id}/revoke": {
         parameters: {
             query?: never;
@@ -492,6 +512,75 @@ export interface paths {
         patch: operations["update_place"];
         trace?: never;
     };
+    "/api/v1/register": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an account with a site's code. The login is made by the gateway and is in the answer. */
+        post: operations["register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registrations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Registrations: my own, or a site's for its administrators. */
+        get: operations["list_registrations"];
+        put?: never;
+        /** Claim a unit with the account one has. */
+        post: operations["create_registration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registrations/{id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accept a registration. */
+        post: operations["accept_registration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registrations/{id}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Refuse a registration; its person reads why. */
+        post: operations["refuse_registration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roles": {
         parameters: {
             query?: never;
@@ -637,6 +726,25 @@ export interface paths {
         patch: operations["update_site"];
         trace?: never;
     };
+    "/api/v1/sites/{id}/join-code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether a site's join code is on. */
+        get: operations["get_join_code"];
+        put?: never;
+        /** Switch self-registration on with a new code. One that was there stops working. */
+        post: operations["create_join_code"];
+        /** Switch self-registration off. */
+        delete: operations["delete_join_code"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/trust": {
         parameters: {
             query?: never;
@@ -707,6 +815,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/zones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Zones of a site. */
+        get: operations["list_zones"];
+        put?: never;
+        /** Mark out a zone. */
+        post: operations["create_zone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/zones/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a zone that no role was ever held for. */
+        delete: operations["delete_zone"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ca.crt": {
         parameters: {
             query?: never;
@@ -745,6 +888,17 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Exactly one of: `household_id`; `unit_id`; `label` with `entrance_id`. */
+        AcceptInput: {
+            /** @description … and its entrance. */
+            entrance_id?: string | null;
+            /** @description They join this household. */
+            household_id?: string | null;
+            /** @description They are the household of a new unit: what is on its door … */
+            label?: string | null;
+            /** @description They are a new household in this unit. */
+            unit_id?: string | null;
+        };
         AccountView: {
             disabled: boolean;
             id: string;
@@ -769,16 +923,21 @@ export interface components {
             from: string;
             household_id?: string | null;
             id: string;
+            /** @description Granted, and it ends within 30 days: time to ask again. */
+            lapses_soon: boolean;
             message: string;
             person_id?: string | null;
             place_id?: string | null;
+            /** @description Why not, or why no longer; of a withdrawn request `moved_out`, `left` or `disabled`. */
             reason?: string | null;
+            /** @description The approval whose place it is to take. */
+            renews?: string | null;
             /** Format: date-time */
             requested_at: string;
             requested_by: string;
             schedule?: components["schemas"]["WindowInput"][] | null;
             site_id: string;
-            /** @description `requested`, `granted`, `refused`, `revoked` or `expired`. */
+            /** @description `requested`, `granted`, `refused`, `revoked`, `withdrawn`, `renewed` or `expired`. */
             state: string;
             /** Format: date-time */
             until: string;
@@ -863,6 +1022,14 @@ export interface components {
             /** @enum {string} */
             visibility: "patrol" | "residents";
         };
+        ClaimInput: {
+            /** @description The site's code, from its link. */
+            code: string;
+            /** @description What they want to say to the administrator. */
+            message?: string | null;
+            /** @description Where they live, in their own words. */
+            unit: string;
+        };
         DeviceInput: {
             /** @enum {string} */
             kind: "door" | "button" | "panel";
@@ -934,7 +1101,10 @@ export interface components {
         /** @description What an administrator says with a yes. */
         GrantInput: {
             reason?: string | null;
-            /** @description Only at these times of the week, in the site's time zone. */
+            /**
+             * @description Only at these times of the week, in the site's time zone; null for always. If it is
+             *     not said, it stays as it was asked for.
+             */
             schedule?: components["schemas"]["WindowInput"][] | null;
             /** @description RFC 3339; a year from now if it is not said. */
             until?: string | null;
@@ -951,6 +1121,7 @@ export interface components {
             until?: string | null;
             /** @description Only in this zone. */
             zone?: string | null;
+            zone_id?: string | null;
         };
         /** @description The end of the chain: note it somewhere else, and a cut will show. */
         HeadView: {
@@ -976,6 +1147,15 @@ export interface components {
         };
         InvitationInput: {
             household_id: string;
+        };
+        /** @description Whether people may register by themselves. The code itself is shown once. */
+        JoinCodeView: {
+            on: boolean;
+            /**
+             * Format: date-time
+             * @description Since when this code works.
+             */
+            since?: string | null;
         };
         KeyView: {
             /** Format: date-time */
@@ -1005,16 +1185,21 @@ export interface components {
                 from: string;
                 household_id?: string | null;
                 id: string;
+                /** @description Granted, and it ends within 30 days: time to ask again. */
+                lapses_soon: boolean;
                 message: string;
                 person_id?: string | null;
                 place_id?: string | null;
+                /** @description Why not, or why no longer; of a withdrawn request `moved_out`, `left` or `disabled`. */
                 reason?: string | null;
+                /** @description The approval whose place it is to take. */
+                renews?: string | null;
                 /** Format: date-time */
                 requested_at: string;
                 requested_by: string;
                 schedule?: components["schemas"]["WindowInput"][] | null;
                 site_id: string;
-                /** @description `requested`, `granted`, `refused`, `revoked` or `expired`. */
+                /** @description `requested`, `granted`, `refused`, `revoked`, `withdrawn`, `renewed` or `expired`. */
                 state: string;
                 /** Format: date-time */
                 until: string;
@@ -1116,6 +1301,7 @@ export interface components {
                 until?: string | null;
                 /** @description Only in this zone. */
                 zone?: string | null;
+                zone_id?: string | null;
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -1160,6 +1346,29 @@ export interface components {
                 name: string;
                 parent_id?: string | null;
                 site_id: string;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_RegistrationView: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                decided_at?: string | null;
+                id: string;
+                message: string;
+                /** @description Who they say they are. */
+                name: string;
+                person_id: string;
+                reason?: string | null;
+                /** @description The site's name: who waits may not see the site itself. */
+                site: string;
+                site_id: string;
+                /** @enum {string} */
+                state: "waiting" | "accepted" | "refused";
+                unit: string;
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -1247,6 +1456,8 @@ export interface components {
                 name?: string | null;
                 /** @description Whether it was the one who asks. */
                 own: boolean;
+                /** @description Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`; null in rows from before it was asked. */
+                purpose?: string | null;
                 /** @enum {string} */
                 role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
                 /** Format: int64 */
@@ -1257,6 +1468,17 @@ export interface components {
                 stream: "main" | "sub";
                 /** @enum {string} */
                 transport: "websocket" | "rtsp";
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_ZoneView: {
+            items: {
+                id: string;
+                name: string;
+                place_ids: string[];
+                site_id: string;
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -1276,6 +1498,19 @@ export interface components {
         NewPassword: {
             /** Format: password */
             password: string;
+        };
+        NewResident: {
+            /** @description The site's code, from its link. */
+            code: string;
+            /** @description `zh-CN` (the default) or `en`. */
+            locale?: string | null;
+            /** @description What they want to say to the administrator. */
+            message?: string | null;
+            name: string;
+            /** Format: password */
+            password: string;
+            /** @description Where they live, in their own words. */
+            unit: string;
         };
         Newcomer: {
             /** @description `zh-CN` (the default) or `en`. */
@@ -1397,6 +1632,31 @@ export interface components {
         Receipt: {
             results: components["schemas"]["Outcome"][];
         };
+        RefusalInput: {
+            reason: string;
+        };
+        RegistrationView: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            decided_at?: string | null;
+            id: string;
+            message: string;
+            /** @description Who they say they are. */
+            name: string;
+            person_id: string;
+            reason?: string | null;
+            /** @description The site's name: who waits may not see the site itself. */
+            site: string;
+            site_id: string;
+            /** @enum {string} */
+            state: "waiting" | "accepted" | "refused";
+            unit: string;
+        };
+        RenewalInput: {
+            /** @description What the one who asks wants to say. */
+            message?: string | null;
+        };
         /** @description Days a recording is kept at least and at most. */
         RetentionInput: {
             /** Format: int32 */
@@ -1405,12 +1665,16 @@ export interface components {
             floor_days: number;
         };
         RoleInput: {
+            /** @description RFC 3339; now without it. */
+            from?: string | null;
             person_id: string;
             /** @enum {string} */
             role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
             site_id: string;
             /** @description RFC 3339; open without it. */
             until?: string | null;
+            /** @description Only in this zone of the site. */
+            zone_id?: string | null;
         };
         RoleView: {
             /** @enum {string} */
@@ -1433,6 +1697,12 @@ export interface components {
             expires_at: string;
             id: string;
             token: string;
+        };
+        /** @description A new code: the only time that it is shown. The link is `/register#CODE`. */
+        ShownJoinCode: {
+            code: string;
+            /** Format: date-time */
+            since: string;
         };
         /** @description A new key: the only time that the key itself is shown. */
         ShownKey: {
@@ -1584,6 +1854,8 @@ export interface components {
             name?: string | null;
             /** @description Whether it was the one who asks. */
             own: boolean;
+            /** @description Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`; null in rows from before it was asked. */
+            purpose?: string | null;
             /** @enum {string} */
             role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
             /** Format: int64 */
@@ -1610,6 +1882,18 @@ export interface components {
              */
             until_minute: number;
         };
+        ZoneInput: {
+            name: string;
+            /** @description Its places, each with everything below it. */
+            place_ids: string[];
+            site_id: string;
+        };
+        ZoneView: {
+            id: string;
+            name: string;
+            place_ids: string[];
+            site_id: string;
+        };
     };
     responses: {
         /** @description a refusal that says what is wrong and what to do */
@@ -1634,7 +1918,7 @@ export interface operations {
             query?: {
                 /** @description All of this site, for its administrators; without it one's own. */
                 site_id?: string;
-                /** @description `requested`, `granted`, `refused`, `revoked` or `expired`. */
+                /** @description One of the states, or `lapsing`: granted, and it ends within 30 days. */
                 state?: string;
             };
             header?: never;
@@ -1739,6 +2023,40 @@ export interface operations {
         };
         responses: {
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    renew_approval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenewalInput"];
+            };
+        };
+        responses: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2097,7 +2415,13 @@ export interface operations {
     };
     watch_live: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`, as far as
+                 *     it fits the role; the role's usual one if it is not said.
+                 */
+                purpose?: string;
+            };
             header?: never;
             path: {
                 id: string;
@@ -2117,6 +2441,7 @@ export interface operations {
             };
             401: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
             426: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -2703,6 +3028,208 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    register: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewResident"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            /** @description too many are waiting */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            /** @description the code is not one, or not any more */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            /** @description too many tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            503: components["responses"]["Problem"];
+        };
+    };
+    list_registrations: {
+        parameters: {
+            query?: {
+                /** @description All of this site, for its administrators; without it one's own. */
+                site_id?: string;
+                /** @description `waiting`, `accepted` or `refused`. */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_RegistrationView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    create_registration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClaimInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistrationView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            /** @description the code is not one, or not any more */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            /** @description too many tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            503: components["responses"]["Problem"];
+        };
+    };
+    accept_registration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcceptInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistrationView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    refuse_registration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefusalInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistrationView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     list_roles: {
         parameters: {
             query: {
@@ -3095,6 +3622,79 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    get_join_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinCodeView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    create_join_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownJoinCode"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    delete_join_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     trust: {
         parameters: {
             query?: never;
@@ -3252,6 +3852,89 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    list_zones: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ZoneView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    create_zone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ZoneInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ZoneView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    delete_zone: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
