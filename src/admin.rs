@@ -18,6 +18,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Repository(#[from] repository::Error),
+    /// Somebody else changed it at the same moment.
+    #[error("the password was changed meanwhile; try again")]
+    Changed,
     /// Nobody has this login.
     #[error("nobody has the login {0:?}; look at the spelling")]
     Unknown(String),
@@ -30,7 +33,7 @@ pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, 
     let store = open_store(settings).await?;
     let done = async {
         let person = store.person_by_login(login).await?;
-        let mut person = person.ok_or_else(|| Error::Unknown(login.to_owned()))?;
+        let person = person.ok_or_else(|| Error::Unknown(login.to_owned()))?;
         let password = hex(&random::<10>());
         let entry = Entry {
             at: SystemClock.now(),
@@ -41,9 +44,10 @@ pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, 
             detail: "{}".to_owned(),
         };
         store.record(&entry).await?;
-        person.password_hash = Passwords::default().hash(Secret::new(password.as_str())).await;
-        store.update_person(&person).await?;
-        store.remove_credentials(&person.id).await?;
+        let hash = Passwords::default().hash(Secret::new(password.as_str())).await;
+        if !store.set_password(&person.id, &person.password_hash, &hash).await? {
+            return Err(Error::Changed);
+        }
         store.raise_signal().await?;
         Ok(password)
     };

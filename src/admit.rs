@@ -6,7 +6,7 @@
 //! change, and before a third of the lease has passed: yes renews, no revokes,
 //! and a database that cannot answer lets the lease run out.
 
-use crate::spool::{Spool, is_on_duty};
+use crate::spool::Spool;
 use async_trait::async_trait;
 use domain::access::{Decision, Denial, decide_watch, lease};
 use domain::camera::StreamKind;
@@ -141,9 +141,15 @@ impl Doorkeeper {
         let error = match begun {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error,
-            Err(_) => repository::Error::Unavailable("the register takes too long".to_owned()),
+            Err(_) => {
+                // It may be written all the same: then nobody else would close it.
+                if !viewing.role.is_on_duty() {
+                    self.spool.end_later(&viewing.id, viewing.started_at).await;
+                }
+                repository::Error::Unavailable("the register takes too long".to_owned())
+            }
         };
-        if is_on_duty(viewing.role) {
+        if viewing.role.is_on_duty() {
             match self.spool.begin(viewing, site).await {
                 Ok(()) => {
                     warn!(%error, viewing = %viewing.id, "break-glass: a viewing goes to the spool");

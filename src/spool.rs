@@ -13,7 +13,7 @@ use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ const BROKEN: &str = "viewing.break_glass";
 /// How large the file may become; then nobody is admitted any more. A viewing
 /// takes about 400 bytes.
 const MOST: u64 = 16 << 20;
+/// How long the register may take for one line.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the register is tried again while there is something to write.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -53,17 +55,21 @@ enum Line {
     },
 }
 
+impl Line {
+    /// The viewing that begins with it.
+    fn begins(&self) -> Option<ViewingId> {
+        match self {
+            Self::Begin { id, .. } => ViewingId::parse(id),
+            Self::End { .. } => None,
+        }
+    }
+}
+
 /// The file, and the viewings whose beginning is in it.
 #[derive(Debug)]
 pub struct Spool {
     path: Option<PathBuf>,
     waiting: Mutex<HashSet<ViewingId>>,
-}
-
-/// Whether this role's work is to watch, so that a broken register must not blind it.
-#[must_use]
-pub fn is_on_duty(role: Role) -> bool {
-    matches!(role, Role::Patrol | Role::DutyOperator)
 }
 
 impl Spool {
@@ -107,46 +113,91 @@ impl Spool {
         }
     }
 
-    fn append(&self, line: &Line) -> io::Result<()> {
-        let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        if file.metadata()?.len() >= MOST {
-            return Err(io::ErrorKind::StorageFull.into());
+    /// Writes down the end of a viewing that may or may not have reached the register.
+    pub async fn end_later(&self, id: &ViewingId, at: Timestamp) {
+        let _one_at_a_time = self.waiting.lock().await;
+        if let Err(error) = self.append(&Line::End { id: id.to_string(), at: at.0, bytes: 0 }) {
+            warn!(%error, viewing = %id, "a viewing that was not admitted may stay open in the register");
         }
-        let mut text = serde_json::to_string(line)?;
-        text.push('\n');
-        file.write_all(text.as_bytes())?;
-        file.sync_data()
     }
 
-    /// Seals what waits into the chain and empties the file. Done twice, it does no harm.
+    fn append(&self, line: &Line) -> io::Result<()> {
+        let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let new = !path.exists();
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let length = file.metadata()?.len();
+        if length >= MOST {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let text = format!("{}\n", serde_json::to_string(line)?);
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
+        if let Err(error) = written {
+            // Half a line would spoil the next one, and a whole one would tell of a
+            // viewing that is refused now.
+            if let Err(error) = file.set_len(length) {
+                warn!(%error, "the spool keeps half a line");
+            }
+            return Err(error);
+        }
+        match path.parent().filter(|folder| new && !folder.as_os_str().is_empty()) {
+            // So that the file's name survives a power cut, too.
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    /// Seals what waits into the chain and empties the file. Done twice, it does no
+    /// harm. What comes meanwhile goes into a new file: nobody waits for the database.
     pub async fn recover(&self, registers: &dyn Registers) -> Result<u64> {
-        let mut waiting = self.waiting.lock().await;
         let Some(path) = &self.path else { return Ok(0) };
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(unreadable(&error)),
-        };
-        let mut sealed = 0;
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(|error| unreadable(&error))?;
-            match serde_json::from_str(&line) {
-                Ok(line) => sealed += u64::from(seal(registers, line).await?),
-                // The last line of a gateway that lost its power while it wrote.
-                Err(error) => warn!(%error, "a line of the spool cannot be read and is left out"),
+        let sealing = path.with_extension("sealing");
+        {
+            let _nobody_writes = self.waiting.lock().await;
+            // One that is there already was not finished: it comes first.
+            if !sealing.exists() {
+                match fs::rename(path, &sealing) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+                    renamed => renamed.map_err(|error| unreadable(&error))?,
+                }
             }
         }
-        fs::remove_file(path).map_err(|error| unreadable(&error))?;
-        waiting.clear();
+        let bytes = fs::read(&sealing).map_err(|error| unreadable(&error))?;
+        let (mut sealed, mut begun) = (0, Vec::new());
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match serde_json::from_slice::<Line>(line) {
+                Ok(line) => {
+                    begun.extend(line.begins());
+                    let written = tokio::time::timeout(PATIENCE, seal(registers, line)).await;
+                    let slow = |_| Error::Unavailable("the register takes too long".to_owned());
+                    sealed += u64::from(written.map_err(slow)??);
+                }
+                // Kept for people to look at; a gateway that lost its power may leave one.
+                Err(error) => {
+                    warn!(%error, "a line of the spool cannot be read; it is kept beside the spool");
+                    let kept = path.with_extension("unreadable");
+                    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(kept);
+                    let kept = file.and_then(|mut file| file.write_all(&[line, b"\n"].concat()));
+                    kept.map_err(|error| unreadable(&error))?;
+                }
+            }
+        }
+        fs::remove_file(&sealing).map_err(|error| unreadable(&error))?;
+        let mut waiting = self.waiting.lock().await;
+        for id in begun {
+            waiting.remove(&id);
+        }
         Ok(sealed)
+    }
+
+    fn holds_something(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.exists() || path.with_extension("sealing").exists())
     }
 
     /// Recovers whenever there is something to recover, for ever.
     pub async fn run(self: Arc<Self>, registers: Arc<dyn Repository>) {
         loop {
             tokio::time::sleep(RETRY).await;
-            if !self.path.as_ref().is_some_and(|path| path.exists()) {
+            if !self.holds_something() {
                 continue;
             }
             match self.recover(&*registers).await {
@@ -180,21 +231,21 @@ async fn seal(registers: &dyn Registers, line: Line) -> Result<bool> {
                 bytes: 0,
             };
             let site = SiteId::parse(&site).ok_or_else(corrupt)?;
-            match registers.begin_viewing(&viewing, &site).await {
-                // It was sealed before the gateway stopped in the middle.
-                Err(Error::Exists) => return Ok(false),
-                done => done?,
-            }
+            // It may have been sealed before the gateway stopped in the middle: then the
+            // entry below is there too, because it goes first.
             let entry = Entry {
                 at: viewing.started_at,
-                actor: Some(viewing.person_id),
-                site_id: Some(site),
+                actor: Some(viewing.person_id.clone()),
+                site_id: Some(site.clone()),
                 action: BROKEN.to_owned(),
                 object: viewing.id.to_string(),
                 detail: "{}".to_owned(),
             };
             registers.record(&entry).await?;
-            Ok(true)
+            match registers.begin_viewing(&viewing, &site).await {
+                Err(Error::Exists) => Ok(false),
+                done => done.map(|()| true),
+            }
         }
     }
 }

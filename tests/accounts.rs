@@ -228,3 +228,46 @@ async fn a_new_password_ends_everything_that_rested_on_the_old_one() {
     }
     assert!(!log.contains(&password) && !log.contains("a new long password"));
 }
+
+/// A request that takes its time must not act on what its sender was when it began.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_body_does_not_outlive_the_right_to_send_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let house = House::start().await;
+    let owner = house.sign_in_as(Role::Owner).await;
+    let guard = house.person("guard").await;
+    let client = house.signed_in(&guard).await;
+    let bodies = [
+        ("PUT /api/v1/password", json!({ "current": PASSWORD, "new": "a password of my own" })),
+        ("POST /api/v1/viewer-keys", json!({ "name": "for later" })),
+    ];
+    let mut held = Vec::new();
+    for (route, body) in bodies {
+        let body = body.to_string();
+        let mut stream = tokio::net::TcpStream::connect(house.http).await.unwrap();
+        let head = format!(
+            "{route} HTTP/1.1\r\nhost: x\r\ncookie: {}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n",
+            client.cookie.as_ref().unwrap(),
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), &body.as_bytes()[..body.len() - 1]].concat()).await.unwrap();
+        held.push((route, stream));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let path = format!("/api/v1/persons/{}", guard.id);
+    assert_eq!(owner.patch(&path, json!({ "disabled": true })).await.0, 204);
+    for (route, stream) in &mut held {
+        stream.write_all(b"}").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401"), "{route}: {answer}");
+    }
+    let after = house.store.person(&guard.id).await.unwrap().unwrap();
+    assert!(after.disabled && after.password_hash == guard.password_hash);
+    assert!(house.store.viewer_keys(&guard.id).await.unwrap().is_empty());
+    // Whoever proved the old password before the reset gets no session after it.
+    assert_eq!(owner.patch(&path, json!({ "disabled": false })).await.0, 204);
+    assert_eq!(owner.post(&format!("{path}/password"), json!({})).await.0, 200);
+    assert!(!house.store.set_password(&guard.id, &guard.password_hash, &guard.password_hash).await.unwrap());
+}

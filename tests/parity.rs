@@ -47,7 +47,6 @@ async fn somebody(house: &House, camera: &CameraId, dice: &mut Dice) -> (Person,
     let now = SystemClock.now();
     let mut person = house.person(&format!("p-{}", web::token::hex(&random::<8>()))).await;
     person.disabled = dice.one_in(12);
-    house.store.update_person(&person).await.unwrap();
     let past_or_future = |dice: &mut Dice| if dice.one_in(4) { now.before(HOUR) } else { now.after(HOUR) };
 
     let mut by_role = false;
@@ -201,6 +200,10 @@ async fn c04_every_way_to_a_picture_gives_the_same_answer() {
         }
         let (person, expected) = somebody(&house, &id, &mut dice).await;
         let client = house.signed_in(&person).await;
+        if person.disabled {
+            // Switched off behind the API's back, so that the session is still there.
+            house.sql(&format!("update persons set disabled = 1 where id = '{}'", person.id)).await;
+        }
         let key = viewer_key(&house, &person.id).await;
         for (way, allowed) in answers(&house, &client, &key, &id).await {
             assert_eq!(allowed, expected, "seed {seed:#x}, state {state}: {way} for {}", person.login);

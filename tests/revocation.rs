@@ -34,6 +34,8 @@ enum Reason {
     ScheduleOver,
     RoleEnded,
     MovedOut,
+    /// With an approval of one's own instead of the household's.
+    MovedOutWithOwn,
     MemberLeft,
     AccountDisabled,
     SignedOut,
@@ -49,12 +51,13 @@ enum Reason {
 }
 
 /// What ends the right of one person; twenty of them at once.
-const OF_ONE: [Reason; 13] = [
+const OF_ONE: [Reason; 14] = [
     Reason::ApprovalRevoked,
     Reason::ApprovalExpired,
     Reason::ScheduleOver,
     Reason::RoleEnded,
     Reason::MovedOut,
+    Reason::MovedOutWithOwn,
     Reason::MemberLeft,
     Reason::AccountDisabled,
     Reason::SignedOut,
@@ -128,7 +131,11 @@ impl Stage {
         let household = self.house.household(&login).await;
         let now = self.house.clock.now();
         self.house.store.add_member(&household, &holder.person.id, now).await.unwrap();
-        let mut approval = self.house.approval(Subject::Household(household.clone()), &holder.person);
+        let subject = match reason {
+            Reason::MovedOutWithOwn => Subject::Person(holder.person.id.clone()),
+            _ => Subject::Household(household.clone()),
+        };
+        let mut approval = self.house.approval(subject, &holder.person);
         match reason {
             Reason::ApprovalExpired => approval.until = now.after(SOON),
             Reason::ScheduleOver => approval.schedule = Some(until_this_minute_ends(now)),
@@ -191,7 +198,7 @@ impl Stage {
                 let path = format!("/api/v1/roles/{}?site_id={site}", of.grant.as_ref().unwrap());
                 self.owner.delete(&path).await.as_u16()
             }
-            Reason::MovedOut => self.owner.delete(&household()).await.as_u16(),
+            Reason::MovedOut | Reason::MovedOutWithOwn => self.owner.delete(&household()).await.as_u16(),
             Reason::MemberLeft => {
                 self.owner.delete(&format!("{}/members/{}", household(), of.person.id)).await.as_u16()
             }

@@ -154,7 +154,9 @@ async fn people_sessions_and_keys() {
             seen_at: Timestamp(2),
             expires_at: Timestamp(3),
         };
-        store.add_session(&session).await.unwrap();
+        let wrong = Secret::new("another hash");
+        assert!(!store.add_session(&session, &wrong).await.unwrap(), "the password was reset meanwhile");
+        assert!(store.add_session(&session, &winner.password_hash).await.unwrap());
         store.touch_session(&session.id, Timestamp(8)).await.unwrap();
         let seen = Session { seen_at: Timestamp(8), ..session.clone() };
         assert_eq!(store.session_by_token(&[1, 2, 0, 255]).await.unwrap(), Some(seen.clone()));

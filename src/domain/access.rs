@@ -111,10 +111,7 @@ impl Decision {
 /// signal could leave a picture on.
 #[must_use]
 pub fn lease(role: Role) -> Duration {
-    Duration::from_secs(match role {
-        Role::Patrol | Role::DutyOperator => 120,
-        _ => 30,
-    })
+    Duration::from_secs(if role.is_on_duty() { 120 } else { 30 })
 }
 
 /// Decides. Deny by default: a question nothing answers with yes is a no.
@@ -272,8 +269,13 @@ fn membership_end(who: &Standing, approval: &Approval, now: Timestamp) -> Option
 fn better(a: Decision, b: Decision) -> Decision {
     let end = |until: Option<Timestamp>| until.unwrap_or(Timestamp(i64::MAX));
     match (a, b) {
-        (Decision::Allow { until: first, .. }, Decision::Allow { until: second, .. }) => {
-            if end(second) > end(first) { b } else { a }
+        (Decision::Allow { role, until: first }, Decision::Allow { role: other, until: second }) => {
+            // The right lasts as long as the longer one. It is exercised on duty if one of
+            // them is a duty: the register and the patrol's lease go by that.
+            let by = if other.is_on_duty() && !role.is_on_duty() { other } else { role };
+            let longer = if end(second) > end(first) { second } else { first };
+            let by = if by.is_on_duty() || end(second) <= end(first) { by } else { other };
+            Decision::Allow { role: by, until: longer }
         }
         (Decision::Allow { .. }, Decision::Deny(_)) => a,
         (Decision::Deny(_), Decision::Allow { .. }) => b,

@@ -16,8 +16,8 @@ use crate::scene::Scene;
 use crate::site::Site;
 use crate::viewing::Viewing;
 use crate::{
-    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, RegistrationId, SessionId,
-    SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
+    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, RegistrationId, Secret,
+    SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 use async_trait::async_trait;
 
@@ -131,11 +131,13 @@ pub trait Persons: Send + Sync {
     async fn person_by_login(&self, login: &str) -> Result<Option<Person>>;
     /// All persons, by login.
     async fn persons(&self) -> Result<Vec<Person>>;
-    /// Replaces a person's name, language, password and whether they are disabled.
-    /// False if there is none.
-    async fn update_person(&self, person: &Person) -> Result<bool>;
-    /// Adds a session.
-    async fn add_session(&self, session: &Session) -> Result<()>;
+    /// Changes a password if it is still `before`, and ends every session and player
+    /// key that rested on it.
+    async fn set_password(&self, person: &PersonId, before: &Secret, after: &Secret) -> Result<bool>;
+    /// Switches an account off or on; off ends every session and player key.
+    async fn set_disabled(&self, person: &PersonId, disabled: bool) -> Result<bool>;
+    /// Adds a session if the account is in force and its password still has this hash.
+    async fn add_session(&self, session: &Session, password_hash: &Secret) -> Result<bool>;
     /// The session whose token has this hash.
     async fn session_by_token(&self, token_hash: &[u8]) -> Result<Option<Session>>;
     /// One session.

@@ -28,6 +28,14 @@ words! {
     }
 }
 
+impl Role {
+    /// Whether this role's work is to watch, so that a broken register must not blind it.
+    #[must_use]
+    pub fn is_on_duty(self) -> bool {
+        matches!(self, Self::Patrol | Self::DutyOperator)
+    }
+}
+
 /// An area of responsibility: a set of places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {

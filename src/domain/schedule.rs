@@ -48,7 +48,10 @@ impl Schedule {
             return Err(Invalid::Count);
         }
         for window in &self.0 {
-            if window.days.is_empty() || window.days.iter().any(|day| !(1..=7).contains(day)) {
+            if window.days.is_empty()
+                || window.days.len() > 7
+                || window.days.iter().any(|day| !(1..=7).contains(day))
+            {
                 return Err(Invalid::Days);
             }
             if window.from_minute >= window.until_minute || window.until_minute > DAY {

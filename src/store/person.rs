@@ -8,6 +8,7 @@ use domain::person::{IDLE, Person, Session, ViewerKey};
 use domain::repository::{Error, Persons, Result};
 use domain::role::Grant;
 use domain::{PersonId, Secret, SessionId, Timestamp, ViewerKeyId};
+use sqlx::AnyConnection;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
@@ -123,21 +124,51 @@ impl Persons for Store {
         rows.map_err(failed)?.iter().map(person).collect()
     }
 
-    async fn update_person(&self, person: &Person) -> Result<bool> {
-        let done = sqlx::query(
-            "update persons set name = $2, locale = $3, password_hash = $4, disabled = $5 where id = $1",
-        )
-        .bind(person.id.as_str())
-        .bind(person.name.as_str())
-        .bind(person.locale.as_str())
-        .bind(person.password_hash.expose())
-        .bind(i64::from(person.disabled))
-        .execute(&self.write)
-        .await;
-        changed(&done.map_err(failed)?)
+    async fn set_password(&self, person: &PersonId, before: &Secret, after: &Secret) -> Result<bool> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        let done = sqlx::query("update persons set password_hash = $3 where id = $1 and password_hash = $2")
+            .bind(person.as_str())
+            .bind(before.expose())
+            .bind(after.expose())
+            .execute(&mut *tx)
+            .await;
+        if !changed(&done.map_err(failed)?)? {
+            return Ok(false);
+        }
+        end_credentials(&mut tx, person).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
     }
 
-    async fn add_session(&self, session: &Session) -> Result<()> {
+    async fn set_disabled(&self, person: &PersonId, disabled: bool) -> Result<bool> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        let done = sqlx::query("update persons set disabled = $2 where id = $1")
+            .bind(person.as_str())
+            .bind(i64::from(disabled))
+            .execute(&mut *tx)
+            .await;
+        if !changed(&done.map_err(failed)?)? {
+            return Ok(false);
+        }
+        if disabled {
+            end_credentials(&mut tx, person).await?;
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
+    }
+
+    async fn add_session(&self, session: &Session, password_hash: &Secret) -> Result<bool> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        // Changes nothing, but holds the row until the session is there: whoever resets
+        // the password or switches the account off comes before or after, not between.
+        let valid = sqlx::query(
+            "update persons set login = login where id = $1 and password_hash = $2 and disabled = 0",
+        );
+        let valid =
+            valid.bind(session.person_id.as_str()).bind(password_hash.expose()).execute(&mut *tx).await;
+        if !changed(&valid.map_err(failed)?)? {
+            return Ok(false);
+        }
         sqlx::query(
             "insert into sessions (id, person_id, token_hash, user_agent, created_at, seen_at, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7)",
@@ -149,10 +180,11 @@ impl Persons for Store {
         .bind(session.created_at.0)
         .bind(session.seen_at.0)
         .bind(session.expires_at.0)
-        .execute(&self.write)
+        .execute(&mut *tx)
         .await
         .map_err(failed)?;
-        Ok(())
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
     }
 
     async fn session_by_token(&self, token_hash: &[u8]) -> Result<Option<Session>> {
@@ -209,11 +241,7 @@ impl Persons for Store {
 
     async fn remove_credentials(&self, person: &PersonId) -> Result<()> {
         let mut tx = self.write.begin().await.map_err(failed)?;
-        for sql in
-            ["delete from sessions where person_id = $1", "delete from viewer_keys where person_id = $1"]
-        {
-            sqlx::query(sql).bind(person.as_str()).execute(&mut *tx).await.map_err(failed)?;
-        }
+        end_credentials(&mut tx, person).await?;
         tx.commit().await.map_err(failed)
     }
 
@@ -260,4 +288,12 @@ impl Persons for Store {
             .await;
         changed(&done.map_err(failed)?)
     }
+}
+
+/// Ends every session and every player key of somebody.
+async fn end_credentials(connection: &mut AnyConnection, person: &PersonId) -> Result<()> {
+    for sql in ["delete from sessions where person_id = $1", "delete from viewer_keys where person_id = $1"] {
+        sqlx::query(sql).bind(person.as_str()).execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(())
 }

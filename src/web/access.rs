@@ -1,8 +1,10 @@
 //! Who asks, and what a route demands. Every route declares its [`Access`] in
 //! `router.rs`; the check runs before the handler, so a handler cannot forget it.
 
+use crate::layers::BODY;
 use crate::refused::{By, Refusal};
 use crate::{App, Problem, token};
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::{HeaderMap, request};
@@ -14,6 +16,7 @@ use domain::device::Device;
 use domain::person::{Person, Session};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::warn;
 
 /// What a route demands of the one who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub struct Who {
 
 /// The last use is noted at most this often.
 const TOUCH: Duration = Duration::from_secs(60);
+/// Noting it may take this long, and is left out then.
+const NOTE: Duration = Duration::from_millis(300);
 
 /// The session cookie's name: with the `__Host-` promise where TLS lets browsers keep it.
 pub(crate) fn session_cookie(app: &App) -> &'static str {
@@ -69,28 +74,43 @@ pub(crate) async fn check(
 ) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let route = format!("{} {path}", request.method());
-    let admitted = match access {
+    if let Err(problem) = admit(&app, access, &route, &mut request).await {
+        return problem.into_response();
+    }
+    // A body may take its time. Whoever lost their right meanwhile must not act on what
+    // they were when it began, so they are asked again when all of it is there.
+    if access != Access::Public && !request.body().is_end_stream() {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = axum::body::to_bytes(body, BODY).await else {
+            return Problem::TooLarge("1 MiB").into_response();
+        };
+        request = Request::from_parts(parts, body.into());
+        if let Err(problem) = admit(&app, access, &route, &mut request).await {
+            return problem.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+async fn admit(app: &App, access: Access, route: &str, request: &mut Request) -> Result<(), Problem> {
+    match access {
         Access::Public => Ok(()),
-        Access::SignedIn => who(&app, request.headers(), &route).await.map(|who| put(&mut request, who)),
-        Access::Manage => who(&app, request.headers(), &route).await.and_then(|who| {
+        Access::SignedIn => who(app, request.headers(), route).await.map(|who| put(request, who)),
+        Access::Manage => who(app, request.headers(), route).await.and_then(|who| {
             if !manages_somewhere(&who.standing, app.now()) {
-                return Err(who.forbidden(&app, None));
+                return Err(who.forbidden(app, None));
             }
-            put(&mut request, who);
+            put(request, who);
             Ok(())
         }),
-        Access::Audit => who(&app, request.headers(), &route).await.and_then(|who| {
+        Access::Audit => who(app, request.headers(), route).await.and_then(|who| {
             if !audits_somewhere(&who.standing, app.now()) {
-                return Err(who.forbidden(&app, None));
+                return Err(who.forbidden(app, None));
             }
-            put(&mut request, who);
+            put(request, who);
             Ok(())
         }),
-        Access::Device => device(&app, request.headers()).await.map(|device| put(&mut request, device)),
-    };
-    match admitted {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Access::Device => device(app, request.headers()).await.map(|device| put(request, device)),
     }
 }
 
@@ -113,7 +133,11 @@ async fn who(app: &App, headers: &HeaderMap, route: &str) -> Result<Who, Problem
         return Err(Problem::NotSignedIn);
     }
     if now >= session.seen_at.after(TOUCH) {
-        repository.touch_session(&session.id, now).await?;
+        // A full disk must not keep the patrol out: see `spool.rs` of the root package.
+        let noted = tokio::time::timeout(NOTE, repository.touch_session(&session.id, now)).await;
+        if !matches!(noted, Ok(Ok(()))) {
+            warn!("the last use of a session could not be noted");
+        }
     }
     let standing = repository.standing(&person.id).await?.ok_or(Problem::NotSignedIn)?;
     Ok(Who { person, session, standing, route: route.into() })

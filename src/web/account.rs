@@ -1,7 +1,7 @@
 //! New passwords: one's own, and one for somebody who has forgotten theirs.
 //! Either ends everything that rested on the old one.
 
-use crate::access::Who;
+use crate::access::{Who, cookie};
 use crate::extract::{Json, Path, id};
 use crate::serve::Peer;
 use crate::{App, Problem, session, setup, token};
@@ -26,7 +26,7 @@ pub(crate) struct PasswordInput {
 /// Change my password: every other device is signed out and every player key ends.
 #[utoipa::path(put, path = "/api/v1/password", tag = "accounts", operation_id = "change_password",
     request_body = PasswordInput,
-    responses((status = 200, body = session::SignedIn), (status = 429, description = "too many tries")))]
+    responses((status = 200, body = session::SignedIn), (status = 409), (status = 429, description = "too many tries")))]
 pub(crate) async fn change(
     State(app): State<App>,
     who: Who,
@@ -36,7 +36,7 @@ pub(crate) async fn change(
 ) -> Result<impl IntoResponse, Problem> {
     let address = session::address(&app, peer.address.ip(), &headers);
     // Whoever found an unlocked phone may not guess here instead.
-    app.throttle.take(&who.person.login, None, address)?;
+    app.throttle.take(&who.person.login, cookie(&headers, session::DEVICE), address)?;
     let stored = Some(who.person.password_hash.clone());
     let short = input.current.len() <= crate::password::LONGEST;
     if !(short && app.passwords.verify(Secret::new(input.current), stored).await) {
@@ -80,9 +80,11 @@ pub(crate) async fn reset(
 }
 
 async fn replace(app: &App, mut person: Person, password: &str) -> Result<Person, Problem> {
+    let before = person.password_hash;
     person.password_hash = app.passwords.hash(Secret::new(password)).await;
-    app.repository().update_person(&person).await?;
-    app.repository().remove_credentials(&person.id).await?;
+    if !app.repository().set_password(&person.id, &before, &person.password_hash).await? {
+        return Err(Problem::Conflict("the password was changed meanwhile; nothing was saved, try again"));
+    }
     app.changed();
     Ok(person)
 }

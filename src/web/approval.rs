@@ -285,6 +285,15 @@ async fn decide(
     if !from.contains(&before.state) {
         return Err(Problem::Conflict("it was decided already; look at it again"));
     }
+    if to == ApprovalState::Granted && !who.may(app, Question::ManageSites) {
+        let own = match &before.subject {
+            Subject::Person(person) => *person == who.person.id,
+            Subject::Household(home) => who.standing.memberships.iter().any(|m| m.household_id == *home),
+        };
+        if own {
+            return Err(Problem::Conflict("nobody approves themselves; another administrator must do it"));
+        }
+    }
     let now = app.now();
     let mut approval = before.clone();
     approval.state = to;
@@ -292,7 +301,7 @@ async fn decide(
     approval.decided_at = Some(now);
     change(&mut approval)?;
     let action = format!("approval.{}", to.word());
-    let detail = json!({ "until": approval.until, "reason": approval.reason, "renews": approval.renews });
+    let detail = decided(&approval);
     app.note(Some(&who.person.id), Some(&approval.site_id), &action, approval.id.as_str(), &detail).await?;
     let mut changes = vec![(before, approval.clone())];
     changes.extend(replaced(app, &approval).await?);
@@ -301,6 +310,23 @@ async fn decide(
     }
     app.changed();
     Ok(axum::Json(view(approval, now)))
+}
+
+/// What the chain keeps of a decision: all that it rests on.
+fn decided(approval: &Approval) -> serde_json::Value {
+    let subject = match &approval.subject {
+        Subject::Household(household) => json!({ "household": household }),
+        Subject::Person(person) => json!({ "person": person }),
+    };
+    let cameras = match &approval.cameras {
+        CameraSet::Camera(camera) => json!({ "camera": camera }),
+        CameraSet::Place(place) => json!({ "place": place }),
+        CameraSet::Site => json!("site"),
+    };
+    json!({
+        "subject": subject, "cameras": cameras, "from": approval.from, "until": approval.until,
+        "schedule": approval.schedule, "reason": approval.reason, "renews": approval.renews,
+    })
 }
 
 /// The approval whose place a granted one takes, as it was and as it is to be: two in

@@ -8,6 +8,7 @@ use crate::{App, Problem, renewal, session, setup, token};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
+use domain::access::{Question, decide};
 use domain::person::Person;
 use domain::{PersonId, Secret};
 use serde::Deserialize;
@@ -55,9 +56,12 @@ pub(crate) async fn join(
             });
             Problem::LinkOver
         })?;
+    // It is worth what the one who made it may still do.
+    let maker = repository.standing(&invitation.created_by).await?.ok_or(Problem::LinkOver)?;
     let household = repository.household(&invitation.household_id).await?.ok_or(Problem::LinkOver)?;
     let unit = repository.unit(&household.unit_id).await?.ok_or(Problem::LinkOver)?;
-    if household.until.is_some_and(|until| until <= now) {
+    let still_manages = decide(&maker, Question::Manage(&unit.site_id), now).is_allowed();
+    if !still_manages || household.until.is_some_and(|until| until <= now) {
         return Err(Problem::LinkOver);
     }
     setup::check_password("/password", &input.password)?;

@@ -19,7 +19,7 @@ use tracing::error;
 use url::Url;
 
 /// The largest body of any route.
-const BODY: usize = 1 << 20;
+pub(crate) const BODY: usize = 1 << 20;
 /// The longest a request may take; live views leave this behind with their upgrade.
 const PATIENCE: Duration = Duration::from_secs(30);
 

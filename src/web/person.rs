@@ -106,20 +106,15 @@ pub(crate) async fn update(
     if !who.may(&app, Question::ManageSites) {
         return Err(who.forbidden(&app, None));
     }
-    let mut person =
-        app.repository().person(&id(PersonId::parse, &person)?).await?.ok_or(Problem::NotFound)?;
+    let person = app.repository().person(&id(PersonId::parse, &person)?).await?.ok_or(Problem::NotFound)?;
     if person.id == who.person.id {
         return Err(Problem::Conflict("this is your own account; another owner must do it"));
     }
     let detail = json!({ "disabled": patch.disabled });
     app.note(Some(&who.person.id), None, "person.update", person.id.as_str(), &detail).await?;
-    person.disabled = patch.disabled;
-    app.repository().update_person(&person).await?;
-    if person.disabled {
-        app.repository().remove_credentials(&person.id).await?;
-    }
+    app.repository().set_disabled(&person.id, patch.disabled).await?;
     app.changed();
-    if person.disabled {
+    if patch.disabled {
         renewal::withdraw_of_person(&app, &who.person.id, &person.id).await?;
     }
     Ok(StatusCode::NO_CONTENT)
@@ -192,7 +187,7 @@ pub(crate) async fn roles(
 /// Give a role for a site. Nobody makes an owner this way, and nobody a resident:
 /// residents are the members of households.
 #[utoipa::path(post, path = "/api/v1/roles", tag = "rights", operation_id = "create_role",
-    request_body = RoleInput, responses((status = 201, body = GrantView)))]
+    request_body = RoleInput, responses((status = 201, body = GrantView), (status = 409)))]
 pub(crate) async fn give(
     State(app): State<App>,
     who: Who,
@@ -209,6 +204,11 @@ pub(crate) async fn give(
     // A new administrator or auditor is the owner's to name: nobody checks themselves.
     if matches!(input.role, Role::Administrator | Role::Auditor) && !who.may(&app, Question::ManageSites) {
         return Err(who.forbidden(&app, Some(&site)));
+    }
+    if input.person_id == who.person.id.as_str() && !who.may(&app, Question::ManageSites) {
+        return Err(Problem::Conflict(
+            "nobody gives themselves a role; an owner or another administrator must do it",
+        ));
     }
     let no_person = || Problem::field("/person_id", "there is no such person");
     let person = PersonId::parse(&input.person_id).ok_or_else(no_person)?;

@@ -106,31 +106,41 @@ pub(crate) async fn renew(
     Ok((StatusCode::CREATED, axum::Json(view(request, now))))
 }
 
-/// Takes requests out of the queue whose ground is gone; each is noted.
+/// Ends what has lost its ground: a request that waits is withdrawn, a granted approval
+/// is revoked; each is noted.
 pub(crate) async fn withdraw(
     app: &App,
     by: &PersonId,
     why: Withdrawal,
-    requests: impl IntoIterator<Item = Approval>,
+    approvals: impl IntoIterator<Item = Approval>,
 ) -> Result<(), Problem> {
-    for before in requests {
-        if before.state != ApprovalState::Requested {
-            continue;
+    for mut before in approvals {
+        // Again if somebody decides it at this moment: what they granted is revoked.
+        for _ in 0..3 {
+            let to = match before.state {
+                ApprovalState::Requested => ApprovalState::Withdrawn,
+                ApprovalState::Granted => ApprovalState::Revoked,
+                _ => break,
+            };
+            let mut after = before.clone();
+            after.state = to;
+            after.decided_by = Some(by.clone());
+            after.decided_at = Some(app.now());
+            after.reason = Some(why.word().to_owned());
+            let (action, detail) = (format!("approval.{}", to.word()), json!({ "reason": why.word() }));
+            app.note(Some(by), Some(&after.site_id), &action, after.id.as_str(), &detail).await?;
+            if app.repository().update_approvals(&[(before.clone(), after)]).await? {
+                break;
+            }
+            let Some(now) = app.repository().approval(&before.id).await? else { break };
+            before = now;
         }
-        let mut after = before.clone();
-        after.state = ApprovalState::Withdrawn;
-        after.decided_by = Some(by.clone());
-        after.decided_at = Some(app.now());
-        after.reason = Some(why.word().to_owned());
-        let detail = json!({ "reason": why.word() });
-        app.note(Some(by), Some(&after.site_id), "approval.withdrawn", after.id.as_str(), &detail).await?;
-        // Somebody who was faster has decided it: then it waits no more either.
-        app.repository().update_approvals(&[(before, after)]).await?;
     }
     Ok(())
 }
 
-/// A household moves out: nobody asks in its name any more.
+/// A household moves out: nothing is asked or granted in its name any more, and what
+/// its members have of their own ends unless they live in the site elsewhere.
 pub(crate) async fn withdraw_of_household(
     app: &App,
     by: &PersonId,
@@ -140,7 +150,13 @@ pub(crate) async fn withdraw_of_household(
     let subject = Subject::Household(household.clone());
     let requests = app.repository().approvals(site).await?;
     let theirs = requests.into_iter().filter(|request| request.subject == subject);
-    withdraw(app, by, Withdrawal::MovedOut, theirs).await
+    withdraw(app, by, Withdrawal::MovedOut, theirs).await?;
+    for member in app.repository().memberships(site).await? {
+        if member.household_id == *household {
+            end_own(app, by, Withdrawal::MovedOut, site, household, &member.person_id).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A member leaves a household: what they asked for in its name, and for themselves
@@ -152,23 +168,41 @@ pub(crate) async fn withdraw_of_member(
     household: &HouseholdId,
     person: &PersonId,
 ) -> Result<(), Problem> {
+    let Some(standing) = app.repository().standing(person).await? else { return Ok(()) };
+    let asked = standing.approvals.into_iter().filter(|approval| {
+        let own = matches!(&approval.subject, Subject::Household(own) if own == household);
+        own && approval.requested_by == *person && approval.state == ApprovalState::Requested
+    });
+    withdraw(app, by, Withdrawal::Left, asked).await?;
+    end_own(app, by, Withdrawal::Left, site, household, person).await
+}
+
+/// Ends what somebody has of their own in a site, unless they live there elsewhere too.
+async fn end_own(
+    app: &App,
+    by: &PersonId,
+    why: Withdrawal,
+    site: &SiteId,
+    left: &HouseholdId,
+    person: &PersonId,
+) -> Result<(), Problem> {
     let now = app.now();
     let Some(standing) = app.repository().standing(person).await? else { return Ok(()) };
-    let elsewhere = standing
-        .memberships
-        .iter()
-        .any(|m| m.site_id == *site && m.household_id != *household && m.in_force(now));
-    let theirs = standing.approvals.into_iter().filter(|request| match &request.subject {
-        Subject::Household(own) => own == household && request.requested_by == *person,
-        Subject::Person(_) => request.site_id == *site && !elsewhere,
+    let elsewhere =
+        standing.memberships.iter().any(|m| m.site_id == *site && m.household_id != *left && m.in_force(now));
+    let own = standing.approvals.into_iter().filter(|approval| {
+        matches!(approval.subject, Subject::Person(_)) && approval.site_id == *site && !elsewhere
     });
-    withdraw(app, by, Withdrawal::Left, theirs).await
+    withdraw(app, by, why, own).await
 }
 
 /// An account is switched off: nothing that it asked for waits any more.
 pub(crate) async fn withdraw_of_person(app: &App, by: &PersonId, person: &PersonId) -> Result<(), Problem> {
     let Some(standing) = app.repository().standing(person).await? else { return Ok(()) };
-    let theirs = standing.approvals.into_iter().filter(|request| request.requested_by == *person);
+    // What is granted is of no use to them while the account is off, and there again after.
+    let waits =
+        |request: &Approval| request.requested_by == *person && request.state == ApprovalState::Requested;
+    let theirs = standing.approvals.into_iter().filter(waits);
     withdraw(app, by, Withdrawal::Disabled, theirs).await?;
     crate::registration::refuse_all_of(app, by, person, Withdrawal::Disabled.word()).await
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// A session is over after this, whatever happens.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Tells a browser that has signed in before from a stranger's; no credential.
-const DEVICE: &str = "device";
+pub(crate) const DEVICE: &str = "device";
 /// How long that is remembered.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
@@ -112,7 +112,10 @@ pub(crate) async fn begin(
         seen_at: now,
         expires_at: now.after(LIFE),
     };
-    app.repository().add_session(&session).await?;
+    // Reset or switched off since it was proven.
+    if !app.repository().add_session(&session, &person.password_hash).await? {
+        return Err(Problem::WrongLogin);
+    }
     let standing = app.repository().standing(&person.id).await?.ok_or(Problem::NotSignedIn)?;
     let session = set_cookie(app, session_cookie(app), &token, LIFE);
     let device = set_cookie(app, DEVICE, &app.throttle.device(&person.login), YEAR);

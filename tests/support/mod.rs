@@ -222,7 +222,7 @@ impl House {
             seen_at: now,
             expires_at: now.after(std::time::Duration::from_secs(3_600)),
         };
-        self.store.add_session(&session).await.unwrap();
+        assert!(self.store.add_session(&session, &person.password_hash).await.unwrap());
         let mut client = self.client();
         client.cookie = Some(format!("session={token}"));
         client

@@ -137,6 +137,7 @@ impl Subscription {
             return None;
         }
         // Seen before the ring is read, so that a push in between wakes us again.
+        self.caught_up = false;
         self.changed.mark_unchanged();
         let inner = self.shared.lock();
         if self.status_number != Some(inner.status_number) {
@@ -177,6 +178,12 @@ impl Subscription {
             }
         }
         frames
+    }
+
+    /// Forgets who asked after the end of the right: a task that has waited for something
+    /// else may have taken that wake-up for its own.
+    pub fn ask_again(&mut self) {
+        self.asked_by = None;
     }
 
     /// Completes when the stream has changed since the last read.

@@ -105,6 +105,9 @@ impl Connection {
                 }
                 message = self.reader.next(), if !self.out.is_full() => {
                     self.message(message).await;
+                    if let Some(session) = &mut self.session {
+                        session.ask_again();
+                    }
                     None
                 }
                 _ = tick.tick() => {

@@ -256,6 +256,13 @@ impl Session {
         })
     }
 
+    /// The connection has waited for something else: see [`Subscription::ask_again`].
+    pub(super) fn ask_again(&mut self) {
+        if let Reading::Playing(subscription) = &mut self.reading {
+            subscription.ask_again();
+        }
+    }
+
     pub(super) fn count(&self, bytes: usize, writes: usize) {
         if let Reading::Playing(subscription) = &self.reading {
             subscription.count(writes, bytes);
