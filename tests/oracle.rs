@@ -4,9 +4,10 @@
 use crate::support::House;
 use crate::support::client::Client;
 use domain::approval::Subject;
-use domain::repository::{Persons as _, Rights as _};
-use domain::role::{Grant, Role};
-use domain::{Clock as _, GrantId};
+use domain::registration::{Filed, JoinCode, Registration, State};
+use domain::repository::{Joining as _, Persons as _, Rights as _};
+use domain::role::{Grant, Role, Zone};
+use domain::{Clock as _, GrantId, RegistrationId, ZoneId};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,34 @@ async fn two_worlds(house: &House) -> (Foreign, Vec<(&'static str, Client)>) {
     let grant = house.grant(&person, Role::Patrol);
     house.store.add_grant(&grant).await.unwrap();
     let (device, _) = house.door(&house.lobby).await;
+    let zone = Zone {
+        id: ZoneId::from_random(random()),
+        site_id: house.site.clone(),
+        name: "theirs".into(),
+        places: [house.gate.clone()].into(),
+        created_at: house.clock.now(),
+    };
+    house.store.add_zone(&zone).await.unwrap();
+    let code = JoinCode {
+        site_id: house.site.clone(),
+        token_hash: random::<32>().to_vec(),
+        created_by: person.id.clone(),
+        created_at: house.clock.now(),
+    };
+    house.store.set_join_code(&code).await.unwrap();
+    let claim = Registration {
+        id: RegistrationId::from_random(random()),
+        site_id: house.site.clone(),
+        person_id: person.id.clone(),
+        unit: "theirs".into(),
+        message: String::new(),
+        state: State::Waiting,
+        created_at: house.clock.now(),
+        decided_by: None,
+        decided_at: None,
+        reason: None,
+    };
+    assert_eq!(house.store.register(&code.token_hash, &claim, None).await.unwrap(), Filed::Waiting);
     let session = house.store.sessions(&person.id).await.unwrap().remove(0);
     let foreign = BTreeMap::from([
         ("sites", house.site.to_string()),
@@ -38,6 +67,8 @@ async fn two_worlds(house: &House) -> (Foreign, Vec<(&'static str, Client)>) {
         ("households", household.to_string()),
         ("persons", person.id.to_string()),
         ("roles", grant.id.to_string()),
+        ("zones", zone.id.to_string()),
+        ("registrations", claim.id.to_string()),
         ("devices", device.to_string()),
         ("sessions", session.id.to_string()),
         ("viewer-keys", client.key().await.id),
