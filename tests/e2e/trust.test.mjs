@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { picture, portray, setting, stranger, withOwnCa } from './support.mjs';
+import { assertNoBarriers, picture, portray, setting, stranger, withOwnCa } from './support.mjs';
 import { OUT } from './worlds.mjs';
 
 const here = setting(withOwnCa);
@@ -23,6 +23,7 @@ test('the page shows the way to the certificate and the fingerprint that was pri
   await page.getByTestId('fingerprint').waitFor();
   assert.equal(await page.getByTestId('fingerprint').innerText(), here.world.fingerprint);
   await portray(page, 'trust');
+  await assertNoBarriers(page, 'trust');
   const response = await fetch(here.world.download, { signal: AbortSignal.timeout(5_000) });
   const digest = createHash('sha256').update(Buffer.from(await response.arrayBuffer())).digest('hex');
   assert.equal(digest.toUpperCase(), here.world.fingerprint.replaceAll(':', ''));
