@@ -4,7 +4,7 @@ use crate::app::{BuildError, open_store};
 use crate::clock::SystemClock;
 use crate::settings::Settings;
 use domain::audit::Entry;
-use domain::repository::{self, Persons as _, Registers as _};
+use domain::repository::{self, Passkeys as _, Persons as _, Registers as _};
 use domain::{Clock as _, Secret};
 use web::password::Passwords;
 use web::token::{hex, random};
@@ -48,6 +48,8 @@ pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, 
         if !store.set_password(&person.id, &person.password_hash, &hash).await? {
             return Err(Error::Changed);
         }
+        // Who asks for this may have lost the device with the passkey too.
+        store.remove_passkeys(&person.id).await?;
         store.raise_signal().await?;
         Ok(password)
     };

@@ -152,6 +152,7 @@ impl App {
             changes: changes.clone(),
             public_url: settings.public_url.clone(),
             tls: tls.clone(),
+            staff_passkeys: settings.staff_passkeys,
             trusted_proxies: settings.trusted_proxies.clone(),
             rtsp_port: settings.rtsp.map(|address| address.port()),
             closing: closing.clone(),

@@ -50,7 +50,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum AdminCommand {
-    /// Gives somebody a new password, prints it, and signs them out everywhere.
+    /// Gives somebody a new password, prints it, signs them out everywhere and
+    /// removes their passkeys.
     ResetPassword {
         /// What they sign in with.
         login: String,

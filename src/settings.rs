@@ -2,6 +2,7 @@
 //! Nobody else reads settings from files or the environment.
 
 use crate::tls::Source;
+use domain::person::StaffPasskeys;
 use ipnet::IpNet;
 use media::gop::{Budget, ByteBudget};
 use serde::Deserialize;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub public_url: Option<PublicUrl>,
     /// Where the certificate of the gateway's own TLS comes from, if it speaks TLS.
     pub tls: Option<Source>,
+    /// Whether who holds a role may do without a passkey.
+    pub staff_passkeys: StaffPasskeys,
     /// Proxies whose word on a client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// Where RTSP players connect, if they may.
@@ -51,6 +54,7 @@ struct RawSettings {
     rtsp: RawRtsp,
     database: RawDatabase,
     secrets: RawSecrets,
+    accounts: RawAccounts,
     audit: RawAudit,
     cameras: RawCameras,
     stream: RawStream,
@@ -85,6 +89,12 @@ struct RawDatabase {
 #[serde(deny_unknown_fields)]
 struct RawSecrets {
     key_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAccounts {
+    staff_passkeys: String,
 }
 
 #[derive(Deserialize)]
@@ -217,10 +227,13 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         return Err(Error::Value { key: "stream", why });
     }
     let tls = tls(&raw.http)?;
+    let public_url = public_url(&raw.http.public_url, tls.is_some())?;
+    let staff_passkeys = staff_passkeys(&raw.accounts.staff_passkeys, public_url.as_ref())?;
     Ok(Settings {
         http: address("http.listen", &raw.http.listen)?,
-        public_url: public_url(&raw.http.public_url, tls.is_some())?,
+        public_url,
         tls,
+        staff_passkeys,
         trusted_proxies: networks("http.trusted_proxies", &raw.http.trusted_proxies)?,
         rtsp: match raw.rtsp.listen.as_str() {
             "" => None,
@@ -271,6 +284,19 @@ fn public_url(text: &str, tls: bool) -> Result<Option<PublicUrl>, Error> {
     url.map(Some).ok_or(Error::Value { key: "http.public_url", why })
 }
 
+fn staff_passkeys(text: &str, public: Option<&PublicUrl>) -> Result<StaffPasskeys, Error> {
+    let wrong = |why: String| Error::Value { key: "accounts.staff_passkeys", why };
+    let known = StaffPasskeys::from_word(text)
+        .ok_or_else(|| wrong(format!("{text:?} is not known; write \"offered\" or \"required\"")))?;
+    // Otherwise nobody who holds a role could sign in.
+    if known == StaffPasskeys::Required && public.and_then(PublicUrl::passkey_place).is_none() {
+        let why =
+            "passkeys need http.public_url to be an https address with a name, like https://eyes.example.net";
+        return Err(wrong(why.to_owned()));
+    }
+    Ok(known)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +328,20 @@ mod tests {
     }
 
     #[test]
+    fn passkeys_are_required_only_where_browsers_have_them() {
+        let required = |url: &str| {
+            let text = format!("[http]\npublic_url = \"{url}\"\n[accounts]\nstaff_passkeys = \"required\"");
+            Settings::parse(&text).is_ok()
+        };
+        for url in ["https://eyes.example.net", "https://eyes.example.net:8443", "http://localhost:8080"] {
+            assert!(required(url), "{url}");
+        }
+        for url in ["", "https://192.168.1.5", "https://[fd00::1]", "http://eyes.example.net"] {
+            assert!(!required(url), "{url}");
+        }
+    }
+
+    #[test]
     fn a_wrong_key_names_the_nearest_right_one() {
         let text = error("[http]\nlisen = \"0.0.0.0:80\"");
         assert_eq!(text, "there is no setting http.lisen; did you mean http.listen?");
@@ -316,6 +356,8 @@ mod tests {
         assert!(error("[database]\nurl = \"mysql://x\"").contains("sqlite:"));
         assert!(error("[cameras]\nallow_networks = [\"all\"]").contains("127.0.0.0/8"));
         assert!(error("[http]\nlisten = 8080").contains("string"));
+        assert!(error("[accounts]\nstaff_passkeys = \"yes\"").contains("\"required\""));
+        assert!(error("[accounts]\nstaff_passkeys = \"required\"").contains("http.public_url"));
         assert!(error("http = 1").contains("section"));
         assert!(error("[http]\ntls = \"on\"").contains("\"local_ca\""));
         assert!(error("[http]\ntls = \"files\"").contains("http.certificate"));

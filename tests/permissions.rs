@@ -47,7 +47,10 @@ async fn the_authorisation_matrix() {
             "POST /api/v1/join",
             "POST /api/v1/register",
             "GET /api/v1/trust",
-            "GET /ca.crt"
+            "GET /ca.crt",
+            "GET /api/v1/session/passkey",
+            "POST /api/v1/session/passkey/begin",
+            "POST /api/v1/session/passkey",
         ],
         "no other route is open to all"
     );
@@ -56,13 +59,17 @@ async fn the_authorisation_matrix() {
         "/api/v1/session",
         "/api/v1/sessions/{id}",
         "/api/v1/password",
+        "/api/v1/passkeys",
+        "/api/v1/passkeys/begin",
+        "/api/v1/passkeys/{id}",
         "/api/v1/viewer-keys",
         "/api/v1/viewer-keys/{id}",
         "/api/v1/approvals",
         "/api/v1/approvals/{id}/renew",
         "/api/v1/registrations",
     ];
-    for route in routes.iter().filter(|r| r.method != "GET" && r.access == Access::SignedIn) {
+    let personal = |r: &&Declared| r.method != "GET" && matches!(r.access, Access::Own | Access::SignedIn);
+    for route in routes.iter().filter(personal) {
         assert!(own.contains(&route.path.as_str()), "{} {} is open to everybody", route.method, route.path);
     }
     let disabled = {
@@ -94,7 +101,7 @@ async fn the_authorisation_matrix() {
             let expected = match (route.access, role) {
                 // Setup answers 422 and sign-in 422: the input is empty.
                 (Access::Public, _) => !refused,
-                (Access::SignedIn, role) => refused == role.is_none(),
+                (Access::Own | Access::SignedIn, role) => refused == role.is_none(),
                 (Access::Manage, None) => got == 401,
                 (Access::Manage, Some(Role::Owner)) => !refused,
                 // What an administrator does in other sites, they may not know of; new
@@ -111,7 +118,7 @@ async fn the_authorisation_matrix() {
             assert!(expected, "{} {} as {role:?}: {got} ({:?})", route.method, route.path, route.access);
             assert!(got < 500 || got == 503, "{} {} as {role:?}: {got}", route.method, route.path);
         }
-        if matches!(route.access, Access::SignedIn | Access::Manage) {
+        if matches!(route.access, Access::Own | Access::SignedIn | Access::Manage) {
             assert_eq!(
                 status(&disabled, route).await,
                 401,

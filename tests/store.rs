@@ -7,18 +7,18 @@ use domain::approval::Subject;
 use domain::camera::{Position, Pull, StreamKind, Transport, Visibility};
 use domain::device::{Device, DeviceKind};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
-use domain::person::{Person, Session, ViewerKey};
+use domain::person::{Passkey, Person, Session, SignedInBy, ViewerKey};
 use domain::place::{Place, PlaceKind};
 use domain::repository::{
-    Cameras as _, Devices as _, DoorEventFilter, Error, Page, People, Persons as _, Registers as _,
-    Rights as _, Sites as _,
+    Cameras as _, Devices as _, DoorEventFilter, Error, Page, Passkeys as _, People, Persons as _,
+    Registers as _, Rights as _, Sites as _,
 };
 use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
 use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{
-    DeviceId, DoorEventId, GrantId, PersonId, PlaceId, Secret, SessionId, SiteId, Timestamp, ViewerKeyId,
-    ViewingId,
+    DeviceId, DoorEventId, GrantId, PasskeyId, PersonId, PlaceId, Secret, SessionId, SiteId, Timestamp,
+    ViewerKeyId, ViewingId,
 };
 use web::token::random;
 
@@ -149,6 +149,7 @@ async fn people_sessions_and_keys() {
             id: SessionId::from_random(random()),
             person_id: winner.id.clone(),
             token_hash: vec![1, 2, 0, 255],
+            by: SignedInBy::Passkey,
             user_agent: "test".into(),
             created_at: Timestamp(1),
             seen_at: Timestamp(2),
@@ -180,6 +181,36 @@ async fn people_sessions_and_keys() {
         assert_eq!(store.viewer_keys(&winner.id).await.unwrap(), std::slice::from_ref(&key));
         assert!(!store.remove_viewer_key(&stranger, &key.id).await.unwrap());
         assert!(store.remove_viewer_key(&winner.id, &key.id).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passkey_that_has_changed_meanwhile_is_not_used() {
+    for database in BOTH {
+        let (store, _folder) = open(database).await;
+        let one = person("one");
+        store.add_person(&one).await.unwrap();
+        let passkey = Passkey {
+            id: PasskeyId::from_random(random()),
+            person_id: one.id.clone(),
+            credential_id: vec![0, 255],
+            credential: "before".into(),
+            name: "phone".into(),
+            created_at: Timestamp(1),
+            used_at: None,
+        };
+        store.add_passkey(&passkey).await.unwrap();
+        let twin = Passkey { id: PasskeyId::from_random(random()), ..passkey.clone() };
+        assert_eq!(store.add_passkey(&twin).await, Err(Error::Exists), "{database:?}");
+        assert_eq!(store.passkey_by_credential(&[0]).await.unwrap(), None);
+        assert_eq!(store.passkey_by_credential(&[0, 255]).await.unwrap(), Some(passkey.clone()));
+        assert!(store.use_passkey(&passkey, "after", Timestamp(2)).await.unwrap());
+        assert!(!store.use_passkey(&passkey, "after", Timestamp(3)).await.unwrap(), "{database:?}");
+        let used = Passkey { credential: "after".into(), used_at: Some(Timestamp(2)), ..passkey.clone() };
+        assert_eq!(store.passkeys(&one.id).await.unwrap(), [used]);
+        assert!(!store.remove_passkey(&person("two").id, &passkey.id).await.unwrap());
+        store.remove_passkeys(&one.id).await.unwrap();
+        assert!(!store.remove_passkey(&one.id, &passkey.id).await.unwrap());
     }
 }
 

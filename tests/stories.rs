@@ -17,6 +17,7 @@ mod live;
 mod oracle;
 mod outage;
 mod parity;
+mod passkeys;
 mod permissions;
 mod players;
 mod refusals;

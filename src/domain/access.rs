@@ -137,6 +137,12 @@ pub fn manages_somewhere(who: &Standing, now: Timestamp) -> bool {
     holds_one_of(who, &[Role::Owner, Role::Administrator], now)
 }
 
+/// Whether they hold any role, rather than only live somewhere.
+#[must_use]
+pub fn is_staff(who: &Standing, now: Timestamp) -> bool {
+    who.grants.iter().any(|grant| grant.in_force(now) && grant.role != Role::Resident)
+}
+
 /// Whether they may read any audit log at all.
 #[must_use]
 pub fn audits_somewhere(who: &Standing, now: Timestamp) -> bool {

@@ -52,6 +52,8 @@ ids! {
     SessionId,
     /// A key for RTSP players.
     ViewerKeyId,
+    /// A passkey.
+    PasskeyId,
     /// A device that sends events.
     DeviceId,
     /// A door event.

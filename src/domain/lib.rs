@@ -31,8 +31,8 @@ pub mod viewing;
 
 pub use clock::{Clock, Timestamp};
 pub use id::{
-    ApprovalId, CameraId, DeviceId, DoorEventId, GrantId, HouseholdId, InvitationId, PersonId, PlaceId,
-    RegistrationId, SessionId, SiteId, UnitId, ViewerKeyId, ViewingId, ZoneId,
+    ApprovalId, CameraId, DeviceId, DoorEventId, GrantId, HouseholdId, InvitationId, PasskeyId, PersonId,
+    PlaceId, RegistrationId, SessionId, SiteId, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 pub use secret::Secret;
 

@@ -1,6 +1,6 @@
 //! Accounts, their sessions and their keys.
 
-use crate::{PersonId, Secret, SessionId, Timestamp, ViewerKeyId};
+use crate::{PasskeyId, PersonId, Secret, SessionId, Timestamp, ViewerKeyId, words};
 use std::time::Duration;
 
 /// An account: a display name, a login, a language. Nothing else is known.
@@ -22,6 +22,26 @@ pub struct Person {
     pub created_at: Timestamp,
 }
 
+words! {
+    /// What somebody signed in with.
+    SignedInBy {
+        /// Login and password.
+        Password = "password",
+        /// A passkey.
+        Passkey = "passkey",
+    }
+}
+
+words! {
+    /// Whether who holds a role may do without a passkey.
+    StaffPasskeys {
+        /// They may.
+        Offered = "offered",
+        /// They may not: a password is only good for registering the first one.
+        Required = "required",
+    }
+}
+
 /// A signed-in browser. The token itself is never kept, only its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -31,6 +51,8 @@ pub struct Session {
     pub person_id: PersonId,
     /// SHA-256 of the token.
     pub token_hash: Vec<u8>,
+    /// What it was begun with.
+    pub by: SignedInBy,
     /// What the browser calls itself.
     pub user_agent: String,
     /// When it began.
@@ -50,6 +72,26 @@ impl Session {
     pub fn in_force(&self, now: Timestamp) -> bool {
         now < self.expires_at && now < self.seen_at.after(IDLE)
     }
+}
+
+/// A passkey (WebAuthn credential): a key that never leaves the person's device,
+/// of which we keep the public half.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passkey {
+    /// Its id in the list.
+    pub id: PasskeyId,
+    /// Whose it is.
+    pub person_id: PersonId,
+    /// What the device calls it.
+    pub credential_id: Vec<u8>,
+    /// The public key, the counter and the flags, as whoever checks it writes them.
+    pub credential: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When somebody last signed in with it.
+    pub used_at: Option<Timestamp>,
 }
 
 /// A credential for one RTSP player.

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::event::door::{DoorEvent, Recorded};
 use crate::household::{Household, Membership, Unit};
 use crate::invitation::Invitation;
-use crate::person::{Person, Session, ViewerKey};
+use crate::person::{Passkey, Person, Session, ViewerKey};
 use crate::place::Place;
 use crate::registration::{Filed, JoinCode, Registration};
 use crate::role::{Grant, Zone};
@@ -16,8 +16,8 @@ use crate::scene::Scene;
 use crate::site::Site;
 use crate::viewing::Viewing;
 use crate::{
-    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, RegistrationId, Secret,
-    SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
+    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, PasskeyId, PersonId, PlaceId, RegistrationId,
+    Secret, SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 use async_trait::async_trait;
 
@@ -160,6 +160,24 @@ pub trait Persons: Send + Sync {
     async fn viewer_keys(&self, person: &PersonId) -> Result<Vec<ViewerKey>>;
     /// Removes a key of this person. False if there is none.
     async fn remove_viewer_key(&self, person: &PersonId, id: &ViewerKeyId) -> Result<bool>;
+}
+
+/// Passkeys.
+#[async_trait]
+pub trait Passkeys: Send + Sync {
+    /// Adds a passkey.
+    async fn add_passkey(&self, passkey: &Passkey) -> Result<()>;
+    /// The passkey that a device calls by this id.
+    async fn passkey_by_credential(&self, credential_id: &[u8]) -> Result<Option<Passkey>>;
+    /// All passkeys of a person, the newest first.
+    async fn passkeys(&self, person: &PersonId) -> Result<Vec<Passkey>>;
+    /// Notes a use, and the credential after it, if it still is as `before`. False if
+    /// it is not: it was used or removed meanwhile.
+    async fn use_passkey(&self, before: &Passkey, credential: &str, at: Timestamp) -> Result<bool>;
+    /// Removes a passkey of this person. False if there is none.
+    async fn remove_passkey(&self, person: &PersonId, id: &PasskeyId) -> Result<bool>;
+    /// Removes all passkeys of a person.
+    async fn remove_passkeys(&self, person: &PersonId) -> Result<()>;
 }
 
 /// Roles, households and approvals: everything a decision rests on.
@@ -312,6 +330,12 @@ pub trait Registers: Send + Sync {
 }
 
 /// Everything the house keeps.
-pub trait Repository: Sites + Cameras + Persons + Rights + Joining + Devices + Registers + 'static {}
+pub trait Repository:
+    Sites + Cameras + Persons + Passkeys + Rights + Joining + Devices + Registers + 'static
+{
+}
 
-impl<T: Sites + Cameras + Persons + Rights + Joining + Devices + Registers + 'static> Repository for T {}
+impl<T: Sites + Cameras + Persons + Passkeys + Rights + Joining + Devices + Registers + 'static> Repository
+    for T
+{
+}

@@ -77,6 +77,7 @@ async fn remove_empty_account(connection: &mut AnyConnection, id: &str) -> Resul
     for sql in [
         "delete from sessions where person_id = $1",
         "delete from viewer_keys where person_id = $1",
+        "delete from passkeys where person_id = $1",
         "delete from persons where id = $1",
     ] {
         sqlx::query(sql).bind(id).execute(&mut *connection).await.map_err(failed)?;

@@ -13,6 +13,7 @@ mod door_event;
 mod household;
 mod intake;
 mod joining;
+mod passkey;
 mod person;
 mod rights;
 mod row;

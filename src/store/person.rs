@@ -4,7 +4,7 @@ use crate::rights::insert_grant;
 use crate::row::{get, time, truth, word};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
-use domain::person::{IDLE, Person, Session, ViewerKey};
+use domain::person::{IDLE, Person, Session, SignedInBy, ViewerKey};
 use domain::repository::{Error, Persons, Result};
 use domain::role::Grant;
 use domain::{PersonId, Secret, SessionId, Timestamp, ViewerKeyId};
@@ -32,6 +32,7 @@ fn session(row: &AnyRow) -> Result<Session> {
         id: word(row, "id", SessionId::parse)?,
         person_id: word(row, "person_id", PersonId::parse)?,
         token_hash: get(row, "token_hash")?,
+        by: word(row, "begun_by", SignedInBy::from_word)?,
         user_agent: get(row, "user_agent")?,
         created_at: time(row, "created_at")?,
         seen_at: time(row, "seen_at")?,
@@ -170,12 +171,13 @@ impl Persons for Store {
             return Ok(false);
         }
         sqlx::query(
-            "insert into sessions (id, person_id, token_hash, user_agent, created_at, seen_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into sessions (id, person_id, token_hash, begun_by, user_agent, created_at, seen_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(session.id.as_str())
         .bind(session.person_id.as_str())
         .bind(session.token_hash.as_slice())
+        .bind(session.by.word())
         .bind(session.user_agent.as_str())
         .bind(session.created_at.0)
         .bind(session.seen_at.0)

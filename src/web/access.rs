@@ -23,6 +23,9 @@ use tracing::warn;
 pub enum Access {
     /// Nothing.
     Public,
+    /// A signed-in person, for their own account: also before they have the passkey
+    /// that their role needs.
+    Own,
     /// A signed-in person. What they get is decided object by object.
     SignedIn,
     /// A person who may change the registry of some site. Which, the handler decides.
@@ -95,23 +98,29 @@ pub(crate) async fn check(
 async fn admit(app: &App, access: Access, route: &str, request: &mut Request) -> Result<(), Problem> {
     match access {
         Access::Public => Ok(()),
-        Access::SignedIn => who(app, request.headers(), route).await.map(|who| put(request, who)),
-        Access::Manage => who(app, request.headers(), route).await.and_then(|who| {
-            if !manages_somewhere(&who.standing, app.now()) {
-                return Err(who.forbidden(app, None));
-            }
-            put(request, who);
-            Ok(())
-        }),
-        Access::Audit => who(app, request.headers(), route).await.and_then(|who| {
-            if !audits_somewhere(&who.standing, app.now()) {
-                return Err(who.forbidden(app, None));
-            }
-            put(request, who);
-            Ok(())
-        }),
+        Access::Own | Access::SignedIn | Access::Manage | Access::Audit => {
+            person(app, access, route, request).await
+        }
         Access::Device => device(app, request.headers()).await.map(|device| put(request, device)),
     }
+}
+
+async fn person(app: &App, access: Access, route: &str, request: &mut Request) -> Result<(), Problem> {
+    let who = who(app, request.headers(), route).await?;
+    if access != Access::Own && app.needs_passkey(&who.standing, who.session.by) {
+        who.forbidden(app, None);
+        return Err(Problem::PasskeyNeeded);
+    }
+    let allowed = match access {
+        Access::Manage => manages_somewhere(&who.standing, app.now()),
+        Access::Audit => audits_somewhere(&who.standing, app.now()),
+        _ => true,
+    };
+    if !allowed {
+        return Err(who.forbidden(app, None));
+    }
+    put(request, who);
+    Ok(())
 }
 
 fn put<T: Send + Sync + 'static>(request: &mut Request, value: T) {

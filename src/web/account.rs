@@ -24,6 +24,7 @@ pub(crate) struct PasswordInput {
 }
 
 /// Change my password: every other device is signed out and every player key ends.
+/// Passkeys stay.
 #[utoipa::path(put, path = "/api/v1/password", tag = "accounts", operation_id = "change_password",
     request_body = PasswordInput,
     responses((status = 200, body = session::SignedIn), (status = 409), (status = 429, description = "too many tries")))]
@@ -46,7 +47,7 @@ pub(crate) async fn change(
     setup::check_password("/new", &input.new)?;
     app.note(Some(&who.person.id), None, "password.change", who.person.id.as_str(), &json!({})).await?;
     let person = replace(&app, who.person, &input.new).await?;
-    session::begin(&app, person, &headers, StatusCode::OK).await
+    session::begin(&app, person, who.session.by, &headers, StatusCode::OK).await
 }
 
 /// A password that was made for somebody; it is shown once.
@@ -56,8 +57,8 @@ pub(crate) struct NewPassword {
     password: String,
 }
 
-/// Give somebody a new password: all their devices are signed out and all their
-/// player keys end. Owners do it: an account may belong to several sites.
+/// Give somebody a new password: all their devices are signed out, all their player
+/// keys end, and their passkeys are removed: they may be lost as well. Owners do it: an account may belong to several sites.
 #[utoipa::path(post, path = "/api/v1/persons/{id}/password", tag = "rights", operation_id = "reset_password",
     params(("id" = String, Path)),
     responses((status = 200, body = NewPassword), (status = 403), (status = 404), (status = 409)))]
@@ -75,6 +76,7 @@ pub(crate) async fn reset(
     }
     app.note(Some(&who.person.id), None, "password.reset", person.id.as_str(), &json!({})).await?;
     let password = token::hex(&token::random::<10>());
+    app.repository().remove_passkeys(&person.id).await?;
     replace(&app, person, &password).await?;
     Ok(axum::Json(NewPassword { password }))
 }

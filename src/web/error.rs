@@ -16,6 +16,10 @@ pub enum Problem {
     NotSignedIn,
     /// Login or password is wrong; which of them is not said.
     WrongLogin,
+    /// The passkey was not accepted; why is not said.
+    WrongPasskey,
+    /// A role is held that asks for a passkey, and this is a password.
+    PasskeyNeeded,
     /// The one who asks may not do this at all.
     Forbidden,
     /// There is no such thing, or the one who asks may not see it.
@@ -77,8 +81,8 @@ impl Problem {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotSignedIn | Self::WrongLogin => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NotSignedIn | Self::WrongLogin | Self::WrongPasskey => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::CrossSite | Self::PasskeyNeeded => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -99,6 +103,14 @@ impl Problem {
         let (kind, title, detail) = match self {
             Self::NotSignedIn => ("not-signed-in", "Nobody is signed in", "sign in and try again"),
             Self::WrongLogin => ("wrong-login", "Login or password is wrong", "check both and try again"),
+            Self::WrongPasskey => {
+                ("wrong-passkey", "The passkey was not accepted", "try again, or sign in with your password")
+            }
+            Self::PasskeyNeeded => (
+                "passkey-needed",
+                "Your role needs a passkey",
+                "sign in with your passkey; if you have none yet, register one in your account first",
+            ),
             Self::Forbidden => {
                 ("forbidden", "Your role does not allow this", "ask an administrator of the site")
             }

@@ -9,7 +9,7 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use domain::access::{Question, decide};
-use domain::person::Person;
+use domain::person::{Person, SignedInBy};
 use domain::{PersonId, Secret};
 use serde::Deserialize;
 use serde_json::json;
@@ -81,5 +81,5 @@ pub(crate) async fn join(
     }
     renewal::ask_for_household(&app, unit.site_id, household.id, &person.id, now).await?;
     app.changed();
-    session::begin(&app, person, &headers, StatusCode::CREATED).await
+    session::begin(&app, person, SignedInBy::Password, &headers, StatusCode::CREATED).await
 }

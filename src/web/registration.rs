@@ -15,7 +15,7 @@ use crate::{App, Problem, renewal, session, setup, token};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use domain::person::Person;
+use domain::person::{Person, SignedInBy};
 use domain::registration::{Filed, JoinCode, Registration, State as RegistrationState};
 use domain::{PersonId, RegistrationId, Secret, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -193,7 +193,7 @@ pub(crate) async fn register(
             }
         }
     }
-    session::begin(&app, person, &headers, StatusCode::CREATED).await
+    session::begin(&app, person, SignedInBy::Password, &headers, StatusCode::CREATED).await
 }
 
 /// Claim a unit with the account one has.

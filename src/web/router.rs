@@ -21,6 +21,10 @@ fn public(route: UtoipaMethodRouter<App>) -> Entry {
     Entry { access: Access::Public, route }
 }
 
+fn own(route: UtoipaMethodRouter<App>) -> Entry {
+    Entry { access: Access::Own, route }
+}
+
 fn signed_in(route: UtoipaMethodRouter<App>) -> Entry {
     Entry { access: Access::SignedIn, route }
 }
@@ -47,11 +51,18 @@ fn entries() -> Vec<Entry> {
         public(routes!(crate::registration::register)),
         public(routes!(crate::trust::trust)),
         public(routes!(crate::trust::certificate)),
-        signed_in(routes!(crate::session::current)),
-        signed_in(routes!(crate::session::sign_out)),
-        signed_in(routes!(crate::session::list)),
-        signed_in(routes!(crate::session::end)),
-        signed_in(routes!(crate::account::change)),
+        public(routes!(crate::passkey_sign_in::place)),
+        public(routes!(crate::passkey_sign_in::begin_sign_in)),
+        public(routes!(crate::passkey_sign_in::sign_in)),
+        own(routes!(crate::session::current)),
+        own(routes!(crate::session::sign_out)),
+        own(routes!(crate::session::list)),
+        own(routes!(crate::session::end)),
+        own(routes!(crate::account::change)),
+        own(routes!(crate::passkey::list)),
+        own(routes!(crate::passkey::begin)),
+        own(routes!(crate::passkey::create)),
+        own(routes!(crate::passkey::delete)),
         signed_in(routes!(crate::viewer_key::list)),
         signed_in(routes!(crate::viewer_key::create)),
         signed_in(routes!(crate::viewer_key::delete)),

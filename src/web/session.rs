@@ -11,7 +11,7 @@ use axum::http::header::{SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse};
 use domain::access::Standing;
-use domain::person::{Person, Session};
+use domain::person::{Person, Session, SignedInBy};
 use domain::role::Role;
 use domain::{PersonId, Secret, SessionId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub(crate) struct SignIn {
 pub(crate) struct SignedIn {
     person: PersonView,
     roles: Vec<RoleView>,
+    /// Their role needs a passkey, and this session was begun with a password: until
+    /// they register one and sign in with it, only their own account is open.
+    passkey_needed: bool,
     /// Port of the RTSP server for players; null if there is none.
     rtsp_port: Option<u16>,
 }
@@ -73,7 +76,7 @@ pub(crate) struct SessionView {
     current: bool,
 }
 
-fn view(app: &App, person: Person, standing: &Standing) -> SignedIn {
+fn view(app: &App, person: Person, standing: &Standing, by: SignedInBy) -> SignedIn {
     let now = app.now();
     let granted = standing.grants.iter().filter(|grant| grant.in_force(now));
     let granted = granted.map(|grant| RoleView { role: grant.role, site_id: grant.site_id.clone() });
@@ -82,6 +85,7 @@ fn view(app: &App, person: Person, standing: &Standing) -> SignedIn {
     SignedIn {
         person: PersonView { id: person.id, login: person.login, name: person.name, locale: person.locale },
         roles: granted.chain(homes).collect(),
+        passkey_needed: app.needs_passkey(standing, by),
         rtsp_port: app.parts.rtsp_port,
     }
 }
@@ -90,6 +94,7 @@ fn view(app: &App, person: Person, standing: &Standing) -> SignedIn {
 pub(crate) async fn begin(
     app: &App,
     person: Person,
+    by: SignedInBy,
     headers: &HeaderMap,
     status: StatusCode,
 ) -> Result<impl IntoResponse + use<>, Problem> {
@@ -107,6 +112,7 @@ pub(crate) async fn begin(
         id: SessionId::from_random(token::random()),
         person_id: person.id.clone(),
         token_hash: token::hash(&token),
+        by,
         user_agent: agent.chars().take(200).collect(),
         created_at: now,
         seen_at: now,
@@ -120,10 +126,10 @@ pub(crate) async fn begin(
     let session = set_cookie(app, session_cookie(app), &token, LIFE);
     let device = set_cookie(app, DEVICE, &app.throttle.device(&person.login), YEAR);
     let cookies = AppendHeaders([(SET_COOKIE, session), (SET_COOKIE, device)]);
-    Ok((status, cookies, axum::Json(view(app, person, &standing))))
+    Ok((status, cookies, axum::Json(view(app, person, &standing, by))))
 }
 
-fn set_cookie(app: &App, name: &str, value: &str, life: Duration) -> String {
+pub(crate) fn set_cookie(app: &App, name: &str, value: &str, life: Duration) -> String {
     let secure = if app.is_secure() { "; Secure" } else { "" };
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", life.as_secs())
 }
@@ -134,9 +140,22 @@ pub(crate) fn address(app: &App, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     throttle::client(peer, &forwarded.collect::<Vec<_>>(), &app.parts.trusted_proxies)
 }
 
+/// Tells the audit log of a sign-in that was refused.
+pub(crate) fn refused(
+    app: &App,
+    address: IpAddr,
+    actor: Option<PersonId>,
+    action: &'static str,
+    detail: serde_json::Value,
+) {
+    let (by, at, object) = (By::Address(address), app.now(), "session".to_owned());
+    app.parts.refusals.tell(Refusal { by, at, actor, site: None, action, object, detail });
+}
+
 /// Sign in.
 #[utoipa::path(post, path = "/api/v1/session", tag = "accounts", operation_id = "sign_in", request_body = SignIn,
     responses((status = 200, body = SignedIn), (status = 401, description = "login or password is wrong"),
+        (status = 403, description = "the password is right, but their role needs the passkey that they have"),
         (status = 429, description = "too many tries")))]
 pub(crate) async fn sign_in(
     State(app): State<App>,
@@ -149,30 +168,33 @@ pub(crate) async fn sign_in(
         return Err(Problem::WrongLogin);
     }
     let address = address(&app, peer.address.ip(), &headers);
-    let refused = |actor, action| {
-        // What was typed is not kept: it may be a password in the wrong field.
-        let (by, at, object) = (By::Address(address), app.now(), "session".to_owned());
-        app.parts.refusals.tell(Refusal { by, at, actor, site: None, action, object, detail: json!({}) });
-    };
+    // What was typed is not kept: it may be a password in the wrong field.
     app.throttle
         .take(&input.login, cookie(&headers, DEVICE), address)
-        .inspect_err(|_| refused(None, "session.throttled"))?;
+        .inspect_err(|_| refused(&app, address, None, "session.throttled", json!({})))?;
     let person = app.repository().person_by_login(input.login.trim()).await?;
     let stored = person.as_ref().map(|person| person.password_hash.clone());
     let proven = app.passwords.verify(Secret::new(input.password), stored).await;
     let known = person.as_ref().map(|person| person.id.clone());
     let Some(person) = person.filter(|person| proven && !person.disabled) else {
-        refused(known, "session.refused");
+        refused(&app, address, known, "session.refused", json!({}));
         return Err(Problem::WrongLogin);
     };
+    let standing = app.repository().standing(&person.id).await?.ok_or(Problem::WrongLogin)?;
+    if app.needs_passkey(&standing, SignedInBy::Password)
+        && !app.repository().passkeys(&person.id).await?.is_empty()
+    {
+        refused(&app, address, known, "session.refused", json!({ "why": "passkey_needed" }));
+        return Err(Problem::PasskeyNeeded);
+    }
     app.note(Some(&person.id), None, "session.begin", "session", &json!({})).await?;
-    begin(&app, person, &headers, StatusCode::OK).await
+    begin(&app, person, SignedInBy::Password, &headers, StatusCode::OK).await
 }
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/api/v1/session", tag = "accounts", operation_id = "current_session", responses((status = 200, body = SignedIn)))]
 pub(crate) async fn current(State(app): State<App>, who: Who) -> axum::Json<SignedIn> {
-    axum::Json(view(&app, who.person, &who.standing))
+    axum::Json(view(&app, who.person, &who.standing, who.session.by))
 }
 
 /// Sign out.

@@ -5,7 +5,7 @@ use crate::{App, Problem, password, session, token};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use domain::person::Person;
+use domain::person::{Person, SignedInBy};
 use domain::role::{Grant, Role};
 use domain::{GrantId, PersonId, Secret};
 use serde::Deserialize;
@@ -94,7 +94,7 @@ pub(crate) async fn create_owner(
     }
     app.setup.close();
     app.changed();
-    session::begin(&app, person, &headers, StatusCode::CREATED).await
+    session::begin(&app, person, SignedInBy::Password, &headers, StatusCode::CREATED).await
 }
 
 pub(crate) fn locale(text: Option<String>) -> Result<String, Problem> {

@@ -1,11 +1,14 @@
 //! What every handler can reach.
 
 use crate::live::Admit;
+use crate::passkey::Passkeys;
 use crate::password::Passwords;
 use crate::refused::Refusals;
 use crate::setup::Setup;
 use crate::throttle::Throttle;
 use crate::tls::Tls;
+use domain::access::{Standing, is_staff};
+use domain::person::{SignedInBy, StaffPasskeys};
 use domain::repository::Repository;
 use domain::{Clock, Timestamp};
 use ipnet::IpNet;
@@ -34,6 +37,8 @@ pub struct Parts {
     pub public_url: Option<PublicUrl>,
     /// TLS of the gateway's own, if it has it.
     pub tls: Option<Tls>,
+    /// Whether who holds a role may do without a passkey.
+    pub staff_passkeys: StaffPasskeys,
     /// Proxies whose word on a client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// Port of the RTSP server, for the addresses people are shown.
@@ -73,6 +78,14 @@ impl PublicUrl {
         self.0.origin().ascii_serialization()
     }
 
+    /// The name that passkeys are bound to and the origin they are used at. Browsers
+    /// know passkeys only for a name (not an IP address), and over TLS or at localhost.
+    #[must_use]
+    pub fn passkey_place(&self) -> Option<(&str, String)> {
+        let name = self.0.domain()?;
+        (self.is_secure() || name == "localhost").then(|| (name, self.0.origin().ascii_serialization()))
+    }
+
     /// Whether `origin` is this address.
     pub(crate) fn is_origin(&self, origin: &Url) -> bool {
         self.0.origin() == origin.origin()
@@ -89,6 +102,7 @@ pub struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) setup: Setup,
     pub(crate) throttle: Throttle,
+    pub(crate) passkeys: Option<Passkeys>,
 }
 
 impl std::ops::Deref for App {
@@ -103,7 +117,9 @@ impl App {
     /// The state from its parts. `passwords` is shared with whoever else hashes.
     #[must_use]
     pub fn new(parts: Parts, passwords: Passwords) -> Self {
-        Self(Arc::new(Inner { parts, passwords, setup: Setup::default(), throttle: Throttle::default() }))
+        let passkeys = parts.public_url.as_ref().and_then(Passkeys::new);
+        let (setup, throttle) = (Setup::default(), Throttle::default());
+        Self(Arc::new(Inner { parts, passwords, setup, throttle, passkeys }))
     }
 
     /// Makes the one-time token with which the first owner is created.
@@ -125,6 +141,12 @@ impl Inner {
     /// Says that registry or rights have changed. Called after the commit.
     pub(crate) fn changed(&self) {
         self.parts.changes.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Whether a session that was begun so is only good for getting a passkey.
+    pub(crate) fn needs_passkey(&self, standing: &Standing, by: SignedInBy) -> bool {
+        let required = self.parts.staff_passkeys == StaffPasskeys::Required;
+        required && by != SignedInBy::Passkey && is_staff(standing, self.now())
     }
 
     /// Whether browsers reach us through TLS, our own or a proxy's.

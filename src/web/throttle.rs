@@ -101,6 +101,11 @@ impl Throttle {
         self.registrations.take(&[(network(address), REGISTRATIONS)])
     }
 
+    /// Takes one try at nobody in particular.
+    pub(crate) fn take_address(&self, address: IpAddr) -> Result<(), Problem> {
+        self.tries.take(&[(Key::Address(network(address)), PER_ADDRESS)])
+    }
+
     /// What a browser gets that has signed in to `login`. It is good until the
     /// gateway restarts; then the browser is a stranger again for one sign-in.
     pub(crate) fn device(&self, login: &str) -> String {

@@ -191,16 +191,17 @@ export async function withOwnCa() {
   };
 }
 
-/** A gateway that nobody owns yet, its owner link, and cameras to be added. */
-export async function fresh() {
+/** A gateway that nobody owns yet, its owner link, and cameras to be added. `named` is reached by a name, so that it has
+ * passkeys; `more` is more of its settings. */
+export async function fresh({ named = false, more = '' } = {}) {
   const dir = folder();
   const [http, rtsp, port, control] = await freePorts(4);
   const config = join(dir, 'config.toml');
   writeFileSync(
     config,
-    `[http]\nlisten = "127.0.0.1:${http}"\n[rtsp]\nlisten = "127.0.0.1:${rtsp}"\n` +
+    `[http]\nlisten = "127.0.0.1:${http}"\n${named ? `public_url = "http://localhost:${http}"\n` : ''}[rtsp]\nlisten = "127.0.0.1:${rtsp}"\n` +
       `[database]\nurl = "sqlite:${dir}/sharp-eyes.db"\n[secrets]\nkey_file = "${dir}/sealing.key"\n` +
-      `[cameras]\nallow_networks = ["127.0.0.0/8"]\n`,
+      `[cameras]\nallow_networks = ["127.0.0.0/8"]\n${more}`,
   );
   const login = { name: 'viewer', password: 'camera-secret-1' };
   const loginFile = join(dir, 'camera-login');
@@ -209,7 +210,7 @@ export async function fresh() {
   const gateway = start('sharp-eyes', ['serve', '--config', config], 'pipe');
   let printed = '';
   gateway.stdout.setEncoding('utf8').on('data', (text) => (printed += text));
-  const url = `http://127.0.0.1:${http}`;
+  const url = `http://${named ? 'localhost' : '127.0.0.1'}:${http}`;
   const ownerLink = await until('the owner link', gateway, () => /^\s*(http:\S+\/setup#\w+)\s*$/m.exec(printed)?.[1]);
   await until('the gateway', gateway, () => answers(url));
   const parts = { url, ownerLink, rtspPort: rtsp, cameraAddress: `127.0.0.1:${port}`, cameraLogin: login };

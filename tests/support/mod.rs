@@ -1,5 +1,6 @@
 //! A whole gateway in a temporary folder, with people as clients.
 
+pub mod authenticator;
 pub mod camera;
 pub mod client;
 pub mod clock;
@@ -17,7 +18,7 @@ use domain::approval::{Approval, CameraSet, State, Subject};
 use domain::camera::{Camera, Pull, Retention, Transport, Visibility};
 use domain::device::{Device, DeviceKind};
 use domain::household::{Household, Unit};
-use domain::person::{Person, Session};
+use domain::person::{Person, Session, SignedInBy};
 use domain::place::{Place, PlaceKind};
 use domain::repository::{Cameras as _, Devices as _, Persons as _, Rights as _, Sites as _};
 use domain::role::{Grant, Role};
@@ -217,6 +218,7 @@ impl House {
             id: SessionId::from_random(random()),
             person_id: person.id.clone(),
             token_hash: token::hash(&token),
+            by: SignedInBy::Password,
             user_agent: "test".into(),
             created_at: now,
             seen_at: now,

@@ -5,6 +5,7 @@ import type { SignedIn } from './api/types';
 import { forgetRegistry } from './registry.svelte';
 import { forgetSnapshots } from './snapshots.svelte';
 import { setAccountLanguage } from './messages/current.svelte';
+import { usePasskey } from './passkey';
 
 type State =
   | { name: 'asking' }
@@ -66,6 +67,18 @@ export async function askSession(): Promise<void> {
 
 export async function signIn(login: string, password: string): Promise<Failure | null> {
   const answer = await outcome(api.POST('/api/v1/session', { body: { login, password } }));
+  if (!answer.ok) return answer.failure;
+  enter(answer.data);
+  return null;
+}
+
+/** Null if it went well, and also if the person turned it down. */
+export async function signInWithPasskey(): Promise<Failure | null> {
+  const asked = await outcome(api.POST('/api/v1/session/passkey/begin'));
+  if (!asked.ok) return asked.failure;
+  const credential = await usePasskey(asked.data.options);
+  if (!credential) return null;
+  const answer = await outcome(api.POST('/api/v1/session/passkey', { body: { credential } }));
   if (!answer.ok) return answer.failure;
   enter(answer.data);
   return null;

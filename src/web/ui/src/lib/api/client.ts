@@ -10,8 +10,8 @@ export const api = createClient<paths>({ baseUrl: location.origin });
 export function onSignedOut(handle: () => void): void {
   api.use({
     onResponse({ request, response }) {
-      // A 401 to the sign-in form itself means a wrong password.
-      const signingIn = request.method === 'POST' && request.url.endsWith('/api/v1/session');
+      // A 401 to signing in itself means a wrong password or passkey.
+      const signingIn = request.method === 'POST' && /\/api\/v1\/session(\/passkey)?$/.test(request.url);
       if (response.status === 401 && !signingIn) handle();
       return undefined;
     },

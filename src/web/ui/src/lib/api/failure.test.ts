@@ -20,9 +20,9 @@ it('calls a failed fetch unreachable', async () => {
 
 it('keeps status and Retry-After of a refusal', async () => {
   const response = new Response('', { status: 429, headers: { 'retry-after': '30' } });
-  const result = await outcome(Promise.resolve({ error: { detail: 'slow down' }, response }));
+  const result = await outcome(Promise.resolve({ error: { type: 'too-many', detail: 'slow down' }, response }));
   expect(result).toEqual({
     ok: false,
-    failure: { kind: 'problem', status: 429, retryAfter: 30, detail: 'slow down', fields: {} },
+    failure: { kind: 'problem', status: 429, type: 'too-many', retryAfter: 30, detail: 'slow down', fields: {} },
   });
 });

@@ -5,7 +5,7 @@ export type FieldErrors = Record<string, string>;
 
 export type Failure =
   | { kind: 'unreachable' }
-  | { kind: 'problem'; status: number; retryAfter: number | null; detail: string; fields: FieldErrors };
+  | { kind: 'problem'; status: number; type: string; retryAfter: number | null; detail: string; fields: FieldErrors };
 
 export type Outcome<T> = { ok: true; data: T } | { ok: false; failure: Failure };
 
@@ -28,11 +28,10 @@ export function fieldErrors(body: unknown): FieldErrors {
   return fields;
 }
 
-function detailOf(body: unknown): string {
-  if (typeof body === 'object' && body !== null && 'detail' in body && typeof body.detail === 'string') {
-    return body.detail;
-  }
-  return '';
+function textOf(body: unknown, member: 'type' | 'detail'): string {
+  if (typeof body !== 'object' || body === null) return '';
+  const text = (body as Partial<Record<string, unknown>>)[member];
+  return typeof text === 'string' ? text : '';
 }
 
 /** What openapi-fetch resolves to, with the parts used here. */
@@ -60,7 +59,8 @@ export async function outcome<T>(request: Pending<T>): Promise<Outcome<T>> {
       kind: 'problem',
       status: reply.response.status,
       retryAfter: retryAfter(reply.response.headers),
-      detail: detailOf(reply.error),
+      type: textOf(reply.error, 'type'),
+      detail: textOf(reply.error, 'detail'),
       fields: fieldErrors(reply.error),
     },
   };

@@ -387,6 +387,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** My passkeys. */
+        get: operations["list_passkeys"];
+        put?: never;
+        /** Register a passkey: the browser's answer. */
+        post: operations["create_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/passkeys/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to register a passkey. */
+        post: operations["begin_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/passkeys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove one of my passkeys: nobody signs in with it any more. */
+        delete: operations["delete_passkey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/password": {
         parameters: {
             query?: never;
@@ -395,7 +447,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Change my password: every other device is signed out and every player key ends. */
+        /**
+         * Change my password: every other device is signed out and every player key ends.
+         *     Passkeys stay.
+         */
         put: operations["change_password"];
         post?: never;
         delete?: never;
@@ -465,8 +520,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give somebody a new password: all their devices are signed out and all their
-         *     player keys end. Owners do it: an account may belong to several sites.
+         * Give somebody a new password: all their devices are signed out, all their player
+         *     keys end, and their passkeys are removed: they may be lost as well. Owners do it: an account may belong to several sites.
          */
         post: operations["reset_password"];
         delete?: never;
@@ -633,6 +688,41 @@ export interface paths {
         post: operations["sign_in"];
         /** Sign out. */
         delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where one can sign in with a passkey. */
+        get: operations["passkey_place"];
+        put?: never;
+        /** Sign in with a passkey: the browser's answer. */
+        post: operations["sign_in_with_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/passkey/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to sign in with a passkey. The answer is the same for everybody. */
+        post: operations["begin_passkey_sign_in"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1030,6 +1120,13 @@ export interface components {
             /** @description Where they live, in their own words. */
             unit: string;
         };
+        Confirmation: {
+            /**
+             * Format: password
+             * @description My password; not needed within 5 minutes of signing in.
+             */
+            password?: string | null;
+        };
         DeviceInput: {
             /** @enum {string} */
             kind: "door" | "button" | "panel";
@@ -1336,6 +1433,19 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_PasskeyView: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                id: string;
+                name: string;
+                /** Format: date-time */
+                used_at?: string | null;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_PlaceView: {
             items: {
                 /** Format: date-time */
@@ -1494,6 +1604,12 @@ export interface components {
             /** @description What the device is called, for the list. */
             name: string;
         };
+        NewPasskey: {
+            /** @description What the browser answered, as JSON (`PublicKeyCredential.toJSON()`). */
+            credential: Record<string, never>;
+            /** @description What the device is called, for the list. */
+            name: string;
+        };
         /** @description A password that was made for somebody; it is shown once. */
         NewPassword: {
             /** Format: password */
@@ -1539,6 +1655,27 @@ export interface components {
             password: string;
             /** @description From the link that was printed at first start. */
             token: string;
+        };
+        /** @description What the browser is asked, as WebAuthn Level 3 writes it in JSON. */
+        PasskeyOptions: {
+            options: Record<string, never>;
+        };
+        /** @description Where passkeys work. */
+        PasskeyPlace: {
+            /** @description The origin of the page that has them; null if there is none. */
+            origin?: string | null;
+        };
+        PasskeySignIn: {
+            /** @description What the browser answered, as JSON (`PublicKeyCredential.toJSON()`). */
+            credential: Record<string, never>;
+        };
+        PasskeyView: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            name: string;
+            /** Format: date-time */
+            used_at?: string | null;
         };
         PasswordInput: {
             /** Format: password */
@@ -1734,6 +1871,11 @@ export interface components {
         };
         /** @description Who is signed in. */
         SignedIn: {
+            /**
+             * @description Their role needs a passkey, and this session was begun with a password: until
+             *     they register one and sign in with it, only their own account is open.
+             */
+            passkey_needed: boolean;
             person: components["schemas"]["PersonView"];
             roles: components["schemas"]["RoleView"][];
             /**
@@ -2158,6 +2300,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -2186,6 +2329,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -2270,6 +2414,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -2342,6 +2487,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             /** @description no decoder yet */
             503: {
@@ -2408,6 +2554,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
@@ -2440,6 +2587,7 @@ export interface operations {
                 content?: never;
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             426: components["responses"]["Problem"];
@@ -2552,6 +2700,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -2736,6 +2885,121 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    list_passkeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_PasskeyView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    create_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskey"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    begin_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirmation"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            /** @description too many tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            503: components["responses"]["Problem"];
+        };
+    };
+    delete_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     change_password: {
         parameters: {
             query?: never;
@@ -2760,6 +3024,7 @@ export interface operations {
             400: components["responses"]["Problem"];
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
@@ -2906,6 +3171,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -2959,6 +3225,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -3280,6 +3547,7 @@ export interface operations {
             400: components["responses"]["Problem"];
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
@@ -3364,7 +3632,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Document"];
                 };
             };
-            403: components["responses"]["Problem"];
+            /** @description the password is right, but their role needs the passkey that they have */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
@@ -3397,6 +3673,105 @@ export interface operations {
             };
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    passkey_place: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyPlace"];
+                };
+            };
+            503: components["responses"]["Problem"];
+        };
+    };
+    sign_in_with_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeySignIn"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            /** @description the passkey was not accepted */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            403: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            /** @description too many tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            503: components["responses"]["Problem"];
+        };
+    };
+    begin_passkey_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyOptions"];
+                };
+            };
+            403: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            /** @description too many tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
             503: components["responses"]["Problem"];
         };
     };
@@ -3500,6 +3875,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -3553,6 +3929,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -3799,6 +4176,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
