@@ -35,7 +35,8 @@ pub async fn run(repository: Arc<dyn Repository>, fleet: Arc<Fleet>, mut changes
 /// Makes the fleet what the registry says.
 pub async fn once(repository: &dyn Repository, fleet: &Fleet) -> domain::repository::Result<()> {
     let cameras = repository.cameras().await?;
-    let wanted: HashMap<StreamId, Source> = cameras.iter().flat_map(sources).collect();
+    let wanted: HashMap<StreamId, Result<Source, String>> =
+        cameras.iter().flat_map(|camera| sources(camera, fleet)).collect();
     for id in fleet.ids() {
         if !wanted.contains_key(&id) {
             info!(stream = %id, "stream removed");
@@ -43,18 +44,28 @@ pub async fn once(repository: &dyn Repository, fleet: &Fleet) -> domain::reposit
         }
     }
     for (id, source) in wanted {
-        fleet.set(&id, source);
+        match source {
+            Ok(source) => fleet.set(&id, source),
+            Err(why) if fleet.refuse(&id, &why) => warn!(stream = %id, why, "stream refused"),
+            Err(_) => {}
+        }
     }
     Ok(())
 }
 
-fn sources(camera: &Camera) -> impl Iterator<Item = (StreamId, Source)> + '_ {
+/// Where a camera's streams come from, or why not: the database may hold an address
+/// that the API would not have taken, from another hand or under older rules.
+fn sources<'a>(
+    camera: &'a Camera,
+    fleet: &'a Fleet,
+) -> impl Iterator<Item = (StreamId, Result<Source, String>)> + 'a {
     [StreamKind::Main, StreamKind::Sub].into_iter().filter_map(|stream| {
         camera.url(stream)?;
-        let source = source(camera, stream);
-        if source.is_none() {
-            warn!(camera = %camera.id, stream = stream.word(), "a camera's address cannot be read");
-        }
-        Some((stream_id(&camera.id, stream), source?))
+        let source = source(camera, stream).ok_or_else(|| "the camera's address cannot be read".to_owned());
+        let checked = source.and_then(|source| match fleet.policy().check_url(&source.url) {
+            Ok(()) => Ok(source),
+            Err(why) => Err(why.to_string()),
+        });
+        Some((stream_id(&camera.id, stream), checked))
     })
 }

@@ -1,7 +1,7 @@
 //! All streams of the gateway: which are pulled, and the hub of each.
 
 use crate::WallClock;
-use crate::hub::{self, Hub, Status};
+use crate::hub::{self, Hub, Publisher, State, Status};
 use crate::ingest::{self, Source, address::Policy};
 use media::gop::Budget;
 use std::collections::HashMap;
@@ -27,8 +27,22 @@ impl std::fmt::Display for StreamId {
 
 struct Entry {
     hub: Hub,
-    source: watch::Sender<Source>,
-    stop: CancellationToken,
+    pulled: Pulled,
+}
+
+enum Pulled {
+    /// By a task of its own.
+    From { source: watch::Sender<Source>, stop: CancellationToken },
+    /// Not at all: there is no task that could connect. The writer only says why.
+    Refused(Publisher),
+}
+
+impl Entry {
+    fn stop(&self) {
+        if let Pulled::From { stop, .. } = &self.pulled {
+            stop.cancel();
+        }
+    }
 }
 
 /// The streams and their ingest tasks.
@@ -69,8 +83,8 @@ impl Fleet {
     /// Adds a stream, or changes where it comes from. Its viewers stay.
     pub fn set(&self, id: &StreamId, source: Source) {
         let mut entries = self.lock();
-        if let Some(entry) = entries.get(id) {
-            entry.source.send_if_modified(|now| {
+        if let Some(Pulled::From { source: sender, .. }) = entries.get(id).map(|entry| &entry.pulled) {
+            sender.send_if_modified(|now| {
                 let differs = *now != source;
                 *now = source;
                 differs
@@ -83,13 +97,30 @@ impl Fleet {
         let name = format!("ingest/{id}");
         let context = self.context.clone();
         self.tasks.spawn(ingest::run(name, receiver, publisher, hub.clone(), context, stop.clone()));
-        entries.insert(id.clone(), Entry { hub, source: sender, stop });
+        entries.insert(id.clone(), Entry { hub, pulled: Pulled::From { source: sender, stop } });
+    }
+
+    /// Shows a stream that must not be connected to, with the reason. True if that
+    /// was not known before.
+    pub fn refuse(&self, id: &StreamId, why: &str) -> bool {
+        let mut entries = self.lock();
+        if let Some(Pulled::Refused(publisher)) = entries.get(id).map(|entry| &entry.pulled) {
+            publisher.set_state(State::Refused, why);
+            return false;
+        }
+        let (publisher, hub) = hub::hub(self.budget, &self.clock);
+        publisher.set_state(State::Refused, why);
+        let before = entries.insert(id.clone(), Entry { hub, pulled: Pulled::Refused(publisher) });
+        if let Some(before) = before {
+            before.stop();
+        }
+        true
     }
 
     /// Removes a stream: its viewers see it end.
     pub fn remove(&self, id: &StreamId) {
         if let Some(entry) = self.lock().remove(id) {
-            entry.stop.cancel();
+            entry.stop();
         }
     }
 
@@ -114,7 +145,7 @@ impl Fleet {
     /// Ends all streams and waits for their tasks.
     pub async fn close(&self) {
         for (_, entry) in self.lock().drain() {
-            entry.stop.cancel();
+            entry.stop();
         }
         self.tasks.close();
         self.tasks.wait().await;

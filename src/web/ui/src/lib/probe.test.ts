@@ -37,7 +37,7 @@ it('puts every reason under the address it belongs to', () => {
 
 it('leaves what the gateway refused to its fields, and has nothing to say before it was asked', () => {
   const fields = { main_url: 'no', username: 'at most 128 bytes, without control characters' };
-  const failure = { kind: 'problem' as const, status: 422, retryAfter: null, detail: '', fields };
+  const failure = { kind: 'problem' as const, status: 422, type: 'input', retryAfter: null, detail: '', fields };
   expect(probeErrors({ ok: false, failure }, en)).toEqual(fields);
   expect(probeErrors({ ok: false, failure: { kind: 'unreachable' } }, en)).toEqual({});
   expect([probeErrors(null, en), probeHints(null, en)]).toEqual([{}, {}]);
