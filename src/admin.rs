@@ -1,12 +1,16 @@
 //! `sharp-eyes admin …`: what has to work when nobody can sign in.
 
-use crate::app::{BuildError, open_store};
+use crate::app::{BuildError, open_store, open_store_holding};
 use crate::clock::SystemClock;
 use crate::settings::Settings;
 use domain::audit::Entry;
 use domain::repository::{self, Passkeys as _, Persons as _, Registers as _};
 use domain::{Clock as _, Secret};
+use store::Store;
+use store::rotate::{RotateError, Rotation};
+use store::seal::Hold;
 use web::password::Passwords;
+use web::setup::Candidate;
 use web::token::{hex, random};
 
 /// Why it was not done.
@@ -21,6 +25,15 @@ pub enum Error {
     /// Somebody else changed it at the same moment.
     #[error("the password was changed meanwhile; try again")]
     Changed,
+    /// The sealing key was not changed.
+    #[error(transparent)]
+    Rotate(#[from] RotateError),
+    /// Somebody has this login.
+    #[error("somebody has the login {0:?} already; choose another, or reset their password")]
+    Taken(String),
+    /// What was written cannot be used.
+    #[error("{0}")]
+    Input(web::Problem),
     /// Nobody has this login.
     #[error("nobody has the login {0:?}; look at the spelling")]
     Unknown(String),
@@ -50,10 +63,69 @@ pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, 
         }
         // Who asks for this may have lost the device with the passkey too.
         store.remove_passkeys(&person.id).await?;
+        note(&store, "person.reset_password", person.id.as_str()).await?;
+        person.password_hash = Passwords::default().hash(Secret::new(password.as_str())).await;
+        store.update_person(&person).await?;
+        store.remove_credentials(&person.id).await?;
         store.raise_signal().await?;
         Ok(password)
     };
     let done = done.await;
     store.close().await;
     done
+}
+
+/// Makes another owner, or the first, and answers their password.
+pub async fn create_owner(
+    settings: &Settings,
+    login: &str,
+    name: &str,
+    locale: Option<String>,
+) -> Result<String, Error> {
+    let candidate = Candidate::check(login, name, locale).map_err(Error::Input)?;
+    let store = open_store(settings).await?;
+    let done = async {
+        let taken = || Error::Taken(login.trim().to_owned());
+        if store.person_by_login(login.trim()).await?.is_some() {
+            return Err(taken());
+        }
+        let password = hex(&random::<10>());
+        let hash = Passwords::default().hash(Secret::new(password.as_str())).await;
+        let (person, grant) = candidate.with_password(hash, SystemClock.now());
+        note(&store, "owner.create", person.id.as_str()).await?;
+        match store.add_owner(&person, &grant).await {
+            Err(repository::Error::Exists) => return Err(taken()),
+            other => other?,
+        }
+        store.raise_signal().await?;
+        Ok(password)
+    };
+    let done = done.await;
+    store.close().await;
+    done
+}
+
+/// Seals every secret with a new key, which takes the old one's place. Answers how
+/// many secrets. Refused while a gateway on this machine uses the key.
+pub async fn rotate_key(settings: &Settings) -> Result<u64, Error> {
+    let store = open_store_holding(settings, Hold::Alone).await?;
+    note(&store, "sealing_key.rotate", "sealing_key").await?;
+    let rotation = Rotation::begin(store)?;
+    let secrets = rotation.reseal().await?;
+    rotation.finish().await?;
+    Ok(secrets)
+}
+
+/// Notes what is about to be done on the machine itself.
+async fn note(store: &Store, action: &str, object: &str) -> Result<(), Error> {
+    let entry = Entry {
+        at: SystemClock.now(),
+        actor: None,
+        site_id: None,
+        action: action.to_owned(),
+        object: object.to_owned(),
+        detail: "{}".to_owned(),
+    };
+    store.record(&entry).await?;
+    Ok(())
 }

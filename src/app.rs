@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
-use store::seal::{KeyError, SealingKey};
+use store::seal::{Hold, KeyError, SealingKey};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -100,6 +100,11 @@ pub struct App {
 
 /// Opens what is kept, making folders and key where they are not there yet.
 pub async fn open_store(settings: &Settings) -> Result<Store, BuildError> {
+    open_store_holding(settings, Hold::Shared).await
+}
+
+/// The same, with the sealing key for everybody or for nobody else.
+pub async fn open_store_holding(settings: &Settings, hold: Hold) -> Result<Store, BuildError> {
     let folder_of = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         folder.map_or(Ok(()), |folder| {
@@ -111,7 +116,7 @@ pub async fn open_store(settings: &Settings) -> Result<Store, BuildError> {
     if let Some(file) = settings.database.strip_prefix("sqlite:") {
         folder_of(Path::new(file))?;
     }
-    let sealing = SealingKey::load_or_create(&settings.key_file)?;
+    let sealing = SealingKey::load_or_create(&settings.key_file, hold)?;
     Ok(Store::open(&settings.database, sealing).await?)
 }
 

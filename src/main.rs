@@ -59,6 +59,26 @@ enum AdminCommand {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Makes an owner and prints their password, once.
+    CreateOwner {
+        /// What they will sign in with.
+        login: String,
+        /// What others call them.
+        #[arg(long)]
+        name: String,
+        /// The language of their pages: zh-CN or en.
+        #[arg(long)]
+        locale: Option<String>,
+        /// Settings that differ from config/default.toml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Seals all camera passwords and player keys with a new key. The gateway must be stopped.
+    RotateKey {
+        /// Settings that differ from config/default.toml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -91,21 +111,7 @@ async fn main() -> ExitCode {
             Ok(settings) => serve(settings).await,
             Err(why) => wrong(&why),
         },
-        Command::Admin { command: AdminCommand::ResetPassword { login, config } } => {
-            match Settings::load(config.as_deref()) {
-                Ok(settings) => match admin::reset_password(&settings, &login).await {
-                    Ok(password) => {
-                        println!("the new password of {login} is {password}");
-                        ExitCode::SUCCESS
-                    }
-                    Err(why) => {
-                        eprintln!("the password was not changed: {why}");
-                        ExitCode::FAILURE
-                    }
-                },
-                Err(why) => wrong(&why),
-            }
-        }
+        Command::Admin { command } => administer(command).await,
         Command::Audit { command: AuditCommand::Verify { config, anchor } } => {
             match Settings::load(config.as_deref()) {
                 Ok(settings) => verify(&settings, anchor).await,
@@ -119,6 +125,51 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+async fn administer(command: AdminCommand) -> ExitCode {
+    let config = match &command {
+        AdminCommand::ResetPassword { config, .. }
+        | AdminCommand::CreateOwner { config, .. }
+        | AdminCommand::RotateKey { config } => config.as_deref(),
+    };
+    let settings = match Settings::load(config) {
+        Ok(settings) => settings,
+        Err(why) => return wrong(&why),
+    };
+    let done = match command {
+        AdminCommand::ResetPassword { login, .. } => {
+            let password = admin::reset_password(&settings, &login).await;
+            password
+                .map(|password| format!("the new password of {login} is {password}"))
+                .map_err(|why| format!("the password was not changed: {why}"))
+        }
+        AdminCommand::CreateOwner { login, name, locale, .. } => {
+            let password = admin::create_owner(&settings, &login, &name, locale).await;
+            password
+                .map(|password| format!("{login} is an owner; the password is {password}"))
+                .map_err(|why| format!("no owner was made: {why}"))
+        }
+        AdminCommand::RotateKey { .. } => {
+            let file = settings.key_file.display();
+            let secrets = admin::rotate_key(&settings).await;
+            secrets
+                .map(|n| {
+                    format!("{n} secrets are sealed with the new key in {file}; back it up with the database")
+                })
+                .map_err(|why| format!("the key was not changed: {why}"))
+        }
+    };
+    match done {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
     }
 }
 

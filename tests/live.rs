@@ -123,7 +123,8 @@ async fn a_stopping_gateway_says_goodbye_and_closes_the_register() {
     drop(store);
     // Read by a second life of the same database.
     let url = format!("sqlite:{}", folder.path("test.db").display());
-    let key = store::seal::SealingKey::load_or_create(&folder.path("key")).unwrap();
+    let key =
+        store::seal::SealingKey::load_or_create(&folder.path("key"), store::seal::Hold::Shared).unwrap();
     let store = ::store::Store::open(&url, key).await.unwrap();
     assert!(store.viewings(&id, Timestamp(0), Timestamp(i64::MAX), 10).await.unwrap()[0].ended_at.is_some());
     assert!(store.camera(&id).await.unwrap().is_some() && store.anybody().await.unwrap());

@@ -9,7 +9,13 @@ use domain::{CameraId, PlaceId, SiteId};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
-const PASSWORD: &str = "camera.password";
+pub(crate) const PASSWORD: &str = "camera.password";
+
+const INSERT: &str = "
+    insert into cameras (id, site_id, place_id, name, main_url, sub_url, username, password_sealed,
+        allow_basic, transport, pull, purpose, responsible_unit, visibility, audio_reason,
+        floor_days, ceiling_days, latitude, longitude, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 impl Store {
     fn camera_from(&self, row: &AnyRow) -> Result<Camera> {
@@ -90,15 +96,16 @@ impl Cameras for Store {
     }
 
     async fn add_camera(&self, camera: &Camera) -> Result<()> {
-        let query = self.camera_query(
-            "insert into cameras (id, site_id, place_id, name, main_url, sub_url, username, password_sealed,
-                allow_basic, transport, pull, purpose, responsible_unit, visibility, audio_reason,
-                floor_days, ceiling_days, latitude, longitude, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
-            camera,
-        )?;
-        query.execute(&self.write).await.map_err(failed)?;
+        self.camera_query(INSERT, camera)?.execute(&self.write).await.map_err(failed)?;
         Ok(())
+    }
+
+    async fn add_cameras(&self, cameras: &[Camera]) -> Result<()> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        for camera in cameras {
+            self.camera_query(INSERT, camera)?.execute(&mut *tx).await.map_err(failed)?;
+        }
+        tx.commit().await.map_err(failed)
     }
 
     async fn update_camera(&self, camera: &Camera) -> Result<bool> {

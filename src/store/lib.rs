@@ -14,8 +14,10 @@ mod household;
 mod intake;
 mod joining;
 mod passkey;
+mod key_file;
 mod person;
 mod rights;
+pub mod rotate;
 mod row;
 pub mod seal;
 mod signal;
@@ -65,6 +67,14 @@ pub enum OpenError {
     /// The database does not answer or refuses.
     #[error("the database cannot be opened: {0}")]
     Connect(#[source] sqlx::Error),
+    /// The key is not the one that the database was sealed with.
+    #[error(
+        "the secrets in the database were not sealed with the key in {0}; restore the key file that belongs to it"
+    )]
+    Key(String),
+    /// The key's file cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] seal::KeyError),
     /// The tables could not be brought up to date.
     #[error("the database cannot be brought up to date: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
@@ -114,6 +124,7 @@ impl Store {
         if sqlite {
             check_pragmas(&write).await?;
         }
+        let sealing = rotate::settle(&write, sealing).await?;
         let read = pool(8).await?;
         let intake = intake::Intake::start(write.clone());
         Ok(Self { read, write, sealing, intake })

@@ -12,8 +12,8 @@ use sqlx::AnyConnection;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
-const HA1_MD5: &str = "viewer_key.ha1_md5";
-const HA1_SHA256: &str = "viewer_key.ha1_sha256";
+pub(crate) const HA1_MD5: &str = "viewer_key.ha1_md5";
+pub(crate) const HA1_SHA256: &str = "viewer_key.ha1_sha256";
 
 pub(crate) fn person(row: &AnyRow) -> Result<Person> {
     Ok(Person {
@@ -88,6 +88,13 @@ impl Persons for Store {
         if known > 0 {
             return Err(Error::Exists);
         }
+        insert_person(person).execute(&mut *tx).await.map_err(failed)?;
+        insert_grant(grant).execute(&mut *tx).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)
+    }
+
+    async fn add_owner(&self, person: &Person, grant: &Grant) -> Result<()> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
         insert_person(person).execute(&mut *tx).await.map_err(failed)?;
         insert_grant(grant).execute(&mut *tx).await.map_err(failed)?;
         tx.commit().await.map_err(failed)

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use domain::person::{Person, SignedInBy};
 use domain::role::{Grant, Role};
-use domain::{GrantId, PersonId, Secret};
+use domain::{GrantId, PersonId, Secret, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::{Mutex, PoisonError};
@@ -53,6 +53,42 @@ pub(crate) struct Owner {
     locale: Option<String>,
 }
 
+/// Somebody about to be an owner, checked.
+pub struct Candidate {
+    login: String,
+    name: String,
+    locale: String,
+}
+
+impl Candidate {
+    /// Checks what was written; `locale` is `zh-CN` (the default) or `en`.
+    pub fn check(login: &str, name: &str, locale: Option<String>) -> Result<Self, Problem> {
+        Ok(Self {
+            login: self::login(login)?,
+            name: self::name("/name", name)?,
+            locale: self::locale(locale)?,
+        })
+    }
+
+    /// Their account and their role.
+    #[must_use]
+    pub fn with_password(self, password_hash: Secret, now: Timestamp) -> (Person, Grant) {
+        let Self { login, name, locale } = self;
+        let id = PersonId::from_random(token::random());
+        let person = Person { id, login, name, locale, password_hash, disabled: false, created_at: now };
+        let grant = Grant {
+            id: GrantId::from_random(token::random()),
+            person_id: person.id.clone(),
+            role: Role::Owner,
+            site_id: None,
+            zone: None,
+            from: now,
+            until: None,
+        };
+        (person, grant)
+    }
+}
+
 /// Create the owner, once.
 #[utoipa::path(post, path = "/api/v1/setup", tag = "accounts", request_body = Owner,
     responses((status = 201, body = session::SignedIn), (status = 410, description = "used or expired")))]
@@ -64,29 +100,10 @@ pub(crate) async fn create_owner(
     if !app.setup.accepts(&input.token) {
         return Err(Problem::LinkOver);
     }
-    let login = login(&input.login)?;
-    let name = name("/name", &input.name)?;
-    let locale = locale(input.locale)?;
+    let owner = Candidate::check(&input.login, &input.name, input.locale)?;
     check_password("/password", &input.password)?;
-    let now = app.now();
-    let person = Person {
-        id: PersonId::from_random(token::random()),
-        login,
-        name,
-        locale,
-        password_hash: app.passwords.hash(Secret::new(input.password)).await,
-        disabled: false,
-        created_at: now,
-    };
-    let grant = Grant {
-        id: GrantId::from_random(token::random()),
-        person_id: person.id.clone(),
-        role: Role::Owner,
-        site_id: None,
-        zone: None,
-        from: now,
-        until: None,
-    };
+    let hash = app.passwords.hash(Secret::new(input.password)).await;
+    let (person, grant) = owner.with_password(hash, app.now());
     app.note(Some(&person.id), None, "owner.create", person.id.as_str(), &json!({})).await?;
     match app.repository().add_first_owner(&person, &grant).await {
         Err(domain::repository::Error::Exists) => return Err(Problem::LinkOver),
