@@ -110,6 +110,8 @@ pub trait Cameras: Send + Sync {
     async fn camera(&self, id: &CameraId) -> Result<Option<Camera>>;
     /// Adds a camera.
     async fn add_camera(&self, camera: &Camera) -> Result<()>;
+    /// Adds cameras: all of them or none.
+    async fn add_cameras(&self, cameras: &[Camera]) -> Result<()>;
     /// Replaces a camera. False if there is none.
     async fn update_camera(&self, camera: &Camera) -> Result<bool>;
     /// Removes a camera. False if there is none.
@@ -121,6 +123,8 @@ pub trait Cameras: Send + Sync {
 pub trait Persons: Send + Sync {
     /// Adds the first owner; fails with `Exists` if there is any person.
     async fn add_first_owner(&self, person: &Person, grant: &Grant) -> Result<()>;
+    /// Adds another owner.
+    async fn add_owner(&self, person: &Person, grant: &Grant) -> Result<()>;
     /// Whether anybody is registered.
     async fn anybody(&self) -> Result<bool>;
     /// Adds a person.
@@ -191,10 +195,14 @@ pub trait Rights: Send + Sync {
     async fn end_grant(&self, id: &GrantId, at: Timestamp) -> Result<bool>;
     /// Zones of a site, by name.
     async fn zones(&self, site: &SiteId) -> Result<Vec<Zone>>;
+    /// One zone.
+    async fn zone(&self, id: &ZoneId) -> Result<Option<Zone>>;
     /// Adds a zone with its places.
     async fn add_zone(&self, zone: &Zone) -> Result<()>;
-    /// Removes a zone that no role names. False if there is none.
-    async fn remove_zone(&self, id: &ZoneId) -> Result<bool>;
+    /// Replaces a zone's name and places. False if there is none.
+    async fn update_zone(&self, zone: &Zone) -> Result<bool>;
+    /// Removes a zone and ends the roles that are held in it. False if there is none.
+    async fn remove_zone(&self, id: &ZoneId, at: Timestamp) -> Result<bool>;
 
     /// Units of a site, by label.
     async fn units(&self, site: &SiteId) -> Result<Vec<Unit>>;

@@ -10,11 +10,11 @@ use domain::approval::Approval;
 use domain::household::{Household, Membership, Unit};
 use domain::invitation::Invitation;
 use domain::person::Person;
-use domain::repository::{People, Result, Rights};
+use domain::repository::{Error, People, Result, Rights};
 use domain::role::{Grant, Role, Zone};
 use domain::{ApprovalId, GrantId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp, UnitId, ZoneId};
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use sqlx::{AnyConnection, AssertSqlSafe, SqlSafeStr as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn insert_grant(grant: &Grant) -> AnyQuery<'_> {
@@ -31,14 +31,32 @@ pub(crate) fn insert_grant(grant: &Grant) -> AnyQuery<'_> {
     .bind(grant.until.map(|t| t.0))
 }
 
+/// A zone that was removed stays for the roles that were once held in it.
+const STILL: &str = "z.removed_at is null";
+
+async fn insert_places(connection: &mut AnyConnection, zone: &Zone) -> Result<()> {
+    for place in &zone.places {
+        sqlx::query("insert into zone_places (zone_id, place_id) values ($1, $2)")
+            .bind(zone.id.as_str())
+            .bind(place.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
 fn grant(row: &AnyRow, zones: &BTreeMap<ZoneId, Zone>) -> Result<Grant> {
     let zone = word_opt(row, "zone_id", ZoneId::parse)?;
+    // A role in a zone that is not there must not become one for the whole site.
+    let no_zone = || Error::Corrupt("a role names a zone that is not there".to_owned());
+    let zone = zone.map(|id| zones.get(&id).cloned().ok_or_else(no_zone)).transpose()?;
     Ok(Grant {
         id: word(row, "id", GrantId::parse)?,
         person_id: word(row, "person_id", PersonId::parse)?,
         role: word(row, "role", Role::from_word)?,
         site_id: word_opt(row, "site_id", SiteId::parse)?,
-        zone: zone.and_then(|id| zones.get(&id).cloned()),
+        zone,
         from: time(row, "from_at")?,
         until: time_opt(row, "until_at")?,
     })
@@ -117,10 +135,18 @@ impl Rights for Store {
     }
 
     async fn zones(&self, site: &SiteId) -> Result<Vec<Zone>> {
-        let mut zones: Vec<Zone> =
-            self.zones_where("where z.site_id = $1", &[site.as_str()]).await?.into_values().collect();
+        let mut zones: Vec<Zone> = self
+            .zones_where(&format!("where z.site_id = $1 and {STILL}"), &[site.as_str()])
+            .await?
+            .into_values()
+            .collect();
         zones.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         Ok(zones)
+    }
+
+    async fn zone(&self, id: &ZoneId) -> Result<Option<Zone>> {
+        let zones = self.zones_where(&format!("where z.id = $1 and {STILL}"), &[id.as_str()]).await?;
+        Ok(zones.into_values().next())
     }
 
     async fn add_zone(&self, zone: &Zone) -> Result<()> {
@@ -133,21 +159,51 @@ impl Rights for Store {
             .execute(&mut *tx)
             .await
             .map_err(failed)?;
-        for place in &zone.places {
-            sqlx::query("insert into zone_places (zone_id, place_id) values ($1, $2)")
-                .bind(zone.id.as_str())
-                .bind(place.as_str())
-                .execute(&mut *tx)
-                .await
-                .map_err(failed)?;
-        }
+        insert_places(&mut tx, zone).await?;
         tx.commit().await.map_err(failed)
     }
 
-    async fn remove_zone(&self, id: &ZoneId) -> Result<bool> {
-        let done =
-            sqlx::query("delete from zones where id = $1").bind(id.as_str()).execute(&self.write).await;
-        changed(&done.map_err(failed)?)
+    async fn update_zone(&self, zone: &Zone) -> Result<bool> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        let done = sqlx::query("update zones set name = $2 where id = $1 and removed_at is null")
+            .bind(zone.id.as_str())
+            .bind(zone.name.as_str())
+            .execute(&mut *tx)
+            .await;
+        if !changed(&done.map_err(failed)?)? {
+            return Ok(false);
+        }
+        sqlx::query("delete from zone_places where zone_id = $1")
+            .bind(zone.id.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        insert_places(&mut tx, zone).await?;
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
+    }
+
+    async fn remove_zone(&self, id: &ZoneId, at: Timestamp) -> Result<bool> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        let done = sqlx::query("update zones set removed_at = $2 where id = $1 and removed_at is null")
+            .bind(id.as_str())
+            .bind(at.0)
+            .execute(&mut *tx)
+            .await;
+        if !changed(&done.map_err(failed)?)? {
+            return Ok(false);
+        }
+        // A role that is given at this very moment reaches nothing either.
+        sqlx::query("delete from zone_places where zone_id = $1")
+            .bind(id.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        let sql =
+            "update grants set until_at = $2 where zone_id = $1 and (until_at is null or until_at > $2)";
+        sqlx::query(sql).bind(id.as_str()).bind(at.0).execute(&mut *tx).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
     }
 
     async fn units(&self, site: &SiteId) -> Result<Vec<Unit>> {

@@ -1,10 +1,12 @@
 //! What an administrator writes about a camera, checked.
 
 use crate::access::Who;
-use crate::extract::name;
+use crate::error::Wrong;
+use crate::extract;
 use crate::schema::word;
 use crate::{App, Problem};
 use domain::camera::{Camera, Position, Pull, Retention, Transport, Visibility};
+use domain::place::Place;
 use domain::{CameraId, PlaceId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -118,7 +120,8 @@ impl CameraInput {
         }
     }
 
-    /// The camera this describes. `kept` is what it was, if its password stays.
+    /// The camera this describes, or all that is wrong with it. `kept` is what it
+    /// was, if its password stays.
     pub(crate) async fn into_camera(
         self,
         app: &App,
@@ -127,37 +130,42 @@ impl CameraInput {
         kept: Option<&Camera>,
         created_at: Timestamp,
     ) -> Result<Camera, Problem> {
-        let no_place = || Problem::field("/place_id", "there is no such place");
-        let place_id = PlaceId::parse(&self.place_id).ok_or_else(no_place)?;
-        let place = app.repository().place(&place_id).await?.ok_or_else(no_place)?;
-        who.must_manage(app, &place.site_id)
-            .map_err(|why| if why == Problem::NotFound { no_place() } else { why })?;
-
+        let mut wrong = Wrong::default();
+        let place = wrong.take(place(app, who, &self.place_id).await)?;
         let mut login = Login { username: self.username, password: self.password };
-        let main_url = address(app, "/main_url", &self.main_url, &mut login)?;
+        let main_url = wrong.take(address(app, "/main_url", &self.main_url, &mut login))?;
         let sub_url = self.sub_url.filter(|url| !url.trim().is_empty());
-        let sub_url = sub_url.map(|url| address(app, "/sub_url", &url, &mut login)).transpose()?;
-        let (username, password) = login.check()?;
+        let sub_url = sub_url.map(|url| address(app, "/sub_url", &url, &mut login)).transpose();
+        let sub_url = wrong.take(sub_url)?;
+        let login = wrong.take(login.check())?;
+        let name = wrong.take(extract::name("/name", &self.name))?;
+        let purpose = wrong.take(extract::name("/purpose", &self.purpose))?;
+        let unit = wrong.take(extract::name("/responsible_unit", &self.responsible_unit))?;
+        let reason = self.audio_reason.map(|text| extract::name("/audio_reason", &text)).transpose();
+        let reason = wrong.take(reason)?;
+        let retention = wrong.take(retention(self.retention))?;
+        let position = wrong.take(self.position.map(position).transpose())?;
+        let (Some(place), Some(main_url), Some(sub_url), Some((username, password))) =
+            (place, main_url, sub_url, login)
+        else {
+            return Err(wrong.into());
+        };
         let old = kept.filter(|_| password.is_none());
         if let Some(old) = &old {
-            let moved = |url: &str, before: &str| where_to(url) != where_to(before);
-            let sub_moved = match (&sub_url, &old.sub_url) {
-                (Some(url), Some(before)) => moved(url, before),
-                (Some(url), None) => moved(url, &old.main_url),
-                (None, _) => false,
-            };
-            // Else the password could be read by whoever may change the address.
-            if moved(&main_url, &old.main_url) || sub_moved || (self.allow_basic && !old.allow_basic) {
-                let hint = "it goes to another address, or readably: write the password again";
-                return Err(Problem::field("/password", hint));
-            }
+            wrong.take(stays(old, &main_url, sub_url.as_deref(), self.allow_basic))?;
         }
-
+        let (Some(name), Some(purpose), Some(responsible_unit)) = (name, purpose, unit) else {
+            return Err(wrong.into());
+        };
+        let (Some(audio_reason), Some(retention), Some(position)) = (reason, retention, position) else {
+            return Err(wrong.into());
+        };
+        wrong.none()?;
         Ok(Camera {
             id,
             site_id: place.site_id,
-            place_id,
-            name: name("/name", &self.name)?,
+            place_id: place.id,
+            name,
             main_url,
             sub_url,
             username,
@@ -165,15 +173,41 @@ impl CameraInput {
             allow_basic: self.allow_basic,
             transport: self.transport,
             pull: self.pull,
-            purpose: name("/purpose", &self.purpose)?,
-            responsible_unit: name("/responsible_unit", &self.responsible_unit)?,
+            purpose,
+            responsible_unit,
             visibility: self.visibility,
-            audio_reason: self.audio_reason.map(|text| name("/audio_reason", &text)).transpose()?,
-            retention: retention(self.retention)?,
-            position: self.position.map(position).transpose()?,
+            audio_reason,
+            retention,
+            position,
             created_at,
         })
     }
+}
+
+/// The place of that id, if this person manages its site.
+async fn place(app: &App, who: &Who, text: &str) -> Result<Place, Problem> {
+    let no_place = || Problem::field("/place_id", "there is no such place");
+    let id = PlaceId::parse(text).ok_or_else(no_place)?;
+    let place = app.repository().place(&id).await?.ok_or_else(no_place)?;
+    who.must_manage(app, &place.site_id)
+        .map_err(|why| if why == Problem::NotFound { no_place() } else { why })?;
+    Ok(place)
+}
+
+/// Whether the saved password may stay: else it could be read by whoever may
+/// change the address.
+fn stays(old: &Camera, main_url: &str, sub_url: Option<&str>, allow_basic: bool) -> Result<(), Problem> {
+    let moved = |url: &str, before: &str| where_to(url) != where_to(before);
+    let sub_moved = match (sub_url, &old.sub_url) {
+        (Some(url), Some(before)) => moved(url, before),
+        (Some(url), None) => moved(url, &old.main_url),
+        (None, _) => false,
+    };
+    if moved(main_url, &old.main_url) || sub_moved || (allow_basic && !old.allow_basic) {
+        let hint = "it goes to another address, or readably: write the password again";
+        return Err(Problem::field("/password", hint));
+    }
+    Ok(())
 }
 
 /// Host and port of an address: who would get the password.

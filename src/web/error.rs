@@ -61,6 +61,35 @@ pub struct FieldError {
     pub detail: String,
 }
 
+/// What is wrong with an input, all of it: people correct a form, or a list, once.
+#[derive(Default)]
+pub(crate) struct Wrong(Vec<FieldError>);
+
+impl Wrong {
+    /// The value; or nothing if it is wrong, which is kept for the answer.
+    pub(crate) fn take<T>(&mut self, result: Result<T, Problem>) -> Result<Option<T>, Problem> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Problem::Input(errors)) => {
+                self.0.extend(errors);
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Refuses if anything was wrong.
+    pub(crate) fn none(self) -> Result<(), Problem> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.into()) }
+    }
+}
+
+impl From<Wrong> for Problem {
+    fn from(wrong: Wrong) -> Self {
+        Self::Input(wrong.0)
+    }
+}
+
 /// The problem document.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Document {
@@ -159,6 +188,13 @@ impl Problem {
             }
         };
         (kind, title, detail.to_owned())
+    }
+}
+
+/// The sentence that says what to do, for the command line.
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words().2)
     }
 }
 

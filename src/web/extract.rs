@@ -33,7 +33,7 @@ pub(crate) fn has_type(headers: &HeaderMap, types: &[&str]) -> bool {
     types.iter().any(|wanted| sent.eq_ignore_ascii_case(wanted))
 }
 
-fn read<'de, T, D>(source: D) -> Result<T, Problem>
+pub(crate) fn read<'de, T, D>(source: D) -> Result<T, Problem>
 where
     T: DeserializeOwned,
     D: serde::Deserializer<'de, Error = serde_json::Error>,

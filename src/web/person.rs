@@ -17,7 +17,7 @@ use serde_json::json;
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OfSite {
-    site_id: String,
+    pub(crate) site_id: String,
 }
 
 /// People a page, at most and if it is not said.
@@ -223,11 +223,16 @@ pub(crate) async fn give(
         input.until.map(|text| Timestamp::parse(&text).filter(|until| *until > from).ok_or_else(wrong));
     let zone = match &input.zone_id {
         None => None,
+        // What they manage and audit is the site: a zone would promise less than they can do.
+        Some(_) if matches!(input.role, Role::Administrator | Role::Auditor) => {
+            let hint = "administrators and auditors are for the whole site; leave it out";
+            return Err(Problem::field("/zone_id", hint));
+        }
         Some(text) => {
             let none = || Problem::field("/zone_id", "there is no such zone in this site");
             let zone = ZoneId::parse(text).ok_or_else(none)?;
-            let of_site = app.repository().zones(&site).await?;
-            Some(of_site.into_iter().find(|known| known.id == zone).ok_or_else(none)?)
+            let zone = app.repository().zone(&zone).await?.filter(|zone| zone.site_id == site);
+            Some(zone.ok_or_else(none)?)
         }
     };
     let grant = Grant {

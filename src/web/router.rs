@@ -83,6 +83,7 @@ fn entries() -> Vec<Entry> {
         signed_in(routes!(crate::camera::get)),
         manage(routes!(crate::camera::create)),
         manage(routes!(crate::probe::probe)),
+        manage(routes!(crate::import::import)),
         manage(routes!(crate::camera::update)),
         manage(routes!(crate::camera::delete)),
         manage(routes!(crate::device::list)),
@@ -115,6 +116,7 @@ fn entries() -> Vec<Entry> {
         manage(routes!(crate::person::end)),
         manage(routes!(crate::zone::list)),
         manage(routes!(crate::zone::create)),
+        manage(routes!(crate::zone::update)),
         manage(routes!(crate::zone::delete)),
         manage(routes!(crate::person::viewers_allowed)),
         manage(routes!(crate::person::see_as)),
@@ -198,7 +200,7 @@ pub fn openapi() -> OpenApi {
 /// A merge patch of `Thing` is a `Thing` in which nothing is required.
 fn add_patches(document: &mut OpenApi) {
     let Some(components) = &mut document.components else { return };
-    for name in ["SiteInput", "PlaceInput", "CameraInput"] {
+    for name in ["SiteInput", "PlaceInput", "CameraInput", "ZoneInput"] {
         if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get(name) {
             let mut patch = object.clone();
             patch.required.clear();

@@ -1,13 +1,14 @@
-//! Zones: areas of responsibility that a role may be held for.
+//! Zones: areas of responsibility, each a set of places of a site.
 
 use crate::access::Who;
-use crate::extract::{Json, Path, Query, id, name};
+use crate::extract::{Json, Path, Query, fields, id, merged, name};
+use crate::person::OfSite;
 use crate::schema::List;
 use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::role::Zone;
-use domain::{PlaceId, SiteId, ZoneId};
+use domain::{PlaceId, SiteId, Timestamp, ZoneId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -15,13 +16,7 @@ use std::collections::BTreeSet;
 /// The most places of a zone; a place stands for everything below it.
 const PLACES: usize = 200;
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct OfSite {
-    site_id: String,
-}
-
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ZoneInput {
     site_id: String,
@@ -47,7 +42,48 @@ impl From<Zone> for ZoneView {
     }
 }
 
-/// Zones of a site.
+impl ZoneInput {
+    fn of(zone: &Zone) -> Self {
+        Self {
+            site_id: zone.site_id.to_string(),
+            name: zone.name.clone(),
+            place_ids: zone.places.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    async fn into_zone(
+        self,
+        app: &App,
+        who: &Who,
+        id: ZoneId,
+        created_at: Timestamp,
+    ) -> Result<Zone, Problem> {
+        let no_site = || Problem::field("/site_id", "there is no such site");
+        let site_id = SiteId::parse(&self.site_id).ok_or_else(no_site)?;
+        app.repository().site(&site_id).await?.ok_or_else(no_site)?;
+        who.must_manage(app, &site_id)
+            .map_err(|why| if why == Problem::NotFound { no_site() } else { why })?;
+        let name = name("/name", &self.name)?;
+        let zones = app.repository().zones(&site_id).await?;
+        if zones.iter().any(|zone| zone.name == name && zone.id != id) {
+            return Err(Problem::field("/name", "the site has a zone of this name; choose another"));
+        }
+        if !(1..=PLACES).contains(&self.place_ids.len()) {
+            return Err(Problem::field("/place_ids", "a zone has 1 to 200 places"));
+        }
+        let known = app.repository().places().await?;
+        let known: BTreeSet<&PlaceId> =
+            known.iter().filter(|place| place.site_id == site_id).map(|place| &place.id).collect();
+        let place = |(at, text): (usize, &String)| {
+            let wrong = || Problem::field(&format!("/place_ids/{at}"), "there is no such place in this site");
+            PlaceId::parse(text).filter(|id| known.contains(id)).ok_or_else(wrong)
+        };
+        let places = self.place_ids.iter().enumerate().map(place).collect::<Result<_, _>>()?;
+        Ok(Zone { id, site_id, name, places, created_at })
+    }
+}
+
+/// The zones of a site.
 #[utoipa::path(get, path = "/api/v1/zones", tag = "rights", operation_id = "list_zones", params(OfSite),
     responses((status = 200, body = List<ZoneView>), (status = 404)))]
 pub(crate) async fn list(
@@ -61,7 +97,7 @@ pub(crate) async fn list(
     Ok(axum::Json(List::whole(zones.into_iter().map(ZoneView::from).collect())))
 }
 
-/// Mark out a zone.
+/// Make a zone of some places.
 #[utoipa::path(post, path = "/api/v1/zones", tag = "rights", operation_id = "create_zone",
     request_body = ZoneInput, responses((status = 201, body = ZoneView)))]
 pub(crate) async fn create(
@@ -69,37 +105,47 @@ pub(crate) async fn create(
     who: Who,
     Json(input): Json<ZoneInput>,
 ) -> Result<(StatusCode, axum::Json<ZoneView>), Problem> {
-    let no_site = || Problem::field("/site_id", "there is no such site");
-    let site = SiteId::parse(&input.site_id).ok_or_else(no_site)?;
-    app.repository().site(&site).await?.ok_or_else(no_site)?;
-    who.must_manage(&app, &site).map_err(|why| if why == Problem::NotFound { no_site() } else { why })?;
-    if !(1..=PLACES).contains(&input.place_ids.len()) {
-        return Err(Problem::field("/place_ids", "a zone has 1 to 200 places"));
-    }
-    let mut places = BTreeSet::new();
-    for (n, text) in input.place_ids.iter().enumerate() {
-        let none = || Problem::field(&format!("/place_ids/{n}"), "there is no such place in this site");
-        let place = PlaceId::parse(text).ok_or_else(none)?;
-        let known = app.repository().place(&place).await?.filter(|place| place.site_id == site);
-        places.insert(known.ok_or_else(none)?.id);
-    }
-    let zone = Zone {
-        id: ZoneId::from_random(token::random()),
-        site_id: site,
-        name: name("/name", &input.name)?,
-        places,
-        created_at: app.now(),
-    };
-    let detail = json!({ "places": zone.places });
+    let zone = input.into_zone(&app, &who, ZoneId::from_random(token::random()), app.now()).await?;
+    let detail = json!({ "name": zone.name, "places": zone.places });
     app.note(Some(&who.person.id), Some(&zone.site_id), "zone.create", zone.id.as_str(), &detail).await?;
     app.repository().add_zone(&zone).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(zone.into())))
 }
 
-/// Remove a zone that no role was ever held for.
+async fn find(app: &App, text: &str) -> Result<Zone, Problem> {
+    app.repository().zone(&id(ZoneId::parse, text)?).await?.ok_or(Problem::NotFound)
+}
+
+/// Change a zone: roles that are held in it reach its new places, and no others.
+#[utoipa::path(patch, path = "/api/v1/zones/{id}", tag = "rights", operation_id = "update_zone",
+    params(("id" = String, Path)), request_body(content = ref("#/components/schemas/ZonePatch")),
+    responses((status = 200, body = ZoneView), (status = 404)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    who: Who,
+    Path(zone): Path<String>,
+    Json(patch): Json<serde_json::Value>,
+) -> Result<axum::Json<ZoneView>, Problem> {
+    let old = find(&app, &zone).await?;
+    let changed = fields(&patch);
+    who.must_manage(&app, &old.site_id)?;
+    let input = merged(&ZoneInput::of(&old), patch)?;
+    let zone = input.into_zone(&app, &who, old.id, old.created_at).await?;
+    if zone.site_id != old.site_id {
+        return Err(Problem::field("/site_id", "a zone stays in its site; make a new one there"));
+    }
+    app.note(Some(&who.person.id), Some(&zone.site_id), "zone.update", zone.id.as_str(), &changed).await?;
+    if !app.repository().update_zone(&zone).await? {
+        return Err(Problem::NotFound);
+    }
+    app.changed();
+    Ok(axum::Json(zone.into()))
+}
+
+/// Remove a zone: the roles that are held in it end.
 #[utoipa::path(delete, path = "/api/v1/zones/{id}", tag = "rights", operation_id = "delete_zone",
-    params(("id" = String, Path), OfSite), responses((status = 204), (status = 404), (status = 409)))]
+    params(("id" = String, Path), OfSite), responses((status = 204), (status = 404)))]
 pub(crate) async fn delete(
     State(app): State<App>,
     who: Who,
@@ -108,12 +154,18 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let site = id(SiteId::parse, &of.site_id)?;
     who.must_manage(&app, &site)?;
-    let zone = id(ZoneId::parse, &zone)?;
-    if !app.repository().zones(&site).await?.iter().any(|known| known.id == zone) {
+    let zone = find(&app, &zone).await?;
+    if zone.site_id != site {
         return Err(Problem::NotFound);
     }
-    app.note(Some(&who.person.id), Some(&site), "zone.delete", zone.as_str(), &json!({})).await?;
-    if !app.repository().remove_zone(&zone).await? {
+    let now = app.now();
+    let held = app.repository().grants(Some(&zone.site_id)).await?;
+    let ends = held.into_iter().filter(|grant| grant.zone.as_ref().is_some_and(|of| of.id == zone.id));
+    let ends: Vec<_> =
+        ends.filter(|grant| grant.until.is_none_or(|until| until > now)).map(|g| g.id).collect();
+    let detail = json!({ "roles_ended": ends });
+    app.note(Some(&who.person.id), Some(&zone.site_id), "zone.delete", zone.id.as_str(), &detail).await?;
+    if !app.repository().remove_zone(&zone.id, now).await? {
         return Err(Problem::NotFound);
     }
     app.changed();
