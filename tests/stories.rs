@@ -28,6 +28,7 @@ mod registry;
 mod renewal;
 mod revocation;
 mod rtsp_server;
+mod secrets;
 mod sources;
 mod ssrf;
 mod store;

@@ -53,10 +53,17 @@ where
     })
 }
 
-/// serde's message without the position, which means nothing to a person.
+/// serde's message without the position, which means nothing to a person, and
+/// without what was sent, which may be a password in the wrong field.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+    let (text, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
+    let repeats =
+        ["unknown variant", "invalid type", "invalid value"].iter().any(|kind| text.starts_with(kind));
+    match text.rsplit_once(", expected ").filter(|_| repeats) {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => text.to_owned(),
+    }
 }
 
 /// Applies a JSON merge patch (RFC 7396) to what is there and reads the result.

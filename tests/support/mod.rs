@@ -3,6 +3,7 @@
 pub mod authenticator;
 pub mod addresses;
 pub mod camera;
+pub mod canary;
 pub mod client;
 pub mod clock;
 pub mod database;
