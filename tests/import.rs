@@ -105,18 +105,18 @@ async fn one_bad_row_imports_nothing_and_every_error_is_named() {
              good,east gate,rtsp://10.0.0.8/a,,,safety,office,,,,,,,\n\
              ,east gat,http://10.0.0.8/a,,,,office,hunter2,hunter2,hunter2,1,91,0,hunter2\n\n\
              bad,,rtsp://127.0.0.1.nip/a,,{},safety\n\
-             far,lobby 3,rtsp://169.254.169.254/a,,,safety,office,,,9,3,91,0,,stray\n",
+             far,lobby 3,rtsp://169.254.169.254/a,,,safety,office,,,9,3,91,0,,stray\n\
+             half,lobby 3,rtsp://10.0.0.8/a,,,safety,office,,,9,,,0\n",
             "p".repeat(129)
         );
         let (status, seen) = send(&admin, &house.site, true, list.clone()).await;
-        assert_eq!((status, &seen["wrong"]), (200, &json!(3)), "{seen}");
+        assert_eq!((status, &seen["wrong"]), (200, &json!(4)), "{seen}");
         let expected = [
-            "/3/place there is no such place in the site; did you mean east gate?",
             "/3/transport use one of: tcp, udp",
             "/3/visibility use one of: patrol, residents",
             "/3/floor_days write a number of days, like 30",
             "/3/allow_basic write yes or no",
-            "/3/floor_days floor_days and ceiling_days go together; write both or none",
+            "/3/place there is no such place in the site; did you mean east gate?",
             "/3/main_url a camera's address begins with rtsp://, this one with http://",
             "/3/name it is empty; give it a name",
             "/3/purpose it is empty; give it a name",
@@ -129,6 +129,8 @@ async fn one_bad_row_imports_nothing_and_every_error_is_named() {
              allow the network in cameras.allow_networks if it is right",
             "/6/floor_days floor_days is at most ceiling_days, and that at most 3650",
             "/6/lat lat is within ±90 and lon within ±180 degrees",
+            "/7/lat lat and lon go together; write both or none",
+            "/7/floor_days floor_days and ceiling_days go together; write both or none",
         ];
         assert_eq!(errors(&seen), expected);
         assert!(!seen.to_string().contains("hunter2"), "a cell that slipped may be a password");

@@ -58,18 +58,27 @@ async fn c10_no_packet_goes_where_no_camera_should_be() {
     );
 }
 
-/// What arrived: at the listener, by address; and on the wire, by protocol, address and port.
+/// Protocol, address and port of an attempt.
+type Attempt = (String, IpAddr, u16);
+
+/// What arrived: at the listener, by address; and on the wire.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<(BTreeMap<IpAddr, usize>, BTreeSet<(String, IpAddr, u16)>)>>);
+struct Seen(Arc<Mutex<Arrived>>);
+
+#[derive(Default)]
+struct Arrived {
+    connections: BTreeMap<IpAddr, usize>,
+    attempts: BTreeSet<Attempt>,
+}
 
 impl Seen {
     fn connections(&self) -> BTreeMap<IpAddr, usize> {
-        self.0.lock().unwrap().0.clone()
+        self.0.lock().unwrap().connections.clone()
     }
 
     /// Except to the gateway itself, which the test asks.
-    fn wire(&self, gateway: u16) -> BTreeSet<(String, IpAddr, u16)> {
-        self.0.lock().unwrap().1.iter().filter(|(_, _, port)| *port != gateway).cloned().collect()
+    fn wire(&self, gateway: u16) -> BTreeSet<Attempt> {
+        self.0.lock().unwrap().attempts.iter().filter(|(_, _, port)| *port != gateway).cloned().collect()
     }
 
     fn forget(&self) {
@@ -103,7 +112,7 @@ async fn network() -> (Seen, tokio::process::Child) {
             let [protocol, to, port] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
             let to: IpAddr = to.parse().unwrap();
             let attempt = (protocol.to_owned(), to.to_canonical(), port.parse().unwrap());
-            wire.0.lock().unwrap().1.insert(attempt);
+            wire.0.lock().unwrap().attempts.insert(attempt);
         }
     });
     let listener = TcpListener::bind("[::]:554").await.unwrap();
@@ -112,7 +121,7 @@ async fn network() -> (Seen, tokio::process::Child) {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let at = stream.local_addr().unwrap().ip().to_canonical();
-            *arrived.0.lock().unwrap().0.entry(at).or_default() += 1;
+            *arrived.0.lock().unwrap().connections.entry(at).or_default() += 1;
         }
     });
     (seen, sniffer)

@@ -34,7 +34,7 @@ enum Pulled {
     /// By a task of its own.
     From { source: watch::Sender<Source>, stop: CancellationToken },
     /// Not at all: there is no task that could connect. The writer only says why.
-    Refused(Publisher),
+    Refused(Box<Publisher>),
 }
 
 impl Entry {
@@ -110,7 +110,7 @@ impl Fleet {
         }
         let (publisher, hub) = hub::hub(self.budget, &self.clock);
         publisher.set_state(State::Refused, why);
-        let before = entries.insert(id.clone(), Entry { hub, pulled: Pulled::Refused(publisher) });
+        let before = entries.insert(id.clone(), Entry { hub, pulled: Pulled::Refused(Box::new(publisher)) });
         if let Some(before) = before {
             before.stop();
         }

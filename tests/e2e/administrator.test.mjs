@@ -81,6 +81,51 @@ test('a device token is shown once, and a new one ends the old one', { timeout: 
   await portray(page, 'admin-devices');
 });
 
+test('cameras are imported from a list, all of them or none', { timeout: 60_000 }, async () => {
+  const { cameraAddress, cameraLogin } = here.world;
+  const page = await owner();
+  await page.locator('a[href="/admin"]').click();
+  await press(page, '批量导入');
+  const dialog = page.getByRole('dialog');
+  const template = await page.request.get(new URL(await dialog.getByText('下载模板').getAttribute('href'), here.world.url).href);
+  const header = (await template.text()).split('\r\n')[0];
+  const row = (name, place) =>
+    `${name},${place},rtsp://${cameraAddress}/crossroad,,${cameraLogin.name},${cameraLogin.password},安全,物业,residents`;
+  const choose = (...rows) =>
+    dialog.locator('input[type=file]').setInputFiles({
+      name: '摄像头.csv',
+      mimeType: 'application/vnd.ms-excel',
+      buffer: Buffer.from([header, ...rows, ''].join('\r\n')),
+    });
+  await choose(row('批量一号', '中心路口'), row('批量二号', '中心路'), row('', '中心路口'));
+  await dialog.getByRole('button', { name: '检查' }).click();
+  await dialog.getByText('2 行有错').waitFor();
+  const cells = await dialog.locator('tbody tr').allInnerTexts();
+  assert.deepEqual(cells.map((text) => text.split(/\s+/).slice(0, 2)), [
+    ['3', 'place'],
+    ['4', 'name'],
+    // Worth a look: the camera of an earlier story has this address.
+    ['2', 'main_url'],
+  ]);
+  assert.match(cells[0], /did you mean 中心路口\?/);
+  await portray(page, 'admin-import-errors');
+
+  // Another file is another check.
+  await choose(row('批量一号', '中心路口'), row('批量二号', '中心路口'));
+  assert.equal(await dialog.locator('tbody tr').count(), 0, 'what was found in the other is gone');
+  await dialog.getByRole('button', { name: '检查' }).click();
+  await dialog.getByText('2 行都正确，可以导入。').waitFor();
+  await portray(page, 'admin-import-ready');
+  await dialog.getByRole('button', { name: '导入 2 个摄像头' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByText('批量二号').waitFor();
+  const list = await (await page.request.get(`${here.world.url}/api/v1/cameras`)).text();
+  assert.ok(list.includes('批量一号') && !list.includes(cameraLogin.password));
+  await page.locator('a[href="/"]').first().click();
+  await watch(page, '批量二号');
+  assert.deepEqual(page.complaints, []);
+});
+
 async function readToken(page) {
   const dialog = page.getByRole('dialog').filter({ hasText: '只显示这一次' });
   const token = await dialog.locator('code').innerText();

@@ -42,7 +42,7 @@ pub fn forbidden() -> Vec<String> {
             format!("10.0.0.1@{ip}"),
             format!("10.0.0.1:554@{ip}"),
             format!("10.0.0.1%40{ip}@{ip}"),
-            format!("{}", ip.replace('.', "%2e")),
+            ip.replace('.', "%2e"),
             // Full-width digits and dots, which IDNA folds.
             ip.chars().map(|c| c.to_digit(10).map_or(c, |n| char::from_u32(0xff10 + n).unwrap())).collect(),
             ip.replace('.', "\u{3002}"),

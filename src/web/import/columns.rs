@@ -120,6 +120,40 @@ impl Places {
     }
 }
 
+/// A cell as JSON; nothing if it says nothing.
+fn value(column: &str, cell: &str) -> Result<Option<Value>, String> {
+    let text = cell.trim();
+    let one_of = |words: &[&str]| {
+        let word = text.to_lowercase();
+        let known = words.contains(&word.as_str()).then(|| json!(word));
+        known.ok_or_else(|| format!("use one of: {}", words.join(", ")))
+    };
+    let value = match column {
+        // Spaces may belong to it.
+        "password" => json!(cell),
+        // What a camera cannot be without says so itself.
+        _ if NEEDED.contains(&column) => json!(text),
+        _ if text.is_empty() => return Ok(None),
+        "allow_basic" => match text.to_lowercase().as_str() {
+            "yes" | "true" | "1" | "是" => json!(true),
+            "no" | "false" | "0" | "否" => json!(false),
+            _ => return Err("write yes or no".to_owned()),
+        },
+        "transport" => one_of(Transport::WORDS)?,
+        "pull" => one_of(Pull::WORDS)?,
+        "visibility" => one_of(Visibility::WORDS)?,
+        "floor_days" | "ceiling_days" => {
+            json!(text.parse::<u32>().map_err(|_| "write a number of days, like 30")?)
+        }
+        "lat" | "lon" => {
+            let degrees = text.parse::<f64>().ok().filter(|degrees| degrees.is_finite());
+            json!(degrees.ok_or("write degrees, like 30.25")?)
+        }
+        _ => json!(text),
+    };
+    Ok(Some(value))
+}
+
 /// A row read: the input, and what is wrong already. What a cell holds is never in
 /// the text of an error: cells may have slipped, and one of them is a password.
 pub(super) fn input(
@@ -127,94 +161,43 @@ pub(super) fn input(
     row: &Row,
     places: &Places,
 ) -> (Result<CameraInput, Problem>, Vec<FieldError>) {
-    let (mut fields, mut errors) = (Map::new(), Vec::new());
-    let mut say = |column: &str, detail: String| errors.push(wrong(row.number, column, detail));
+    let (mut cells, mut errors, mut said) = (Map::new(), Vec::new(), Vec::new());
+    let mut say = |column: &str, detail: &str| errors.push(wrong(row.number, column, detail));
     for (at, cell) in row.cells.iter().enumerate() {
-        let text = cell.trim();
-        let Some(Some(column)) = header.0.get(at) else {
-            if !text.is_empty() {
-                say("", "a cell has no column name above it; is a separator inside a text?".to_owned());
-            }
-            continue;
-        };
-        let value = match *column {
-            "place" => {
-                let found = places.find(text);
-                fields.insert("place_id".to_owned(), json!(found.as_ref().ok()));
-                found.err().into_iter().for_each(|why| say(column, why));
-                continue;
-            }
-            // Spaces may belong to it.
-            "password" => Value::String(cell.clone()),
-            "name" | "main_url" | "purpose" | "responsible_unit" => json!(text),
-            _ if text.is_empty() => continue,
-            "allow_basic" => match text.to_lowercase().as_str() {
-                "yes" | "true" | "1" | "是" => json!(true),
-                "no" | "false" | "0" | "否" => json!(false),
-                _ => {
-                    say(column, "write yes or no".to_owned());
-                    continue;
+        match header.0.get(at) {
+            Some(Some(column)) => match value(column, cell) {
+                Ok(value) => cells.extend(value.map(|value| ((*column).to_owned(), value))),
+                Err(why) => {
+                    say(column, &why);
+                    said.push(*column);
                 }
             },
-            "transport" | "pull" | "visibility" => {
-                let words = match *column {
-                    "transport" => Transport::WORDS,
-                    "pull" => Pull::WORDS,
-                    _ => Visibility::WORDS,
-                };
-                let word = text.to_lowercase();
-                if !words.contains(&word.as_str()) {
-                    say(column, format!("use one of: {}", words.join(", ")));
-                    continue;
-                }
-                json!(word)
-            }
-            "floor_days" | "ceiling_days" => match text.parse::<u32>() {
-                Ok(days) => json!(days),
-                Err(_) => {
-                    say(column, "write a number of days, like 30".to_owned());
-                    continue;
-                }
-            },
-            "lat" | "lon" => match text.parse::<f64>() {
-                Ok(degrees) if degrees.is_finite() => json!(degrees),
-                _ => {
-                    say(column, "write degrees, like 30.25".to_owned());
-                    continue;
-                }
-            },
-            _ => json!(text),
-        };
-        fields.insert((*column).to_owned(), value);
+            _ if cell.trim().is_empty() => {}
+            _ => say("", "a cell has no column name above it; is a separator inside a text?"),
+        }
     }
     // A row may be shorter than the header: what is missing is empty.
-    for needed in NEEDED.iter().filter(|needed| **needed != "place") {
-        fields.entry(*needed).or_insert_with(|| json!(""));
+    for needed in NEEDED {
+        cells.entry(needed).or_insert_with(|| json!(""));
     }
-    fields.entry("place_id").or_insert_with(|| {
-        say("place", "it is empty; write a place, like North yard/Gate".to_owned());
-        Value::Null
-    });
-    if fields.get("place_id").is_none_or(Value::is_null) {
-        fields.insert("place_id".to_owned(), json!(""));
+    let place = cells.remove("place");
+    let place = places.find(place.as_ref().and_then(Value::as_str).unwrap_or_default());
+    cells.insert("place_id".to_owned(), json!(place.as_ref().map_or("", |id| id.as_str())));
+    if let Err(why) = place {
+        say("place", &why);
     }
-    let pair = |fields: &mut Map<String, Value>, names: [&str; 2]| names.map(|name| fields.remove(name));
-    match pair(&mut fields, ["lat", "lon"]) {
-        [None, None] => {}
-        [Some(lat), Some(lon)] => {
-            drop(fields.insert("position".to_owned(), json!({ "lat": lat, "lon": lon })))
+    for (whole, [one, other]) in [("position", ["lat", "lon"]), ("retention", ["floor_days", "ceiling_days"])]
+    {
+        match (cells.remove(one), cells.remove(other)) {
+            (None, None) => {}
+            (Some(first), Some(second)) => {
+                cells.insert(whole.to_owned(), json!({ one: first, other: second }));
+            }
+            _ if said.contains(&one) || said.contains(&other) => {}
+            _ => say(one, &format!("{one} and {other} go together; write both or none")),
         }
-        _ => say("lat", "lat and lon go together; write both or none".to_owned()),
     }
-    match pair(&mut fields, ["floor_days", "ceiling_days"]) {
-        [None, None] => {}
-        [Some(floor), Some(ceiling)] => {
-            let retention = json!({ "floor_days": floor, "ceiling_days": ceiling });
-            fields.insert("retention".to_owned(), retention);
-        }
-        _ => say("floor_days", "floor_days and ceiling_days go together; write both or none".to_owned()),
-    }
-    (extract::read(Value::Object(fields)), errors)
+    (extract::read(Value::Object(cells)), errors)
 }
 
 /// The column that a pointer of `POST /cameras` is about.

@@ -13,6 +13,7 @@ export type PlaceInput = Schemas['PlaceInput'];
 export type Camera = Schemas['CameraView'];
 export type CameraState = Schemas['StateWord'];
 export type CameraInput = Schemas['CameraInput'];
+export type Import = Schemas['ImportView'];
 export type Device = Schemas['DeviceView'];
 export type DeviceInput = Schemas['DeviceInput'];
 export type ViewerKey = Schemas['KeyView'];

@@ -6,4 +6,5 @@ export type Opened =
   | { form: 'place'; siteId: string; place?: Place }
   | { form: 'camera'; placeId: string; camera?: Camera }
   | { form: 'viewers'; camera: Camera }
+  | { form: 'import'; siteId: string }
   | { form: 'remove'; kind: 'site' | 'place' | 'camera'; thing: Site | Place | Camera };
