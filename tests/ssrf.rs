@@ -231,13 +231,13 @@ async fn c10_what_was_checked_is_what_is_connected_to() {
         audio: false,
     };
     // Two connections are made, the greeting's and the session's, and one question is asked.
-    drop(ingest::open(&source, &policy).await.unwrap());
+    ingest::gauge(&source, &policy).await.unwrap();
     assert_eq!(*names.asked.lock().unwrap(), ["camera.example"]);
     for _ in 0..3 {
-        let refused = ingest::open(&source, &policy).await.err().unwrap();
+        let refused = ingest::gauge(&source, &policy).await.err().unwrap();
         assert!(matches!(refused, OpenError::Address(Refused::Network(ip, _)) if ip == bad), "{refused}");
     }
-    let nobody = ingest::open(&source, &policy).await.err().unwrap();
+    let nobody = ingest::gauge(&source, &policy).await.err().unwrap();
     assert!(matches!(nobody, OpenError::Address(Refused::Unknown(_))), "{nobody}");
     let arrived = tokio::time::timeout(Duration::from_millis(200), forbidden.accept()).await;
     assert!(arrived.is_err(), "somebody connected to 127.0.0.2");

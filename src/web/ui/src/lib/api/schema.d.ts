@@ -145,6 +145,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Register the cameras of a CSV list: all of them, or none if any row is wrong.
+         *     UTF-8 or GBK, separated by comma, semicolon or tab, at most 2,000 rows. Columns
+         *     are the fields of a camera; `place` is a path of names, like `North yard/Gate`.
+         */
+        post: operations["import_cameras"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cameras/probe": {
         parameters: {
             query?: never;
@@ -912,10 +933,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Zones of a site. */
+        /** The zones of a site. */
         get: operations["list_zones"];
         put?: never;
-        /** Mark out a zone. */
+        /** Make a zone of some places. */
         post: operations["create_zone"];
         delete?: never;
         options?: never;
@@ -933,11 +954,12 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Remove a zone that no role was ever held for. */
+        /** Remove a zone: the roles that are held in it end. */
         delete: operations["delete_zone"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Change a zone: roles that are held in it reach its new places, and no others. */
+        patch: operations["update_zone"];
         trace?: never;
     };
     "/ca.crt": {
@@ -1241,6 +1263,43 @@ export interface components {
              * @description When they moved out.
              */
             until?: string | null;
+        };
+        /** @description What a list would become, or has become. */
+        ImportView: {
+            /**
+             * Format: int32
+             * @description How many cameras were saved: none by a dry run.
+             */
+            imported: number;
+            rows: components["schemas"]["ImportedView"][];
+            /**
+             * Format: int32
+             * @description Rows that were not looked at, because there were too many errors before.
+             */
+            unchecked: number;
+            /**
+             * Format: int32
+             * @description How many rows have errors. With any, nothing is saved.
+             */
+            wrong: number;
+        };
+        /** @description One row of the list. */
+        ImportedView: {
+            /** @description The camera's id once it is saved. */
+            camera_id?: string | null;
+            /** @description What is wrong; `pointer` is `/row/column`. */
+            errors: components["schemas"]["FieldError"][];
+            /** @description Its address, without credentials. */
+            main_url?: string | null;
+            /** @description The camera, if the row is right. */
+            name?: string | null;
+            /**
+             * Format: int32
+             * @description As the spreadsheet counts: the header is row 1.
+             */
+            row: number;
+            /** @description What may be a mistake, but is accepted. */
+            warnings: components["schemas"]["FieldError"][];
         };
         InvitationInput: {
             household_id: string;
@@ -2030,6 +2089,12 @@ export interface components {
             place_ids: string[];
             site_id: string;
         };
+        ZonePatch: {
+            name?: string;
+            /** @description Its places, each with everything below it. */
+            place_ids?: string[];
+            site_id?: string;
+        };
         ZoneView: {
             id: string;
             name: string;
@@ -2358,6 +2423,42 @@ export interface operations {
             400: components["responses"]["Problem"];
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    import_cameras: {
+        parameters: {
+            query: {
+                /** @description The site whose places the rows name. */
+                site_id: string;
+                /** @description Only look, save nothing. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
@@ -4311,7 +4412,39 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
-            409: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    update_zone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ZonePatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ZoneView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
