@@ -48,25 +48,13 @@ pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, 
         let person = store.person_by_login(login).await?;
         let person = person.ok_or_else(|| Error::Unknown(login.to_owned()))?;
         let password = hex(&random::<10>());
-        let entry = Entry {
-            at: SystemClock.now(),
-            actor: None,
-            site_id: None,
-            action: "person.reset_password".to_owned(),
-            object: person.id.to_string(),
-            detail: "{}".to_owned(),
-        };
-        store.record(&entry).await?;
+        note(&store, "person.reset_password", person.id.as_str()).await?;
         let hash = Passwords::default().hash(Secret::new(password.as_str())).await;
         if !store.set_password(&person.id, &person.password_hash, &hash).await? {
             return Err(Error::Changed);
         }
         // Who asks for this may have lost the device with the passkey too.
         store.remove_passkeys(&person.id).await?;
-        note(&store, "person.reset_password", person.id.as_str()).await?;
-        person.password_hash = Passwords::default().hash(Secret::new(password.as_str())).await;
-        store.update_person(&person).await?;
-        store.remove_credentials(&person.id).await?;
         store.raise_signal().await?;
         Ok(password)
     };

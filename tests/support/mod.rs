@@ -1,7 +1,7 @@
 //! A whole gateway in a temporary folder, with people as clients.
 
-pub mod authenticator;
 pub mod addresses;
+pub mod authenticator;
 pub mod camera;
 pub mod canary;
 pub mod client;
