@@ -4,7 +4,7 @@ use crate::app::{BuildError, open_store, open_store_holding};
 use crate::clock::SystemClock;
 use crate::settings::Settings;
 use domain::audit::Entry;
-use domain::repository::{self, Passkeys as _, Persons as _, Registers as _};
+use domain::repository::{self, Persons as _, Registers as _};
 use domain::{Clock as _, Secret};
 use store::Store;
 use store::rotate::{RotateError, Rotation};
@@ -50,11 +50,10 @@ pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, 
         let password = hex(&random::<10>());
         note(&store, "person.reset_password", person.id.as_str()).await?;
         let hash = Passwords::default().hash(Secret::new(password.as_str())).await;
-        if !store.set_password(&person.id, &person.password_hash, &hash).await? {
+        // Who asks for this may have lost the device with the passkey too.
+        if !store.set_password(&person.id, &person.password_hash, &hash, true).await? {
             return Err(Error::Changed);
         }
-        // Who asks for this may have lost the device with the passkey too.
-        store.remove_passkeys(&person.id).await?;
         store.raise_signal().await?;
         Ok(password)
     };

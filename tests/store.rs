@@ -209,7 +209,12 @@ async fn a_passkey_that_has_changed_meanwhile_is_not_used() {
         let used = Passkey { credential: "after".into(), used_at: Some(Timestamp(2)), ..passkey.clone() };
         assert_eq!(store.passkeys(&one.id).await.unwrap(), [used]);
         assert!(!store.remove_passkey(&person("two").id, &passkey.id).await.unwrap());
-        store.remove_passkeys(&one.id).await.unwrap();
+        let (old, new) = (one.password_hash.clone(), Secret::new("$argon2id$y"));
+        assert!(store.set_password(&one.id, &old, &new, false).await.unwrap());
+        assert_eq!(store.passkeys(&one.id).await.unwrap().len(), 1, "one's own new password keeps them");
+        assert!(!store.set_password(&one.id, &old, &new, true).await.unwrap());
+        assert_eq!(store.passkeys(&one.id).await.unwrap().len(), 1, "nothing was saved");
+        assert!(store.set_password(&one.id, &new, &old, true).await.unwrap());
         assert!(!store.remove_passkey(&one.id, &passkey.id).await.unwrap());
     }
 }

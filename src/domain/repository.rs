@@ -136,8 +136,14 @@ pub trait Persons: Send + Sync {
     /// All persons, by login.
     async fn persons(&self) -> Result<Vec<Person>>;
     /// Changes a password if it is still `before`, and ends every session and player
-    /// key that rested on it.
-    async fn set_password(&self, person: &PersonId, before: &Secret, after: &Secret) -> Result<bool>;
+    /// key that rested on it; and if they are `lost`, all passkeys.
+    async fn set_password(
+        &self,
+        person: &PersonId,
+        before: &Secret,
+        after: &Secret,
+        lost: bool,
+    ) -> Result<bool>;
     /// Switches an account off or on; off ends every session and player key.
     async fn set_disabled(&self, person: &PersonId, disabled: bool) -> Result<bool>;
     /// Adds a session if the account is in force and its password still has this hash.
@@ -180,8 +186,6 @@ pub trait Passkeys: Send + Sync {
     async fn use_passkey(&self, before: &Passkey, credential: &str, at: Timestamp) -> Result<bool>;
     /// Removes a passkey of this person. False if there is none.
     async fn remove_passkey(&self, person: &PersonId, id: &PasskeyId) -> Result<bool>;
-    /// Removes all passkeys of a person.
-    async fn remove_passkeys(&self, person: &PersonId) -> Result<()>;
 }
 
 /// Roles, households and approvals: everything a decision rests on.

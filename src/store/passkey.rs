@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use domain::person::Passkey;
 use domain::repository::{Passkeys, Result};
 use domain::{PasskeyId, PersonId, Timestamp};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 fn passkey(row: &AnyRow) -> Result<Passkey> {
@@ -18,6 +19,12 @@ fn passkey(row: &AnyRow) -> Result<Passkey> {
         created_at: time(row, "created_at")?,
         used_at: time_opt(row, "used_at")?,
     })
+}
+
+/// Removes all passkeys of a person.
+pub(crate) async fn remove_passkeys(connection: &mut AnyConnection, person: &PersonId) -> Result<()> {
+    let done = sqlx::query("delete from passkeys where person_id = $1").bind(person.as_str());
+    done.execute(connection).await.map(|_| ()).map_err(failed)
 }
 
 #[async_trait]
@@ -76,14 +83,5 @@ impl Passkeys for Store {
             .execute(&self.write)
             .await;
         changed(&done.map_err(failed)?)
-    }
-
-    async fn remove_passkeys(&self, person: &PersonId) -> Result<()> {
-        sqlx::query("delete from passkeys where person_id = $1")
-            .bind(person.as_str())
-            .execute(&self.write)
-            .await
-            .map_err(failed)?;
-        Ok(())
     }
 }

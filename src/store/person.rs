@@ -1,5 +1,6 @@
 //! People, their roles, sessions and keys.
 
+use crate::passkey::remove_passkeys;
 use crate::rights::insert_grant;
 use crate::row::{get, time, truth, word};
 use crate::{Store, changed, failed};
@@ -132,7 +133,13 @@ impl Persons for Store {
         rows.map_err(failed)?.iter().map(person).collect()
     }
 
-    async fn set_password(&self, person: &PersonId, before: &Secret, after: &Secret) -> Result<bool> {
+    async fn set_password(
+        &self,
+        person: &PersonId,
+        before: &Secret,
+        after: &Secret,
+        lost: bool,
+    ) -> Result<bool> {
         let mut tx = self.write.begin().await.map_err(failed)?;
         let done = sqlx::query("update persons set password_hash = $3 where id = $1 and password_hash = $2")
             .bind(person.as_str())
@@ -144,6 +151,9 @@ impl Persons for Store {
             return Ok(false);
         }
         end_credentials(&mut tx, person).await?;
+        if lost {
+            remove_passkeys(&mut tx, person).await?;
+        }
         tx.commit().await.map_err(failed)?;
         Ok(true)
     }

@@ -46,7 +46,7 @@ pub(crate) async fn change(
     }
     setup::check_password("/new", &input.new)?;
     app.note(Some(&who.person.id), None, "password.change", who.person.id.as_str(), &json!({})).await?;
-    let person = replace(&app, who.person, &input.new).await?;
+    let person = replace(&app, who.person, &input.new, false).await?;
     session::begin(&app, person, who.session.by, &headers, StatusCode::OK).await
 }
 
@@ -76,15 +76,14 @@ pub(crate) async fn reset(
     }
     app.note(Some(&who.person.id), None, "password.reset", person.id.as_str(), &json!({})).await?;
     let password = token::hex(&token::random::<10>());
-    app.repository().remove_passkeys(&person.id).await?;
-    replace(&app, person, &password).await?;
+    replace(&app, person, &password, true).await?;
     Ok(axum::Json(NewPassword { password }))
 }
 
-async fn replace(app: &App, mut person: Person, password: &str) -> Result<Person, Problem> {
+async fn replace(app: &App, mut person: Person, password: &str, lost: bool) -> Result<Person, Problem> {
     let before = person.password_hash;
     person.password_hash = app.passwords.hash(Secret::new(password)).await;
-    if !app.repository().set_password(&person.id, &before, &person.password_hash).await? {
+    if !app.repository().set_password(&person.id, &before, &person.password_hash, lost).await? {
         return Err(Problem::Conflict("the password was changed meanwhile; nothing was saved, try again"));
     }
     app.changed();
