@@ -1,7 +1,7 @@
 //! Passkeys (WebAuthn), as their owners keep them: list, register, remove.
 //! `passkey_sign_in` is the other half.
 
-use crate::access::Who;
+use crate::access::{Who, cookie};
 use crate::ceremony::{Ceremonies, LIFE};
 use crate::extract::{Json, Path, id, name};
 use crate::schema::List;
@@ -144,7 +144,8 @@ async fn confirm(
     }
     let wrong = |why: &str| Problem::field("/password", why);
     let password = password.ok_or_else(|| wrong("you signed in a while ago; type your password"))?;
-    app.throttle.take(&who.person.login, None, session::address(app, peer.address.ip(), headers))?;
+    let address = session::address(app, peer.address.ip(), headers);
+    app.throttle.take(&who.person.login, cookie(headers, session::DEVICE), address)?;
     let stored = Some(who.person.password_hash.clone());
     let short = password.len() <= password::LONGEST;
     if short && app.passwords.verify(Secret::new(password), stored).await {

@@ -120,7 +120,10 @@ pub(crate) async fn begin(
     };
     // Reset or switched off since it was proven.
     if !app.repository().add_session(&session, &person.password_hash).await? {
-        return Err(Problem::WrongLogin);
+        return Err(match by {
+            SignedInBy::Password => Problem::WrongLogin,
+            SignedInBy::Passkey => Problem::WrongPasskey,
+        });
     }
     let standing = app.repository().standing(&person.id).await?.ok_or(Problem::NotSignedIn)?;
     let session = set_cookie(app, session_cookie(app), &token, LIFE);
