@@ -59,6 +59,14 @@ async fn two_worlds(house: &House) -> (Foreign, Vec<(&'static str, Client)>) {
     };
     assert_eq!(house.store.register(&code.token_hash, &claim, None).await.unwrap(), Filed::Waiting);
     let session = house.store.sessions(&person.id).await.unwrap().remove(0);
+    let passkey = hex(&random::<16>());
+    house
+        .sql(&format!(
+            "insert into passkeys (id, person_id, credential_id, credential, name, created_at)
+             values ('{passkey}', '{}', x'00', '{{}}', 'theirs', 1)",
+            person.id
+        ))
+        .await;
     let foreign = BTreeMap::from([
         ("sites", house.site.to_string()),
         ("places", house.gate.to_string()),
@@ -70,6 +78,7 @@ async fn two_worlds(house: &House) -> (Foreign, Vec<(&'static str, Client)>) {
         ("zones", zone.id.to_string()),
         ("registrations", claim.id.to_string()),
         ("devices", device.to_string()),
+        ("passkeys", passkey),
         ("sessions", session.id.to_string()),
         ("viewer-keys", client.key().await.id),
     ]);
