@@ -164,21 +164,26 @@ impl Spool {
         let bytes = fs::read(&sealing).map_err(|error| unreadable(&error))?;
         let (mut sealed, mut begun) = (0, Vec::new());
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match serde_json::from_slice::<Line>(line) {
+            let written = match serde_json::from_slice::<Line>(line) {
                 Ok(line) => {
                     begun.extend(line.begins());
-                    let written = tokio::time::timeout(PATIENCE, seal(registers, line)).await;
                     let slow = |_| Error::Unavailable("the register takes too long".to_owned());
-                    sealed += u64::from(written.map_err(slow)??);
+                    tokio::time::timeout(PATIENCE, seal(registers, line)).await.map_err(slow)?
                 }
-                // Kept for people to look at; a gateway that lost its power may leave one.
-                Err(error) => {
-                    warn!(%error, "a line of the spool cannot be read; it is kept beside the spool");
+                Err(error) => Err(Error::Corrupt(error.to_string())),
+            };
+            match written {
+                Ok(new) => sealed += u64::from(new),
+                // Kept for people to look at, or it would be tried for ever; a gateway
+                // that lost its power may leave one.
+                Err(Error::Corrupt(why)) => {
+                    warn!(why, "a line of the spool cannot be read; it is kept beside the spool");
                     let kept = path.with_extension("unreadable");
                     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(kept);
                     let kept = file.and_then(|mut file| file.write_all(&[line, b"\n"].concat()));
                     kept.map_err(|error| unreadable(&error))?;
                 }
+                Err(error) => return Err(error),
             }
         }
         fs::remove_file(&sealing).map_err(|error| unreadable(&error))?;
@@ -231,8 +236,11 @@ async fn seal(registers: &dyn Registers, line: Line) -> Result<bool> {
                 bytes: 0,
             };
             let site = SiteId::parse(&site).ok_or_else(corrupt)?;
-            // It may have been sealed before the gateway stopped in the middle: then the
-            // entry below is there too, because it goes first.
+            match registers.begin_viewing(&viewing, &site).await {
+                // It was sealed in an earlier try, which did not come to the end.
+                Err(Error::Exists) => return Ok(false),
+                done => done?,
+            }
             let entry = Entry {
                 at: viewing.started_at,
                 actor: Some(viewing.person_id.clone()),
@@ -242,10 +250,7 @@ async fn seal(registers: &dyn Registers, line: Line) -> Result<bool> {
                 detail: "{}".to_owned(),
             };
             registers.record(&entry).await?;
-            match registers.begin_viewing(&viewing, &site).await {
-                Err(Error::Exists) => Ok(false),
-                done => done.map(|()| true),
-            }
+            Ok(true)
         }
     }
 }

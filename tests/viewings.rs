@@ -221,6 +221,16 @@ async fn a_spool_is_sealed_once_even_if_the_gateway_dies_meanwhile() {
             assert_eq!(Spool::new(Some(path.clone())).recover(&store).await.unwrap(), sealed);
             assert!(!path.exists());
         }
+        // A line that never can be sealed is put aside, and the one before it is not told twice.
+        let broken = text.lines().next().unwrap().replace(viewing.id.as_str(), "no id");
+        for _ in 0..2 {
+            std::fs::write(&path, format!("{text}\n{broken}\n")).unwrap();
+            assert_eq!(Spool::new(Some(path.clone())).recover(&store).await.unwrap(), 0);
+        }
+        let kept = std::fs::read_to_string(path.with_extension("unreadable")).unwrap();
+        assert!(kept.contains("no id"), "{kept}");
+        let chain = store.chain(0, 100).await.unwrap();
+        assert_eq!(chain.iter().filter(|link| link.entry.action == "viewing.break_glass").count(), 1);
         let rows = store.all_viewings().await.unwrap();
         assert_eq!(rows, [Viewing { ended_at: Some(Timestamp(9)), bytes: 77, ..viewing }], "{database:?}");
         verify(&store, vec![]).await.unwrap();
