@@ -266,6 +266,7 @@ impl web::live::Admit for Doorkeeper {
         who: &Who,
         camera: &CameraId,
         stream: StreamKind,
+        transport: ViewingTransport,
         purpose: Option<Purpose>,
     ) -> std::result::Result<(Admission, Hub), Problem> {
         let wish = Wish {
@@ -273,7 +274,7 @@ impl web::live::Admit for Doorkeeper {
             credential: Credential::Session(who.session.id.clone()),
             camera: camera.clone(),
             stream,
-            transport: ViewingTransport::WebSocket,
+            transport,
             purpose,
         };
         Doorkeeper::admit(self, wish).await.map_err(|denied| match denied {

@@ -11,6 +11,12 @@ words! {
         WebSocket = "websocket",
         /// RTSP.
         Rtsp = "rtsp",
+        /// WebRTC.
+        Whep = "whep",
+        /// Low-latency HLS.
+        Hls = "hls",
+        /// Still pictures, one after the other.
+        Snapshot = "snapshot",
     }
 }
 

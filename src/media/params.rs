@@ -26,6 +26,8 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law.
     Pcma,
+    /// Opus (RFC 6716), one packet a frame; its clock is 48,000 whatever it carries.
+    Opus,
 }
 
 /// One track's parameters.
@@ -129,7 +131,7 @@ impl TrackParams {
         match self.codec {
             Codec::H264(_) => nals.any(|nal| crate::nal::h264_type(nal) == 5),
             Codec::H265(_) => nals.any(|nal| matches!(crate::nal::h265_type(nal), 16..=23)),
-            Codec::Aac(_) | Codec::Pcmu | Codec::Pcma => true,
+            Codec::Aac(_) | Codec::Pcmu | Codec::Pcma | Codec::Opus => true,
         }
     }
 
@@ -141,6 +143,7 @@ impl TrackParams {
             Codec::H265(_) => "H.265",
             Codec::Aac(_) => "AAC",
             Codec::Pcmu | Codec::Pcma => "G.711",
+            Codec::Opus => "Opus",
         }
     }
 
@@ -157,6 +160,7 @@ impl TrackParams {
                 let object_type = config.first().map_or(2, |b| b >> 3);
                 Some(format!("mp4a.40.{object_type}"))
             }
+            Codec::Opus => Some("opus".to_owned()),
             Codec::Pcmu | Codec::Pcma => None,
         }
     }

@@ -45,6 +45,7 @@ pub mod serve;
 mod session;
 pub mod setup;
 mod site;
+mod sitting;
 mod snapshot;
 pub mod source;
 mod state;

@@ -12,7 +12,7 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use bytes::Bytes;
 use domain::camera::StreamKind;
-use domain::viewing::Purpose;
+use domain::viewing::{Purpose, ViewingTransport};
 use domain::{CameraId, Words as _};
 use relay::Admission;
 use relay::hub::Hub;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// Decides who may watch; implemented by the root package's `admit.rs`.
 #[async_trait]
 pub trait Admit: Send + Sync {
-    /// Admits a signed-in person to a stream over WebSocket. A camera that is
+    /// Admits a signed-in person to a stream over `transport`. A camera that is
     /// not there and one they may not see are refused alike. Without a purpose it is
     /// their role's usual one.
     async fn admit(
@@ -33,6 +33,7 @@ pub trait Admit: Send + Sync {
         who: &Who,
         camera: &CameraId,
         stream: StreamKind,
+        transport: ViewingTransport,
         purpose: Option<Purpose>,
     ) -> Result<(Admission, Hub), Problem>;
 }
@@ -74,7 +75,8 @@ pub(crate) async fn watch(
     // Before anything is asked about the camera: the answer is the same for every id.
     let purpose =
         wanted.purpose.map(|word| Purpose::from_word(&word).ok_or_else(wrong_purpose)).transpose()?;
-    let (pass, hub) = app.parts.admit.admit(&who, &camera, stream, purpose).await?;
+    let (pass, hub) =
+        app.parts.admit.admit(&who, &camera, stream, ViewingTransport::WebSocket, purpose).await?;
     let session = Session::new(hub.watch(pass));
     let closing = app.parts.closing.clone();
     let held = (app.parts.viewers.token(), peer.seat);

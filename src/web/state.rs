@@ -5,6 +5,7 @@ use crate::passkey::Passkeys;
 use crate::password::Passwords;
 use crate::refused::Refusals;
 use crate::setup::Setup;
+use crate::sitting::Sittings;
 use crate::throttle::Throttle;
 use crate::tls::Tls;
 use domain::access::{Standing, is_staff};
@@ -102,6 +103,7 @@ pub struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) setup: Setup,
     pub(crate) throttle: Throttle,
+    pub(crate) sittings: Sittings,
     pub(crate) passkeys: Option<Passkeys>,
 }
 
@@ -118,8 +120,8 @@ impl App {
     #[must_use]
     pub fn new(parts: Parts, passwords: Passwords) -> Self {
         let passkeys = parts.public_url.as_ref().and_then(Passkeys::new);
-        let (setup, throttle) = (Setup::default(), Throttle::default());
-        Self(Arc::new(Inner { parts, passwords, setup, throttle, passkeys }))
+        let (setup, throttle, sittings) = (Setup::default(), Throttle::default(), Sittings::default());
+        Self(Arc::new(Inner { parts, passwords, setup, throttle, sittings, passkeys }))
     }
 
     /// Makes the one-time token with which the first owner is created.

@@ -115,6 +115,23 @@ fn sample_entry(track: &TrackParams) -> Option<mp4_atom::Codec> {
         .into(),
         Codec::H265(hvcc) => Hvc1 { visual, hvcc: hvcc.clone(), ..Hvc1::default() }.into(),
         Codec::Aac(config) => mp4a(track, config)?.into(),
+        // RFC 7587 gives Opus 2 channels in RTP; the encoder's pre-skip is 6.5 ms.
+        Codec::Opus => mp4_atom::Opus {
+            audio: Audio {
+                data_reference_index: 1,
+                channel_count: track.channels,
+                sample_size: 16,
+                sample_rate: 48_000u16.into(),
+            },
+            dops: mp4_atom::Dops {
+                output_channel_count: u8::try_from(track.channels).ok()?,
+                pre_skip: 312,
+                input_sample_rate: 48_000,
+                output_gain: 0,
+            },
+            btrt: None,
+        }
+        .into(),
         Codec::Pcmu | Codec::Pcma => return None,
     })
 }

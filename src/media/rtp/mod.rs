@@ -77,6 +77,7 @@ pub fn payload_type(track: &TrackParams) -> u8 {
         Codec::Pcmu if track.clock_rate == 8_000 && track.channels == 1 => 0,
         Codec::Pcma if track.clock_rate == 8_000 && track.channels == 1 => 8,
         Codec::Pcmu | Codec::Pcma => 98,
+        Codec::Opus => 99,
     }
 }
 

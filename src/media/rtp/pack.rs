@@ -90,6 +90,7 @@ fn pieces<'a>(track: &'a TrackParams, key: bool, data: &'a [u8], each: impl FnMu
         Codec::H264(_) | Codec::H265(_) => video(track, key, data, each),
         Codec::Aac(_) => aac(data, each),
         Codec::Pcmu | Codec::Pcma => g711(track, data, each),
+        Codec::Opus => opus(data, each),
     }
 }
 
@@ -162,6 +163,14 @@ fn g711<'a>(track: &TrackParams, data: &'a [u8], mut each: impl FnMut(Piece<'a>)
     for (number, chunk) in data.chunks(whole).enumerate() {
         let shift = u32::try_from(number * whole / channels).unwrap_or(0);
         each(Piece { shift, ..Piece::new(&[], chunk, false) });
+    }
+}
+
+/// RFC 7587 section 4.2: one packet of Opus a packet of RTP. At the rates people
+/// speak in it is far smaller than a packet; what is not is left out.
+fn opus<'a>(data: &'a [u8], mut each: impl FnMut(Piece<'a>)) {
+    if data.len() <= MAX_PAYLOAD {
+        each(Piece::new(&[], data, false));
     }
 }
 

@@ -36,6 +36,8 @@ fn media(sdp: &mut String, kind: Track, track: &TrackParams) {
         (Track::Video, _) => ("video", "H264/90000".to_owned()),
         (Track::Audio, Codec::Pcmu) => ("audio", format!("PCMU/{}/{}", track.clock_rate, track.channels)),
         (Track::Audio, Codec::Pcma) => ("audio", format!("PCMA/{}/{}", track.clock_rate, track.channels)),
+        // RFC 7587 section 7: always 48,000 and 2.
+        (Track::Audio, Codec::Opus) => ("audio", "opus/48000/2".to_owned()),
         (Track::Audio, _) => ("audio", format!("mpeg4-generic/{}/{}", track.clock_rate, track.channels)),
     };
     sdp.push_str(&format!("m={name} 0 RTP/AVP {pt}\r\na=rtpmap:{pt} {encoding}\r\n"));
@@ -77,6 +79,6 @@ fn fmtp(track: &TrackParams) -> Option<String> {
                  indexdeltalength=3;config={config}"
             ))
         }
-        Codec::Pcmu | Codec::Pcma => None,
+        Codec::Pcmu | Codec::Pcma | Codec::Opus => None,
     }
 }
