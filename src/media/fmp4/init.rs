@@ -128,6 +128,7 @@ fn sample_entry(track: &TrackParams) -> Option<mp4_atom::Codec> {
                 pre_skip: 312,
                 input_sample_rate: 48_000,
                 output_gain: 0,
+                channel_mapping: None,
             },
             btrt: None,
         }
