@@ -17,7 +17,15 @@ async fn reads_gstreamer(launch: &str, codec: &str) {
     let id = house.camera(&server.url).await;
     let key = house.sign_in_as(Role::Patrol).await.key().await;
     let login = Some((key.login.as_str(), key.key.as_str()));
-    let mut viewer = Viewer::play(house.rtsp, &format!("{id}/main"), login).await.unwrap();
+    // As a player does: the server's encoder may take longer to start than a DESCRIBE waits.
+    let mut viewer = Err("not tried yet".into());
+    for _ in 0..10 {
+        viewer = Viewer::play(house.rtsp, &format!("{id}/main"), login).await;
+        if viewer.is_ok() {
+            break;
+        }
+    }
+    let mut viewer = viewer.unwrap_or_else(|error| panic!("{error}; {:?}", house.hub(&id).status()));
     assert_eq!(frames(&mut viewer, 40, Duration::from_secs(20)).await.len(), 40);
     let params = house.hub(&id).params().unwrap();
     let video = params.video.as_ref().unwrap();
@@ -97,18 +105,40 @@ async fn a_refused_login_is_not_tried_again_because_somebody_looks_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_is_not_shown_to_who_asks_for_it_readably() {
+async fn c09_a_password_is_not_shown_to_who_asks_for_it_readably() {
+    const BASIC: &str = "Basic realm=\"x\"";
+    const DIGEST: &str = "Digest realm=\"x\", nonce=\"n\"";
+    // One that asks readably at once, and ones that ask for a proof first: on the
+    // connection before, in the answer before, or in the same words.
+    let refused = "offers only Basic";
+    impostor(&[BASIC], refused).await;
+    impostor(&[DIGEST, BASIC], "refused the password").await;
+    impostor(&[BASIC, DIGEST], refused).await;
+    impostor(&["basic REALM=x"], refused).await;
+    impostor(&["Bearer realm=\"x\", Basic realm=\"x\""], refused).await;
+    impostor(&["Digest nonsense, Basic realm=\"x\""], "").await;
+    impostor(&["Digest realm=\"x\", nonce=\"n\", algorithm=NONE, Basic realm=\"x\""], "").await;
+}
+
+/// A camera's place taken by somebody who makes these challenges in turn. They never
+/// get the password, and the operator reads `detail`.
+async fn impostor(challenges: &'static [&'static str], detail: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (heard, mut said) = tokio::sync::mpsc::channel::<String>(64);
     let impostor = tokio::spawn(async move {
+        let mut challenges = challenges.iter().cycle();
         loop {
             let Ok((mut stream, _)) = listener.accept().await else { return };
             let mut buffer = vec![0; 4_096];
             while let Ok(read @ 1..) = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await {
                 let _ = heard.send(String::from_utf8_lossy(&buffer[..read]).into_owned()).await;
-                let answer =
-                    "RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\r\n";
+                let text = String::from_utf8_lossy(&buffer[..read]);
+                let sequence = text.split("CSeq: ").nth(1).and_then(|s| s.lines().next()).unwrap_or("1");
+                let challenge = challenges.next().unwrap();
+                let answer = format!(
+                    "RTSP/1.0 401 Unauthorized\r\nCSeq: {sequence}\r\nWWW-Authenticate: {challenge}\r\n\r\n"
+                );
                 if stream.write_all(answer.as_bytes()).await.is_err() {
                     break;
                 }
@@ -123,12 +153,19 @@ async fn a_password_is_not_shown_to_who_asks_for_it_readably() {
         })
         .await;
     let _wanted = wanted(&house, &id).await;
-    until(|| house.hub(&id).status().state == State::Refused).await;
-    assert!(house.hub(&id).status().detail.contains("offers only Basic"));
+    until(|| !house.hub(&id).status().detail.is_empty()).await;
+    // As often as the rules for refused logins let it: nobody waits for more.
+    until(|| matches!(house.hub(&id).status().state, State::Refused | State::Offline)).await;
+    let status = house.hub(&id).status();
+    assert!(status.detail.contains(detail), "{challenges:?}: {status:?}");
     impostor.abort();
+    let mut heard = 0;
     while let Ok(text) = said.try_recv() {
-        assert!(!text.contains("Authorization"), "{text}");
+        heard += 1;
+        let shown = ["hunter2", "aHVudGVyMi", "YWRtaW46"].iter().any(|form| text.contains(form));
+        assert!(!shown && !text.to_lowercase().contains("authorization: basic"), "{challenges:?}: {text}");
     }
+    assert!(heard > 0, "the camera was asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

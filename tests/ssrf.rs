@@ -230,7 +230,7 @@ async fn c10_what_was_checked_is_what_is_connected_to() {
         pull: ingest::Pull::OnDemand,
         audio: false,
     };
-    // Two connections are made, the greeting's and the session's, and one question is asked.
+    // One question is asked for one connection.
     ingest::gauge(&source, &policy).await.unwrap();
     assert_eq!(*names.asked.lock().unwrap(), ["camera.example"]);
     for _ in 0..3 {

@@ -5,7 +5,6 @@
 pub mod address;
 pub mod backoff;
 mod gauge;
-mod greeting;
 mod opener;
 mod pump;
 mod task;

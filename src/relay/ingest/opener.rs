@@ -1,7 +1,6 @@
 //! From a camera's address to a session that delivers frames.
 
 use super::address::{Policy, Refused};
-use super::greeting::{self, Challenge};
 use super::{Source, Transport};
 use bytes::Bytes;
 use media::{Codec, Params, TrackParams};
@@ -11,6 +10,9 @@ use retina::client::{
 };
 use retina::codec::{FrameFormat, ParametersRef};
 use std::sync::Arc;
+
+/// How retina 0.4 begins to tell that there was no connection; it tells it in words only.
+const NOT_CONNECTED: &str = "Unable to connect to RTSP server: ";
 
 /// Why a camera could not be opened, as a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,16 +49,16 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
-    pub(super) fn unreachable(error: std::io::Error) -> Self {
-        Self::Unreachable(error.kind().to_string().into())
-    }
-
     pub(super) fn retina(error: &retina::Error) -> Self {
         match error.status_code() {
             Some(401 | 403) => Self::Refused,
             Some(404) => Self::NoStream,
             Some(status) if status >= 400 => Self::Protocol(format!("status {status}").into()),
+            None if error.to_string().contains(http_auth::READABLE) => Self::BasicOnly,
+            None if let Some(why) = first_line(error).strip_prefix(NOT_CONNECTED) => {
+                let (why, _) = why.split_once(" (os error").unwrap_or((why, ""));
+                Self::Unreachable(why.to_lowercase().into())
+            }
             // An answer of 200 that does not say what it should, or no answer at all.
             _ => Self::Protocol(first_line(error).into()),
         }
@@ -87,16 +89,9 @@ pub(super) async fn open(source: &Source, policy: &Policy) -> Result<Opened, Ope
     let mut url = source.url.clone();
     url.set_ip_host(address.ip()).map_err(|()| Refused::NoHost)?;
 
-    if !source.allow_basic {
-        match (greeting::challenge(address, url.as_str()).await?, &source.login) {
-            (Challenge::None, _) | (Challenge::Digest, Some(_)) => {}
-            (_, None) => return Err(OpenError::NoLogin),
-            (Challenge::BasicOnly, Some(_)) => return Err(OpenError::BasicOnly),
-        }
-    }
     let credentials = source.login.as_ref().map(|(username, password)| Credentials {
         username: username.clone(),
-        password: password.0.to_string(),
+        password: http_auth::password(&password.0, source.allow_basic),
     });
     // retina would send TEARDOWN to the address the camera names in Content-Base,
     // which may be anybody's: the connection is closed instead.
@@ -104,7 +99,11 @@ pub(super) async fn open(source: &Source, policy: &Policy) -> Result<Opened, Ope
         .creds(credentials)
         .teardown(TeardownPolicy::Never)
         .user_agent("sharp-eyes".into());
-    let mut session = Session::describe(url, options).await.map_err(|e| OpenError::retina(&e))?;
+    let described = Session::describe(url, options).await;
+    let mut session = described.map_err(|error| match OpenError::retina(&error) {
+        OpenError::Refused if source.login.is_none() => OpenError::NoLogin,
+        error => error,
+    })?;
 
     let video = choose_video(session.streams())?;
     let audio = if source.audio { choose_audio(session.streams()) } else { None };
