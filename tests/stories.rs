@@ -29,6 +29,7 @@ mod renewal;
 mod revocation;
 mod rtsp_server;
 mod secrets;
+mod slow_readers;
 mod sources;
 mod ssrf;
 mod store;

@@ -64,7 +64,7 @@ fn put_key(path: &Path, text: &str) {
 }
 
 /// A gateway with an authority of its own, and a client that trusts it.
-async fn house_with_ca(more: &str) -> (House, Client, Folder) {
+pub async fn house_with_ca(more: &str) -> (House, Client, Folder) {
     let folder = Folder::new();
     let house = House::start_with(Database::Sqlite, &local_ca(&folder, more)).await;
     let client = at_localhost(&house, &[authority(&folder)]);

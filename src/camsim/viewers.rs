@@ -33,7 +33,16 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 impl Viewer {
     /// Opens `rtsp://host:port/path` and plays its picture over TCP.
     pub async fn play(address: SocketAddr, path: &str, login: Option<(&str, &str)>) -> Result<Self, Failure> {
-        Self::begin(address, path, login, None).await
+        Self::play_on(TcpStream::connect(address).await?, path, login).await
+    }
+
+    /// The same on a connection that is there already.
+    pub async fn play_on(
+        stream: TcpStream,
+        path: &str,
+        login: Option<(&str, &str)>,
+    ) -> Result<Self, Failure> {
+        Self::begin(stream, path, login, None).await
     }
 
     /// The same over UDP.
@@ -42,16 +51,16 @@ impl Viewer {
         path: &str,
         login: Option<(&str, &str)>,
     ) -> Result<Self, Failure> {
-        Self::begin(address, path, login, Some(port_pair(address).await?)).await
+        Self::begin(TcpStream::connect(address).await?, path, login, Some(port_pair(address).await?)).await
     }
 
     async fn begin(
-        address: SocketAddr,
+        stream: TcpStream,
         path: &str,
         login: Option<(&str, &str)>,
         udp: Option<(UdpSocket, UdpSocket)>,
     ) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(address).await?;
+        let address = stream.peer_addr()?;
         stream.set_nodelay(true)?;
         let transport = match &udp {
             None => "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n".to_owned(),
@@ -151,6 +160,12 @@ impl Viewer {
     pub async fn comes_after_the_end(&self, limit: Duration) -> bool {
         let Some((rtp, _)) = &self.udp else { return false };
         tokio::time::timeout(limit, rtp.recv(&mut [0; 2_048])).await.is_ok()
+    }
+
+    /// The connection itself: what it brings is no longer looked at.
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// Reads and counts bytes until `until`, without looking at them.

@@ -17,7 +17,7 @@ mod socket;
 
 pub use admission::Admission;
 pub use fleet::{Fleet, StreamId};
-pub use socket::tune;
+pub use socket::{Scissors, Wire, tune};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use domain::camera::StreamKind;
 use domain::viewing::{Purpose, ViewingTransport};
 use domain::{CameraId, Words as _};
-use relay::Admission;
 use relay::hub::Hub;
 use relay::live_fmp4::{Message, Session};
+use relay::{Admission, Scissors};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -79,10 +79,10 @@ pub(crate) async fn watch(
         app.parts.admit.admit(&who, &camera, stream, ViewingTransport::WebSocket, purpose).await?;
     let session = Session::new(hub.watch(pass));
     let closing = app.parts.closing.clone();
-    let held = (app.parts.viewers.token(), peer.seat);
+    let (held, scissors) = ((app.parts.viewers.token(), peer.seat), peer.scissors);
     Ok(upgrade.on_upgrade(async move |socket| {
         let _held = held;
-        serve(socket, session, closing).await;
+        serve(socket, session, closing, &scissors).await;
     }))
 }
 
@@ -92,7 +92,7 @@ pub fn wrong_purpose() -> Problem {
     Problem::field("purpose", format!("use one that fits your role, of {}", Purpose::WORDS.join(", ")))
 }
 
-async fn serve(mut socket: WebSocket, mut session: Session, closing: CancellationToken) {
+async fn serve(mut socket: WebSocket, mut session: Session, closing: CancellationToken, scissors: &Scissors) {
     let mut heard_at = Instant::now();
     let mut ping = tokio::time::interval_at(heard_at + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -146,12 +146,15 @@ async fn serve(mut socket: WebSocket, mut session: Session, closing: Cancellatio
     drop(session);
     if let Some((code, reason)) = goodbye {
         let frame = CloseFrame { code, reason: reason.into() };
-        let _ = tokio::time::timeout(GOODBYE, async {
+        let goodbye = tokio::time::timeout(GOODBYE, async {
             socket.send(ws::Message::Close(Some(frame))).await?;
             // Until the browser has answered, so that it sees the reason and not a reset.
             while let Some(Ok(_)) = socket.recv().await {}
             Ok::<_, axum::Error>(())
-        })
-        .await;
+        });
+        // Who does not get as far as the goodbye gets nothing else either.
+        if !matches!(goodbye.await, Ok(Ok(()))) {
+            scissors.cut();
+        }
     }
 }

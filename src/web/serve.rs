@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use relay::seats::{Seat, Seats};
+use relay::{Scissors, Wire};
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::SocketAddr;
@@ -36,6 +37,8 @@ const HEAD: usize = 16 << 10;
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) seat: Arc<Seat>,
+    /// Cuts the connection: what was not delivered is thrown away when it closes.
+    pub(crate) scissors: Scissors,
 }
 
 /// Serves until `stop`, then lets requests that have begun end. With `tls` nothing
@@ -58,7 +61,7 @@ pub async fn run(listener: TcpListener, router: Router, tls: Option<Tls>, stop: 
                         debug!(peer = %address, "http connection refused: too many");
                         continue;
                     };
-                    let peer = Peer { address, seat: Arc::new(seat) };
+                    let peer = Peer { address, seat: Arc::new(seat), scissors: Scissors::default() };
                     connections.spawn(connection(stream, router.clone(), tls.clone(), peer, stop.clone()));
                 }
                 // Out of file descriptors: wait for some to come back.
@@ -86,6 +89,7 @@ async fn connection(
         debug!(peer = %peer.address, %error, "socket options not set");
     }
     let address = peer.address;
+    let stream = Wire::new(stream, peer.scissors.clone());
     // The seat is taken before the handshake and kept by whatever follows.
     let seat = Arc::clone(&peer.seat);
     let app = service_fn(move |request: Request<Incoming>| {

@@ -7,11 +7,11 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::uri::Authority as HostAndPort;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use domain::Timestamp;
+use relay::Wire;
 use sha2::{Digest as _, Sha256};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -62,8 +62,8 @@ pub struct Tls {
 
 /// How a client began.
 pub(crate) enum Greeting {
-    Secure(Box<TlsStream<TcpStream>>),
-    Plain(TcpStream),
+    Secure(Box<TlsStream<Wire>>),
+    Plain(Wire),
 }
 
 impl Tls {
@@ -98,7 +98,7 @@ impl Tls {
     }
 
     /// Shakes hands, or finds that the client speaks plain HTTP.
-    pub(crate) async fn greet(&self, stream: TcpStream) -> io::Result<Greeting> {
+    pub(crate) async fn greet(&self, stream: Wire) -> io::Result<Greeting> {
         let greeting = async {
             let mut first = [0];
             if stream.peek(&mut first).await? == 0 {

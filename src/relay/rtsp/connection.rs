@@ -6,9 +6,11 @@ use super::session::{Session, Step, TIMEOUT};
 use super::{Gate, Refusal, Viewer};
 use crate::WallClock;
 use crate::hub::{Interrupted, State};
+use crate::socket::discard_unsent;
 use media::Track;
 use media::rtsp::message::{self, Message, Request};
 use media::rtsp::{digest, sdp, transport};
+use socket2::SockRef;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +119,12 @@ impl Connection {
             };
             pace_until = None;
             match step {
-                Some(Step::Over(end)) => return over(end),
+                Some(Step::Over(end)) => {
+                    if matches!(end, Interrupted::Revoked | Interrupted::Expired) {
+                        discard_unsent(SockRef::from(self.writer.as_ref()));
+                    }
+                    return over(end);
+                }
                 Some(Step::Written) if self.out.is_empty() => pace_until = Some(Instant::now() + UDP_PACE),
                 _ => {}
             }
