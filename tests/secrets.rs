@@ -5,6 +5,7 @@ use crate::support::camera::{self, AAC, H264};
 use crate::support::canary::{Canary, Evidence, hits};
 use crate::support::client::{Client, Key};
 use crate::support::folder::Folder;
+use crate::support::leaks;
 use crate::support::live::Live;
 use crate::support::process::{configure, serve};
 use base64::Engine as _;
@@ -118,6 +119,19 @@ fn c08_a_canary_is_found_however_it_is_written() {
     assert!(canary.found_in("K4mera/c4nary").is_empty(), "a part of it is none");
     let sealed = Canary::new("key", SEALING);
     assert!(!sealed.found_in(&format!("{:?}", SEALING.as_bytes())).is_empty(), "as Rust shows bytes");
+}
+
+#[test]
+fn c08_what_all_stories_say_and_keep_is_looked_at() {
+    let token = web::token::new();
+    let said = format!("GET /a?session={token}; device=1");
+    assert_eq!(leaks::found_in(said.as_bytes()), None, "it is not a secret yet");
+    leaks::secret(&token);
+    assert_eq!(leaks::found_in(said.as_bytes()), Some("a token"));
+    assert_eq!(leaks::found_in(&said.as_bytes()[..said.len() - 20]), None, "a part of it is none");
+    let camera = format!("creds: Some({:?})\u{fffd}", "hunter2-hunter2");
+    assert_eq!(leaks::found_in(camera.as_bytes()), Some("hunter2-hunter2"));
+    assert_eq!(leaks::found_in(&[camera.as_bytes(), &[0xff]].concat()), Some("hunter2-hunter2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

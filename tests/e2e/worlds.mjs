@@ -1,7 +1,7 @@
 // Gateways and virtual cameras to test against: a fresh folder, free ports, and
 // nothing left behind. All limits are in milliseconds.
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
@@ -68,6 +68,23 @@ function start(name, args, stdout = 'ignore') {
   return child;
 }
 
+/** Fails if a program said a secret, or wrote it down in its folder where it is not kept (C08). */
+function assertNoSecret(dir, secrets) {
+  const kept = readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !/(key|\.json|camera-login|\.pem)$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name));
+  const said = readdirSync(OUT).filter((name) => name.startsWith(`${STORY}.`) && name.endsWith('.log')).map((name) => join(OUT, name));
+  if (kept.length === 0 || said.length === 0) throw new Error('there is nothing to look for secrets in');
+  for (const file of [...kept, ...said]) {
+    const bytes = readFileSync(file);
+    for (const secret of secrets) {
+      const forms = [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64').slice(0, -4), Buffer.from(secret).toString('hex')];
+      const found = forms.find((form) => bytes.includes(form));
+      if (found) throw new Error(`C08: a secret is in ${basename(file)}: ${found}`);
+    }
+  }
+}
+
 async function stop(child) {
   child.kill('SIGTERM');
   const asked = await Promise.race([child.ended.then(() => true), sleep(STOP_MS, false, { ref: false })]);
@@ -132,12 +149,13 @@ function order(control, line) {
   });
 }
 
-function world(dir, parts, control, gateway, cameras) {
+function world(dir, parts, control, gateway, cameras, secrets) {
   return {
     ...parts,
     camera: (line) => order(control, line),
     async stop() {
       await Promise.all([stop(gateway), stop(cameras)]);
+      assertNoSecret(dir, secrets);
       rmSync(dir, { recursive: true, force: true });
       folders.delete(dir);
     },
@@ -159,7 +177,9 @@ export async function demo() {
   const url = `http://${at(http)}`;
   await until('the gateway', gateway, () => answers(url));
   const parts = { url, accounts: read('accounts.json'), devices: read('devices.json') };
-  return world(dir, parts, control, gateway, cameras);
+  const tokens = Object.values(parts.devices).map((device) => device.token ?? device);
+  const [, cameraPassword] = readFileSync(join(data, 'camera-login'), 'utf8').trim().split(':');
+  return world(dir, parts, control, gateway, cameras, [...Object.values(parts.accounts), ...tokens, cameraPassword]);
 }
 
 /** A gateway with TLS of its own and an authority that no browser knows; what it has printed. */
@@ -214,7 +234,7 @@ export async function fresh({ named = false, more = '' } = {}) {
   const ownerLink = await until('the owner link', gateway, () => /^\s*(http:\S+\/setup#\w+)\s*$/m.exec(printed)?.[1]);
   await until('the gateway', gateway, () => answers(url));
   const parts = { url, ownerLink, rtspPort: rtsp, cameraAddress: `127.0.0.1:${port}`, cameraLogin: login };
-  return world(dir, parts, control, gateway, cameras);
+  return world(dir, parts, control, gateway, cameras, [OWNER.password, login.password]);
 }
 
 /** A gateway that OWNER owns, with a site, a place and the camera 路口一号: made by the API, as journey.test.mjs uses the forms. */

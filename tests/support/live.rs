@@ -33,7 +33,14 @@ pub enum Heard {
 
 impl Live {
     pub async fn open(client: &Client, camera: &CameraId) -> Self {
-        Self::try_open(client, camera, "main").await.unwrap()
+        // A busy machine's register may take longer than a viewing waits for it: as a page does, again.
+        for _ in 0..20 {
+            match Self::try_open(client, camera, "main").await {
+                Err(503) => tokio::time::sleep(Duration::from_millis(250)).await,
+                opened => return opened.unwrap_or_else(|status| panic!("status {status}")),
+            }
+        }
+        panic!("nothing can be watched")
     }
 
     /// Opens, or answers the status of the refusal.

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod database;
 pub mod folder;
 pub mod foreign;
+pub mod leaks;
 pub mod live;
 pub mod process;
 
@@ -80,6 +81,7 @@ impl House {
 
     /// With more settings, as the text of a file.
     pub async fn start_with(database: Database, more: &str) -> Self {
+        leaks::listen();
         let folder = Folder::new();
         let url = database.url(&folder).await;
         let settings = Settings::parse(&format!(
@@ -216,6 +218,7 @@ impl House {
     /// A browser in which this person is signed in.
     pub async fn signed_in(&self, person: &Person) -> Client {
         let (token, now) = (token::new(), self.clock.now());
+        leaks::secret(&token);
         let session = Session {
             id: SessionId::from_random(random()),
             person_id: person.id.clone(),
@@ -294,6 +297,7 @@ impl House {
     /// A door at `place` and its token.
     pub async fn door(&self, place: &PlaceId) -> (DeviceId, String) {
         let token = token::new();
+        leaks::secret(&token);
         let device = Device {
             id: DeviceId::from_random(random()),
             site_id: self.site.clone(),
@@ -317,6 +321,14 @@ impl House {
         drop(self.stop.take());
         assert!(self.running.take().unwrap().await.unwrap(), "it did not stop by itself");
         std::mem::take(&mut self.folder)
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        leaks::look_into(&self.folder.path(""));
+        leaks::look_into_database(&self.settings.database);
+        leaks::assert_nothing_leaked();
     }
 }
 
