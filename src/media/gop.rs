@@ -47,6 +47,11 @@ pub struct Ring {
     bytes: usize,
     /// Bytes in front of the newest key frame.
     trail: usize,
+    /// Number of the first frame after the last cut.
+    cut_at: u64,
+    /// Arrival of the newest key frame since the cut.
+    key_at: Option<Duration>,
+    longest_gop: Option<Duration>,
     budget: Budget,
 }
 
@@ -73,7 +78,17 @@ impl Ring {
     /// An empty ring.
     #[must_use]
     pub fn new(budget: Budget) -> Self {
-        Self { frames: VecDeque::new(), first: 0, newest_key: None, bytes: 0, trail: 0, budget }
+        Self {
+            frames: VecDeque::new(),
+            first: 0,
+            newest_key: None,
+            bytes: 0,
+            trail: 0,
+            cut_at: 0,
+            key_at: None,
+            longest_gop: None,
+            budget,
+        }
     }
 
     /// Appends a frame and forgets what the budget does not cover.
@@ -81,6 +96,10 @@ impl Ring {
         if frame.key {
             self.newest_key = Some(self.end());
             self.trail = self.bytes;
+            if let Some(before) = self.key_at.replace(frame.arrival) {
+                let gop = frame.arrival.saturating_sub(before);
+                self.longest_gop = self.longest_gop.max(Some(gop));
+            }
         }
         self.bytes += frame.data.len();
         let arrival = frame.arrival;
@@ -93,6 +112,13 @@ impl Ring {
     /// What comes next does not follow from what is here: nobody may start at
     /// the key frame that is held. Readers that are on their way go on.
     pub fn cut(&mut self) {
+        self.cut_at = self.end();
+        self.key_at = None;
+        self.longest_gop = None;
+        self.forget_key();
+    }
+
+    fn forget_key(&mut self) {
         self.newest_key = None;
         self.trail = 0;
     }
@@ -118,8 +144,7 @@ impl Ring {
         if self.newest_key.is_some_and(|key| self.first < key) {
             self.trail -= size;
         } else {
-            self.newest_key = None;
-            self.trail = 0;
+            self.forget_key();
         }
         self.first += 1;
     }
@@ -128,6 +153,19 @@ impl Ring {
     #[must_use]
     pub fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
+    }
+
+    /// The longest time between two key frames of the source's session, once there
+    /// were two.
+    #[must_use]
+    pub fn longest_gop(&self) -> Option<Duration> {
+        self.longest_gop
+    }
+
+    /// Whether what comes next for `cursor` does not follow from what came before it.
+    #[must_use]
+    pub fn is_cut_at(&self, cursor: &Cursor) -> bool {
+        cursor.next == self.cut_at
     }
 
     /// Bytes of frame data held.
@@ -247,6 +285,28 @@ mod tests {
         let Some(Read::Lagged { missed }) = ring.read(&mut cursor) else { panic!("not told") };
         assert_eq!(missed, 20);
         assert_eq!(number(&ring.read(&mut cursor).unwrap()), 20);
+    }
+
+    #[test]
+    fn the_longest_gop_is_that_of_one_session_and_a_cut_is_found_where_it_was() {
+        let mut ring = Ring::new(Budget::default());
+        for n in 0..60 {
+            ring.push(frame(n, [0, 25, 40].contains(&n), 100));
+        }
+        assert_eq!(ring.longest_gop(), Some(Duration::from_secs(1)));
+        let mut cursor = ring.join();
+        ring.cut();
+        assert_eq!(ring.longest_gop(), None);
+        ring.push(frame(60, true, 100));
+        let mut cuts = Vec::new();
+        loop {
+            let cut = ring.is_cut_at(&cursor);
+            let Some(read) = ring.read(&mut cursor) else { break };
+            if cut {
+                cuts.push(number(&read));
+            }
+        }
+        assert_eq!(cuts, [60]);
     }
 
     #[test]

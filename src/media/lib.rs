@@ -1,7 +1,8 @@
 //! Frames and every wire form of a frame.
 //!
 //! What belongs here: the frame itself, the ring that keeps the last GOP, the
-//! packetisers (RTP), the fragmenters (fMP4), and the RTSP texts around them.
+//! packetisers (RTP), the fragmenters (fMP4, HLS), and the RTSP and playlist texts
+//! around them.
 //! What does not: sockets, clocks, tasks, people. Everything here is a pure
 //! function or a plain struct, so it is tested exhaustively without a runtime.
 //! Who may depend on it: `relay`, `camsim`, the root package.
@@ -9,6 +10,7 @@
 pub mod fmp4;
 pub mod frame;
 pub mod gop;
+pub mod hls;
 pub mod nal;
 pub mod params;
 pub mod rtp;

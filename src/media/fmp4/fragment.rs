@@ -7,9 +7,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use mp4_atom::{Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples};
 
 /// ISO 14496-12 section 8.8.3.1: depends on no other, is a sync sample.
-const SYNC: u32 = 0x0200_0000;
+pub(super) const SYNC: u32 = 0x0200_0000;
 /// Depends on others, is no sync sample.
-const NON_SYNC: u32 = 0x0101_0000;
+pub(super) const NON_SYNC: u32 = 0x0101_0000;
 
 /// Builds the fragment; empty if the frame's codec has no place in MP4.
 pub(crate) fn build(frame: &Frame) -> Bytes {

@@ -1,8 +1,9 @@
 //! Fragmented MP4 (ISO 14496-12): an init segment per set of parameters, one
-//! fragment per frame.
+//! fragment per frame, or one part for several (LL-HLS).
 
 pub mod fragment;
 pub mod init;
+pub mod part;
 
 use crate::params::Track;
 
