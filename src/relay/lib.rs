@@ -1,13 +1,14 @@
 //! The path of a frame through the gateway: camera → hub → viewer.
 //!
 //! What belongs here: pulling cameras (`ingest`), one hub per stream (`hub`),
-//! the outputs (`rtsp`, `live_fmp4`), and the fleet that holds them together.
+//! the outputs (`rtsp`, `live_fmp4`, `hls`), and the fleet that holds them together.
 //! What does not: people, roles, databases. The relay knows that a viewer holds
 //! an [`Admission`]; who got it and why is decided in the root package's
 //! `admit.rs`. Who may depend on it: `web`, `camsim`, the root package.
 
 pub mod admission;
 pub mod fleet;
+pub mod hls;
 pub mod hub;
 pub mod ingest;
 pub mod live_fmp4;

@@ -3,12 +3,14 @@
 mod publisher;
 mod status;
 mod subscription;
+mod tap;
 #[cfg(test)]
 mod tests;
 
 pub use publisher::{Publisher, Sample};
 pub use status::{State, Stats, Status};
 pub use subscription::{Interrupted, Item, Subscription};
+pub(crate) use tap::{Tap, Tapped};
 
 use crate::WallClock;
 use crate::admission::Admission;
@@ -97,6 +99,16 @@ impl Hub {
     #[must_use]
     pub fn watch(&self, pass: Admission) -> Subscription {
         Subscription::new(Arc::clone(&self.shared), pass, self.want())
+    }
+
+    /// Reads the stream without an admission, inside the relay: see [`Tap`].
+    pub(crate) fn tap(&self) -> Tap {
+        Tap::new(Arc::clone(&self.shared))
+    }
+
+    /// The same for all handles to one stream, while there is one.
+    pub(crate) fn key(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
     }
 
     /// Wants the stream without reading it yet.

@@ -42,6 +42,10 @@ pub struct Stats {
     pub images: AtomicU64,
     /// fMP4 fragments built: at most one per frame.
     pub fragments: AtomicU64,
+    /// HLS parts built.
+    pub parts: AtomicU64,
+    /// HLS playlists written: at most one for each change.
+    pub playlists: AtomicU64,
     /// Bytes of frames copied into wire forms.
     pub copied_bytes: AtomicU64,
     /// Writes to viewers' sockets.

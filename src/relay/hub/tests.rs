@@ -144,3 +144,33 @@ async fn wire_forms_are_built_once_for_all_viewers() {
     }
     assert_eq!(Stats::get(&hub.stats().copied_bytes), 4 + 12 + 4);
 }
+
+#[tokio::test]
+async fn a_tap_reads_without_wanting_and_is_told_of_a_new_session_once() {
+    let (mut publisher, hub) = stream();
+    push(&mut publisher, 1);
+    let mut tap = hub.tap();
+    assert_eq!(*hub.interest().borrow(), 0);
+    push(&mut publisher, 2);
+    publisher.restart();
+    push(&mut publisher, 3);
+    push(&mut publisher, 4);
+    drop(publisher);
+    let mut read = Vec::new();
+    while let Some(tapped) = tap.next().await {
+        read.push(match tapped {
+            Tapped::Frame(frame) => Some(frame.data[0]),
+            Tapped::Cut => None,
+        });
+    }
+    assert_eq!(read, [Some(1), Some(2), None, Some(3), Some(4)]);
+}
+
+#[tokio::test]
+async fn a_cut_before_the_first_frame_cuts_nothing() {
+    let (mut publisher, hub) = stream();
+    let mut tap = hub.tap();
+    publisher.restart();
+    push(&mut publisher, 1);
+    assert!(matches!(tap.next().await, Some(Tapped::Frame(_))));
+}
