@@ -18,7 +18,7 @@ mod socket;
 
 pub use admission::Admission;
 pub use fleet::{Fleet, StreamId};
-pub use socket::{Scissors, Wire, tune};
+pub use socket::{reset_on_close, tune};
 
 use std::sync::Arc;
 use std::time::Duration;

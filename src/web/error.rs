@@ -44,6 +44,10 @@ pub enum Problem {
     LinkOver,
     /// The request should be a WebSocket upgrade.
     NotWebSocket,
+    /// The stream cannot be played in the form that is asked for; why.
+    NotPlayable(&'static str),
+    /// What is asked for does not fit the playlist that is there.
+    NotInPlaylist,
     /// It cannot be done at the moment; the text says why and what to do.
     Unavailable(String),
     /// It took too long.
@@ -116,7 +120,8 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::NotJson(_) => StatusCode::BAD_REQUEST,
+            Self::NotJson(_) | Self::NotInPlaylist => StatusCode::BAD_REQUEST,
+            Self::NotPlayable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -179,6 +184,12 @@ impl Problem {
             Self::NotWebSocket => {
                 ("not-websocket", "This address speaks WebSocket", "open it with a WebSocket client")
             }
+            Self::NotPlayable(why) => return ("not-playable", "It cannot be played here", (*why).to_owned()),
+            Self::NotInPlaylist => (
+                "not-in-playlist",
+                "The playlist is not so far",
+                "load the playlist without directives and go on from there",
+            ),
             Self::Unavailable(why) => {
                 return ("unavailable", "It cannot be done at the moment", why.clone());
             }

@@ -3,6 +3,7 @@
 use crate::access::Who;
 use crate::extract::{Path, Query, id};
 use crate::serve::Peer;
+use crate::wire::Cut;
 use crate::{App, Problem};
 use async_trait::async_trait;
 use axum::extract::ws::{
@@ -14,9 +15,9 @@ use bytes::Bytes;
 use domain::camera::StreamKind;
 use domain::viewing::{Purpose, ViewingTransport};
 use domain::{CameraId, Words as _};
+use relay::Admission;
 use relay::hub::Hub;
 use relay::live_fmp4::{Message, Session};
-use relay::{Admission, Scissors};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -79,10 +80,10 @@ pub(crate) async fn watch(
         app.parts.admit.admit(&who, &camera, stream, ViewingTransport::WebSocket, purpose).await?;
     let session = Session::new(hub.watch(pass));
     let closing = app.parts.closing.clone();
-    let (held, scissors) = ((app.parts.viewers.token(), peer.seat), peer.scissors);
+    let (held, cut) = ((app.parts.viewers.token(), peer.seat), peer.cut);
     Ok(upgrade.on_upgrade(async move |socket| {
         let _held = held;
-        serve(socket, session, closing, &scissors).await;
+        serve(socket, session, closing, &cut).await;
     }))
 }
 
@@ -92,7 +93,7 @@ pub fn wrong_purpose() -> Problem {
     Problem::field("purpose", format!("use one that fits your role, of {}", Purpose::WORDS.join(", ")))
 }
 
-async fn serve(mut socket: WebSocket, mut session: Session, closing: CancellationToken, scissors: &Scissors) {
+async fn serve(mut socket: WebSocket, mut session: Session, closing: CancellationToken, cut: &Cut) {
     let mut heard_at = Instant::now();
     let mut ping = tokio::time::interval_at(heard_at + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -154,7 +155,7 @@ async fn serve(mut socket: WebSocket, mut session: Session, closing: Cancellatio
         });
         // Who does not get as far as the goodbye gets nothing else either.
         if !matches!(goodbye.await, Ok(Ok(()))) {
-            scissors.cut();
+            cut.cut();
         }
     }
 }

@@ -122,6 +122,9 @@ fn entries() -> Vec<Entry> {
         manage(routes!(crate::person::see_as)),
         // Watching
         signed_in(routes!(crate::live::watch)),
+        signed_in(routes!(crate::hls::index)),
+        signed_in(routes!(crate::hls::playlist)),
+        signed_in(routes!(crate::hls::file)),
         signed_in(routes!(crate::snapshot::picture)),
         // Registers
         signed_in(routes!(crate::register::viewings)),

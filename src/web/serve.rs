@@ -1,6 +1,7 @@
 //! The HTTP server: connections with limits, so that nobody can sit on all of them.
 
 use crate::tls::{Greeting, Tls};
+use crate::wire::{Cut, Wire};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -9,7 +10,6 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use relay::seats::{Seat, Seats};
-use relay::{Scissors, Wire};
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::SocketAddr;
@@ -32,13 +32,12 @@ const HEADERS: Duration = Duration::from_secs(10);
 const HEAD: usize = 16 << 10;
 
 /// Who is at the other end of the connection, and their seat: an upgraded
-/// connection keeps it.
+/// connection keeps it. With what the connection is cut.
 #[derive(Clone)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) seat: Arc<Seat>,
-    /// Cuts the connection: what was not delivered is thrown away when it closes.
-    pub(crate) scissors: Scissors,
+    pub(crate) cut: Cut,
 }
 
 /// Serves until `stop`, then lets requests that have begun end. With `tls` nothing
@@ -61,7 +60,7 @@ pub async fn run(listener: TcpListener, router: Router, tls: Option<Tls>, stop: 
                         debug!(peer = %address, "http connection refused: too many");
                         continue;
                     };
-                    let peer = Peer { address, seat: Arc::new(seat), scissors: Scissors::default() };
+                    let peer = Peer { address, seat: Arc::new(seat), cut: Cut::default() };
                     connections.spawn(connection(stream, router.clone(), tls.clone(), peer, stop.clone()));
                 }
                 // Out of file descriptors: wait for some to come back.
@@ -89,7 +88,7 @@ async fn connection(
         debug!(peer = %peer.address, %error, "socket options not set");
     }
     let address = peer.address;
-    let stream = Wire::new(stream, peer.scissors.clone());
+    let stream = Wire::new(stream, peer.cut.clone());
     // The seat is taken before the handshake and kept by whatever follows.
     let seat = Arc::clone(&peer.seat);
     let app = service_fn(move |request: Request<Incoming>| {

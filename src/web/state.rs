@@ -104,6 +104,7 @@ pub struct Inner {
     pub(crate) setup: Setup,
     pub(crate) throttle: Throttle,
     pub(crate) sittings: Sittings,
+    pub(crate) hls: relay::hls::Streams,
     pub(crate) passkeys: Option<Passkeys>,
 }
 
@@ -121,7 +122,8 @@ impl App {
     pub fn new(parts: Parts, passwords: Passwords) -> Self {
         let passkeys = parts.public_url.as_ref().and_then(Passkeys::new);
         let (setup, throttle, sittings) = (Setup::default(), Throttle::default(), Sittings::default());
-        Self(Arc::new(Inner { parts, passwords, setup, throttle, sittings, passkeys }))
+        let hls = relay::hls::Streams::new(parts.viewers.clone());
+        Self(Arc::new(Inner { parts, passwords, setup, throttle, sittings, hls, passkeys }))
     }
 
     /// Makes the one-time token with which the first owner is created.

@@ -2,12 +2,12 @@
 //! moment, the handshake, and what is answered to who comes without TLS. Making,
 //! reading and renewing certificates is the root package's `tls/`.
 
+use crate::wire::Wire;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::uri::Authority as HostAndPort;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use domain::Timestamp;
-use relay::Wire;
 use sha2::{Digest as _, Sha256};
 use std::io;
 use std::sync::Arc;
@@ -158,6 +158,7 @@ fn secure_address<B>(request: &Request<B>) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Cut;
 
     fn address(host: Option<&str>, uri: &str) -> Option<String> {
         let mut request = Request::builder().uri(uri);
@@ -199,11 +200,12 @@ mod tests {
         use tokio::io::AsyncWriteExt as _;
         for begun in [&b""[..], &[RECORD], &[RECORD, 3, 1, 1, 0]] {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             client.write_all(begun).await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
             let before = tokio::time::Instant::now();
-            let error = tls().greet(stream).await.err().expect("there was no handshake");
+            let error =
+                tls().greet(Wire::new(stream, Cut::default())).await.err().expect("there was no handshake");
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             assert!(before.elapsed() < Duration::from_secs(11));
         }

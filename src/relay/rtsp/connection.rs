@@ -6,11 +6,10 @@ use super::session::{Session, Step, TIMEOUT};
 use super::{Gate, Refusal, Viewer};
 use crate::WallClock;
 use crate::hub::{Interrupted, State};
-use crate::socket::discard_unsent;
+use crate::socket::reset_on_close;
 use media::Track;
 use media::rtsp::message::{self, Message, Request};
 use media::rtsp::{digest, sdp, transport};
-use socket2::SockRef;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,7 +120,8 @@ impl Connection {
             match step {
                 Some(Step::Over(end)) => {
                     if matches!(end, Interrupted::Revoked | Interrupted::Expired) {
-                        discard_unsent(SockRef::from(self.writer.as_ref()));
+                        // It only fails on a socket that is broken, which holds nothing.
+                        let _ = reset_on_close(self.writer.as_ref());
                     }
                     return over(end);
                 }

@@ -253,6 +253,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{id}/{stream}/hls/index.m3u8": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an HLS player opens: what the stream carries, and where it goes on. */
+        get: operations["hls_index"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{id}/{stream}/hls/live.m3u8": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The media playlist, at once or when it has what is waited for. */
+        get: operations["hls_playlist"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{id}/{stream}/hls/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * An init segment, a segment or a part, as the playlist names it. The next part is
+         *     waited for.
+         */
+        get: operations["hls_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cameras/{id}/{stream}/live": {
         parameters: {
             query?: never;
@@ -1636,7 +1690,7 @@ export interface components {
                 /** @enum {string} */
                 stream: "main" | "sub";
                 /** @enum {string} */
-                transport: "websocket" | "rtsp";
+                transport: "websocket" | "rtsp" | "whep" | "hls" | "snapshot";
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -2066,7 +2120,7 @@ export interface components {
             /** @enum {string} */
             stream: "main" | "sub";
             /** @enum {string} */
-            transport: "websocket" | "rtsp";
+            transport: "websocket" | "rtsp" | "whep" | "hls" | "snapshot";
         };
         /** @description A stretch of some days of the week. */
         WindowInput: {
@@ -2659,6 +2713,172 @@ export interface operations {
             404: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
+        };
+    };
+    hls_index: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`, as far as
+                 *     it fits the role; the role's usual one if it is not said.
+                 */
+                purpose?: string;
+                /** @description `h264` for a player that can show nothing else. */
+                video?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                /** @description `main` or `sub` */
+                stream: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a multivariant playlist */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apple.mpegurl": string;
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            /** @description not playable as asked */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    hls_playlist: {
+        parameters: {
+            query?: {
+                /** @description See `index.m3u8`. */
+                purpose?: string;
+                /** @description See `index.m3u8`. */
+                video?: string;
+                /** @description Answer when the playlist has the segment of this media sequence number. */
+                _HLS_msn?: number;
+                /** @description Answer when it has this part of it. */
+                _HLS_part?: number;
+                /** @description `YES` or `v2`: leave out what a player already has. */
+                _HLS_skip?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                /** @description `main` or `sub` */
+                stream: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a media playlist, or what is new in it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apple.mpegurl": string;
+                };
+            };
+            /** @description what is waited for is too far ahead */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            /** @description not playable as asked */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            /** @description it did not come in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+        };
+    };
+    hls_file: {
+        parameters: {
+            query?: {
+                /** @description As the playlist says. */
+                video?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                /** @description `main` or `sub` */
+                stream: string;
+                /** @description as a playlist that was loaded names it */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description fragmented MP4 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "video/mp4": number[];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            /** @description not playable as asked */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            /** @description it did not come in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
         };
     };
     watch_live: {
