@@ -39,6 +39,37 @@ pub fn join<'a>(nals: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     out
 }
 
+/// The same NAL units behind start codes (Annex B of H.264 and H.265).
+#[must_use]
+pub fn annex_b(access_unit: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(access_unit.len() + 16);
+    for nal in split(access_unit) {
+        out.extend([0, 0, 0, 1]);
+        out.extend_from_slice(nal);
+    }
+    out
+}
+
+/// The NAL units between start codes (Annex B), without the zeros around them.
+pub fn split_annex_b(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = after_start_code(bytes);
+    std::iter::from_fn(move || {
+        let from = rest?;
+        let next = after_start_code(from);
+        // The start code is three bytes; zeros in front of it belong to it.
+        let end = next.map_or(from.len(), |next| from.len() - next.len() - 3);
+        rest = next;
+        let nal = from.get(..end).unwrap_or_default();
+        Some(nal.get(..nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)).unwrap_or_default())
+    })
+    .filter(|nal| !nal.is_empty())
+}
+
+fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
+    let at = bytes.windows(3).position(|window| window == [0, 0, 1])?;
+    bytes.get(at + 3..)
+}
+
 /// H.264 `nal_unit_type` (ITU-T H.264 table 7-1).
 #[must_use]
 pub fn h264_type(nal: &[u8]) -> u8 {
@@ -59,6 +90,17 @@ mod tests {
     fn splits_what_join_made() {
         let au = join([&[1u8, 2][..], &[3], &[]]);
         assert_eq!(split(&au).collect::<Vec<_>>(), [&[1u8, 2][..], &[3]]);
+    }
+
+    #[test]
+    fn annex_b_has_the_same_nal_units() {
+        let nals = [&[0x67u8, 1, 2][..], &[0x68, 0, 3], &[0x65, 9]];
+        let bytes = annex_b(&join(nals));
+        assert!(bytes.starts_with(&[0, 0, 0, 1, 0x67]));
+        assert_eq!(split_annex_b(&bytes).collect::<Vec<_>>(), nals);
+        let short = [&[0u8, 0, 1, 0x67, 1, 0, 0, 0, 0, 1, 0x68][..], &[0, 0]].concat();
+        assert_eq!(split_annex_b(&short).collect::<Vec<_>>(), [&[0x67u8, 1][..], &[0x68]]);
+        assert_eq!(split_annex_b(&[1, 2, 3]).count() + split_annex_b(&[]).count(), 0);
     }
 
     #[test]
