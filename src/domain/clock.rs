@@ -25,6 +25,14 @@ impl Timestamp {
         Self(self.0.saturating_sub(Self::from_epoch(span).0))
     }
 
+    /// As HTTP writes it (RFC 9110, 5.6.7), to the second.
+    #[must_use]
+    pub fn http_date(self) -> String {
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        // Years that it cannot write are none of ours.
+        printer.timestamp_to_rfc9110_string(&self.to_jiff()).unwrap_or_default()
+    }
+
     /// Reads RFC 3339 with any offset.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
