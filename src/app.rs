@@ -10,9 +10,9 @@ use crate::tls;
 use domain::Clock;
 use domain::registration::KEPT;
 use domain::repository::{Joining as _, Persons as _, Registers as _};
-use relay::Fleet;
 use relay::ingest::address::Policy;
 use relay::rtsp::Limits;
+use relay::{Decoder, Fleet, decoder};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,6 +86,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     spool: Arc<Spool>,
     fleet: Arc<Fleet>,
+    decoder: Arc<Decoder>,
     doorkeeper: Arc<Doorkeeper>,
     clerk: Clerk,
     web: web::App,
@@ -135,8 +136,13 @@ impl App {
             info!(viewings = left_open, "viewings that a crash left open are closed");
         }
         let changes = watch::Sender::new(0);
-        let fleet =
-            Arc::new(Fleet::new(Policy::new(settings.allow_networks.clone()), settings.ring, clock::wall()));
+        let decoder = Arc::new(Decoder::new(decoding(settings)));
+        let fleet = Arc::new(Fleet::new(
+            Policy::new(settings.allow_networks.clone()),
+            settings.ring,
+            clock::wall(),
+            Arc::clone(&decoder),
+        ));
         reconcile::once(&*store, &fleet).await?;
         let (refusals, clerk) = web::refused::channel();
         let doorkeeper = Arc::new(Doorkeeper::new(
@@ -152,6 +158,7 @@ impl App {
             repository: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
             fleet: Arc::clone(&fleet),
+            decoder: Arc::clone(&decoder),
             admit: Arc::clone(&doorkeeper) as _,
             refusals,
             changes: changes.clone(),
@@ -170,6 +177,7 @@ impl App {
             clock,
             spool,
             fleet,
+            decoder,
             doorkeeper,
             clerk,
             web,
@@ -199,6 +207,12 @@ impl App {
     #[must_use]
     pub fn fleet(&self) -> &Arc<Fleet> {
         &self.fleet
+    }
+
+    /// What needs decoding.
+    #[must_use]
+    pub fn decoder(&self) -> &Arc<Decoder> {
+        &self.decoder
     }
 
     /// What is kept.
@@ -268,6 +282,7 @@ impl App {
         // 3. Stop the cameras.
         reconciler.shutdown().await;
         step("cameras", self.fleet.close()).await;
+        step("decode processes", self.decoder.close()).await;
         // 4. Write down what has ended; flush events; 5. close the store.
         step("register", self.doorkeeper.close()).await;
         noted.cancel();
@@ -275,6 +290,20 @@ impl App {
         step("store", self.store.close()).await;
         asked
     }
+}
+
+/// How much is decoded, and by which program: the one that is set, or the one beside
+/// this one.
+fn decoding(settings: &Settings) -> decoder::Limits {
+    let beside = || Some(std::env::current_exe().ok()?.with_file_name("sharp-eyes-decode"));
+    let program = settings.decode.program.clone().or_else(beside).filter(|path| path.is_file());
+    if program.is_none() {
+        warn!(
+            "sharp-eyes-decode is not installed: there are no still pictures, and nothing is converted for \
+             browsers that cannot play what a camera sends; decode.program says where it is"
+        );
+    }
+    decoder::Limits { program, stills: settings.decode.stills, conversions: settings.decode.conversions }
 }
 
 /// Removes what is over: at the start, and every hour.

@@ -42,8 +42,21 @@ pub struct Settings {
     pub allow_networks: Vec<IpNet>,
     /// What is kept of each stream.
     pub ring: Budget,
+    /// How much is decoded.
+    pub decode: Decode,
     /// What is logged.
     pub log: String,
+}
+
+/// The decode process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decode {
+    /// The program, if it is not the one beside this one.
+    pub program: Option<PathBuf>,
+    /// Still pictures at the same time.
+    pub stills: usize,
+    /// Streams in another codec at the same time.
+    pub conversions: usize,
 }
 
 /// The file, key by key.
@@ -58,6 +71,7 @@ struct RawSettings {
     audit: RawAudit,
     cameras: RawCameras,
     stream: RawStream,
+    decode: RawDecode,
     log: RawLog,
 }
 
@@ -115,6 +129,14 @@ struct RawCameras {
 struct RawStream {
     ring_bytes: usize,
     ring_seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDecode {
+    program: PathBuf,
+    stills: usize,
+    conversions: usize,
 }
 
 #[derive(Deserialize)]
@@ -226,6 +248,10 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         let why = "ring_bytes is at least 1048576, ring_seconds 1 to 300".to_owned();
         return Err(Error::Value { key: "stream", why });
     }
+    if !(1..=64).contains(&raw.decode.stills) || raw.decode.conversions > 64 {
+        let why = "stills is 1 to 64, conversions 0 to 64".to_owned();
+        return Err(Error::Value { key: "decode", why });
+    }
     let tls = tls(&raw.http)?;
     let public_url = public_url(&raw.http.public_url, tls.is_some())?;
     let staff_passkeys = staff_passkeys(&raw.accounts.staff_passkeys, public_url.as_ref())?;
@@ -247,6 +273,11 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         ring: Budget {
             bytes: ByteBudget(raw.stream.ring_bytes),
             age: Duration::from_secs(raw.stream.ring_seconds),
+        },
+        decode: Decode {
+            program: Some(raw.decode.program).filter(|path| !path.as_os_str().is_empty()),
+            stills: raw.decode.stills,
+            conversions: raw.decode.conversions,
         },
         log: raw.log.filter,
     })
@@ -365,5 +396,6 @@ mod tests {
         let plain = "[http]\ntls = \"local_ca\"\npublic_url = \"http://eyes.home\"";
         assert!(error(plain).contains("write https://"));
         assert!(error("[stream]\nring_seconds = 0").contains("1 to 300"));
+        assert!(error("[decode]\nstills = 0").contains("1 to 64"));
     }
 }

@@ -3,9 +3,7 @@
 //! needs. Without the last one nothing is decoded.
 
 use crate::Work;
-use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetStatus, Scope,
-};
+use landlock::{ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetStatus, Scope};
 use media::job::Landlock;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use seccompiler::{
@@ -52,9 +50,8 @@ fn landlock() -> Landlock {
 }
 
 fn limits(work: Work) -> Result<(), Failure> {
-    let limit = |resource, most: u64| {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
-    };
+    let limit =
+        |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     limit(Resource::As, MEMORY)?;
     limit(Resource::Core, 0)?;
     // stdin, stdout and stderr are there; there will be no other.

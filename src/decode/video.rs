@@ -32,8 +32,7 @@ impl Decoder {
             Coding::H265 => Id::HEVC,
         };
         let codec = codec::decoder::find(id).ok_or(Failure::Unsupported)?;
-        let options: Dictionary<'_> =
-            [("threads", "1"), ("max_pixels", MOST_PIXELS)].into_iter().collect();
+        let options: Dictionary<'_> = [("threads", "1"), ("max_pixels", MOST_PIXELS)].into_iter().collect();
         let opened = Context::new_with_codec(codec).decoder().open_as_with(codec, options);
         Ok(Self(opened.and_then(codec::decoder::Opened::video).map_err(|_| Failure::Unsupported)?))
     }

@@ -443,8 +443,12 @@ mod tests {
 
     fn unit() -> impl Strategy<Value = Unit> {
         let track = prop_oneof![Just(Track::Video), Just(Track::Audio)];
-        (track, any::<bool>(), any::<i64>(), bytes())
-            .prop_map(|(track, key, pts, data)| Unit { track, key, pts, data })
+        (track, any::<bool>(), any::<i64>(), bytes()).prop_map(|(track, key, pts, data)| Unit {
+            track,
+            key,
+            pts,
+            data,
+        })
     }
 
     fn picture() -> impl Strategy<Value = Picture> {
@@ -453,14 +457,20 @@ mod tests {
     }
 
     fn order() -> impl Strategy<Value = Order> {
-        let sound = (bytes(), any::<u32>(), any::<u16>())
-            .prop_map(|(config, rate, channels)| Sound { config, rate, channels });
+        let sound = (bytes(), any::<u32>(), any::<u16>()).prop_map(|(config, rate, channels)| Sound {
+            config,
+            rate,
+            channels,
+        });
         let conversion =
             (prop::option::of(picture()), prop::option::of(sound), prop::option::of(any::<i64>()))
                 .prop_map(|(video, audio, after)| Conversion { video, audio, after });
         prop_oneof![
-            (picture(), any::<u16>(), bytes())
-                .prop_map(|(picture, width, data)| Order::Still { picture, width, data }),
+            (picture(), any::<u16>(), bytes()).prop_map(|(picture, width, data)| Order::Still {
+                picture,
+                width,
+                data
+            }),
             conversion.prop_map(Order::Convert),
             unit().prop_map(Order::Unit),
         ]
@@ -473,8 +483,11 @@ mod tests {
         prop_oneof![
             landlock.prop_map(Answer::Ready),
             bytes().prop_map(Answer::Still),
-            (bytes(), any::<u16>(), any::<u16>())
-                .prop_map(|(record, width, height)| Answer::Video { record, width, height }),
+            (bytes(), any::<u16>(), any::<u16>()).prop_map(|(record, width, height)| Answer::Video {
+                record,
+                width,
+                height
+            }),
             unit().prop_map(Answer::Unit),
             failure.prop_map(Answer::Failed),
         ]

@@ -60,7 +60,9 @@ pub fn split_annex_b(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         let end = next.map_or(from.len(), |next| from.len() - next.len() - 3);
         rest = next;
         let nal = from.get(..end).unwrap_or_default();
-        Some(nal.get(..nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)).unwrap_or_default())
+        Some(
+            nal.get(..nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)).unwrap_or_default(),
+        )
     })
     .filter(|nal| !nal.is_empty())
 }

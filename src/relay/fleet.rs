@@ -1,6 +1,7 @@
 //! All streams of the gateway: which are pulled, and the hub of each.
 
 use crate::WallClock;
+use crate::decoder::Decoder;
 use crate::hub::{self, Hub, Publisher, State, Status};
 use crate::ingest::{self, Source, address::Policy};
 use media::gop::Budget;
@@ -52,6 +53,7 @@ pub struct Fleet {
     context: ingest::Context,
     budget: Budget,
     clock: WallClock,
+    decoder: Arc<Decoder>,
 }
 
 /// Cameras that are being opened at the same moment.
@@ -60,13 +62,14 @@ const ATTEMPTS: usize = 16;
 impl Fleet {
     /// A fleet without streams.
     #[must_use]
-    pub fn new(policy: Policy, budget: Budget, clock: WallClock) -> Self {
+    pub fn new(policy: Policy, budget: Budget, clock: WallClock, decoder: Arc<Decoder>) -> Self {
         Self {
             entries: Mutex::default(),
             tasks: TaskTracker::new(),
             context: ingest::Context::new(policy, ATTEMPTS),
             budget,
             clock,
+            decoder,
         }
     }
 
@@ -122,6 +125,7 @@ impl Fleet {
         if let Some(entry) = self.lock().remove(id) {
             entry.stop();
         }
+        self.decoder.forget(id);
     }
 
     /// The hub of a stream.

@@ -1,12 +1,14 @@
 //! The path of a frame through the gateway: camera → hub → viewer.
 //!
 //! What belongs here: pulling cameras (`ingest`), one hub per stream (`hub`),
-//! the outputs (`rtsp`, `live_fmp4`, `hls`), and the fleet that holds them together.
+//! the outputs (`rtsp`, `live_fmp4`, `hls`), what needs decoding (`decoder`, which runs
+//! the decode process), and the fleet that holds them together.
 //! What does not: people, roles, databases. The relay knows that a viewer holds
 //! an [`Admission`]; who got it and why is decided in the root package's
 //! `admit.rs`. Who may depend on it: `web`, `camsim`, the root package.
 
 pub mod admission;
+pub mod decoder;
 pub mod fleet;
 pub mod hls;
 pub mod hub;
@@ -17,6 +19,7 @@ pub mod seats;
 mod socket;
 
 pub use admission::Admission;
+pub use decoder::Decoder;
 pub use fleet::{Fleet, StreamId};
 pub use socket::{reset_on_close, tune};
 

@@ -92,6 +92,11 @@ impl Sitting {
         &self.hub
     }
 
+    /// The right itself, for what asks to see it.
+    pub(crate) fn pass(&self) -> &Admission {
+        &self.pass
+    }
+
     /// Counts bytes that were delivered.
     pub(crate) fn count(&self, bytes: usize) {
         self.pass.count(bytes);

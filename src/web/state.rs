@@ -13,7 +13,7 @@ use domain::person::{SignedInBy, StaffPasskeys};
 use domain::repository::Repository;
 use domain::{Clock, Timestamp};
 use ipnet::IpNet;
-use relay::Fleet;
+use relay::{Decoder, Fleet};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The streams, for their states and the address rules.
     pub fleet: Arc<Fleet>,
+    /// Still pictures.
+    pub decoder: Arc<Decoder>,
     /// Who may watch.
     pub admit: Arc<dyn Admit>,
     /// Where refusals are told, for the audit log.

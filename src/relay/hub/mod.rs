@@ -14,11 +14,12 @@ pub(crate) use tap::{Tap, Tapped};
 
 use crate::WallClock;
 use crate::admission::Admission;
-use media::Params;
 use media::gop::{Budget, Ring};
+use media::{Frame, Params};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// What the writer and all readers share. The lock is held for a push or for
 /// taking one frame out, never across an await.
@@ -29,6 +30,8 @@ struct Shared {
     /// How many want the stream; ingest sleeps on it.
     interest: watch::Sender<usize>,
     stats: Stats,
+    /// The stream's time zero, for frames' arrival.
+    epoch: Instant,
     /// Wall time of the stream's time zero.
     born: Duration,
 }
@@ -68,6 +71,7 @@ pub fn hub(budget: Budget, clock: &WallClock) -> (Publisher, Hub) {
         changed: watch::Sender::new(0),
         interest: watch::Sender::new(0),
         stats: Stats::default(),
+        epoch: Instant::now(),
         born,
     });
     (Publisher::new(Arc::clone(&shared), clock.clone()), Hub { shared })
@@ -148,6 +152,33 @@ impl Hub {
             }
             changed.changed().await.ok()?;
         }
+    }
+
+    /// The newest key frame, for who may see it. Waits for one until the stream ends,
+    /// or says why there is none: it cannot be had at the moment.
+    pub async fn key_frame(&self, _pass: &Admission) -> Result<Arc<Frame>, Status> {
+        let mut changed = self.shared.changed.subscribe();
+        loop {
+            {
+                let inner = self.shared.lock();
+                if let Some(frame) = inner.ring.newest_key() {
+                    return Ok(Arc::clone(frame));
+                }
+                let hopeless = matches!(inner.status.state, State::Offline | State::Refused);
+                if hopeless || inner.ended {
+                    return Err(inner.status.clone());
+                }
+            }
+            if changed.changed().await.is_err() {
+                return Err(self.status());
+            }
+        }
+    }
+
+    /// When a frame of this stream arrived.
+    #[must_use]
+    pub fn arrived_at(&self, frame: &Frame) -> Instant {
+        self.shared.epoch + frame.arrival
     }
 
     /// The stream's counters.

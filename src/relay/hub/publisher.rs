@@ -9,7 +9,6 @@ use media::time::Timeline;
 use media::{Frame, Params, Ticks, Track};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Sound waits this long for a picture to ride with.
 const AUDIO_RIDES: Duration = Duration::from_millis(40);
@@ -31,7 +30,6 @@ pub struct Sample {
 pub struct Publisher {
     shared: Arc<Shared>,
     clock: WallClock,
-    epoch: Instant,
     video: Line,
     audio: Line,
     fragment_number: u32,
@@ -60,7 +58,6 @@ impl Publisher {
         Self {
             shared,
             clock,
-            epoch: Instant::now(),
             video: Line::new(90_000),
             audio: Line::new(8_000),
             fragment_number: 0,
@@ -111,7 +108,7 @@ impl Publisher {
     pub fn push(&mut self, sample: Sample) {
         let Sample { track, key, time, data } = sample;
         let Some(track_params) = self.params.track(track).cloned() else { return };
-        let arrival = self.epoch.elapsed();
+        let arrival = self.shared.epoch.elapsed();
         let line = match track {
             Track::Video => &mut self.video,
             Track::Audio => &mut self.audio,

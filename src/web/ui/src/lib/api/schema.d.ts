@@ -209,7 +209,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A still picture of a camera. */
+        /** A still picture of a camera: the newest there is, with its age in seconds. */
         get: operations["snapshot"];
         put?: never;
         post?: never;
@@ -2632,7 +2632,13 @@ export interface operations {
     };
     snapshot: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How wide, in pixels; what comes is at least this wide, up to the next of 160, 320, 640,
+                 *     960, 1280 and 1920, unless the camera's picture is smaller. 640 if it is not said.
+                 */
+                width?: number;
+            };
             header?: never;
             path: {
                 id: string;
@@ -2641,10 +2647,24 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            200: {
+                headers: {
+                    /** @description seconds since the picture came from the camera */
+                    Age?: number;
+                    /** @description when the picture came from the camera */
+                    "Last-Modified"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
-            /** @description no decoder yet */
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            /** @description no picture at the moment; the text says why */
             503: {
                 headers: {
                     [name: string]: unknown;
