@@ -167,7 +167,7 @@ async fn answers(
     vec![
         ("list", listed),
         ("camera", one == 200),
-        // There is no decoder yet, which is said only to those who may see.
+        // This house has no decode process, which is said only to those who may see.
         ("snapshot", still == 503),
         ("websocket", live),
         ("rtsp", played),

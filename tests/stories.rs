@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a failure is a panic")]
 
 mod accounts;
+mod decoder;
 mod doors;
 mod durability;
 mod guardrails;
@@ -32,6 +33,7 @@ mod secrets;
 mod slow_readers;
 mod sources;
 mod ssrf;
+mod stills;
 mod store;
 mod support;
 mod surface;

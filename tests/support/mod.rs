@@ -7,6 +7,7 @@ pub mod canary;
 pub mod client;
 pub mod clock;
 pub mod database;
+pub mod decoder;
 pub mod folder;
 pub mod foreign;
 pub mod leaks;
@@ -31,8 +32,8 @@ use domain::{
     SiteId, UnitId,
 };
 use folder::Folder;
-use relay::Fleet;
 use relay::hub::Hub;
+use relay::{Decoder, Fleet};
 use sharp_eyes::clock::SystemClock;
 use sharp_eyes::{App, Listeners, Settings};
 use sqlx::Connection as _;
@@ -58,6 +59,7 @@ pub struct House {
     pub rtsp: SocketAddr,
     pub store: Arc<Store>,
     pub fleet: Arc<Fleet>,
+    pub decoder: Arc<Decoder>,
     pub site: SiteId,
     pub gate: PlaceId,
     pub lobby: PlaceId,
@@ -99,6 +101,7 @@ impl House {
         let rtsp = listeners.rtsp.as_ref().unwrap().local_addr().unwrap();
         let app = App::build(&settings, Arc::new(clock.clone())).await.unwrap();
         let (store, fleet, changes) = (Arc::clone(app.store()), Arc::clone(app.fleet()), app.changed());
+        let decoder = Arc::clone(app.decoder());
         let setup_token = app.setup_token().map(str::to_owned);
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(listeners, async {
@@ -109,6 +112,7 @@ impl House {
             rtsp,
             store,
             fleet,
+            decoder,
             site: SiteId::from_random(random()),
             gate: PlaceId::from_random(random()),
             lobby: PlaceId::from_random(random()),
