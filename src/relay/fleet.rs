@@ -4,6 +4,7 @@ use crate::WallClock;
 use crate::decoder::Decoder;
 use crate::hub::{self, Hub, Publisher, State, Status};
 use crate::ingest::{self, Source, address::Policy};
+use crate::rendition::{self, Rendition};
 use media::gop::Budget;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +29,15 @@ impl std::fmt::Display for StreamId {
 
 struct Entry {
     hub: Hub,
+    /// The same in other codecs, as they were asked for.
+    renditions: HashMap<Rendition, Made>,
     pulled: Pulled,
+}
+
+/// A stream that is made of another one.
+struct Made {
+    hub: Hub,
+    stop: CancellationToken,
 }
 
 enum Pulled {
@@ -39,9 +48,16 @@ enum Pulled {
 }
 
 impl Entry {
+    fn new(hub: Hub, pulled: Pulled) -> Self {
+        Self { hub, renditions: HashMap::new(), pulled }
+    }
+
     fn stop(&self) {
         if let Pulled::From { stop, .. } = &self.pulled {
             stop.cancel();
+        }
+        for made in self.renditions.values() {
+            made.stop.cancel();
         }
     }
 }
@@ -100,7 +116,7 @@ impl Fleet {
         let name = format!("ingest/{id}");
         let context = self.context.clone();
         self.tasks.spawn(ingest::run(name, receiver, publisher, hub.clone(), context, stop.clone()));
-        entries.insert(id.clone(), Entry { hub, pulled: Pulled::From { source: sender, stop } });
+        entries.insert(id.clone(), Entry::new(hub, Pulled::From { source: sender, stop }));
     }
 
     /// Shows a stream that must not be connected to, with the reason. True if that
@@ -113,7 +129,7 @@ impl Fleet {
         }
         let (publisher, hub) = hub::hub(self.budget, &self.clock);
         publisher.set_state(State::Refused, why);
-        let before = entries.insert(id.clone(), Entry { hub, pulled: Pulled::Refused(Box::new(publisher)) });
+        let before = entries.insert(id.clone(), Entry::new(hub, Pulled::Refused(Box::new(publisher))));
         if let Some(before) = before {
             before.stop();
         }
@@ -132,6 +148,35 @@ impl Fleet {
     #[must_use]
     pub fn hub(&self, id: &StreamId) -> Option<Hub> {
         self.lock().get(id).map(|entry| entry.hub.clone())
+    }
+
+    /// The hub of a stream in another codec, as far as the camera does not send it so
+    /// anyway. It is made by one decode process for all its viewers, while it has any.
+    #[must_use]
+    pub fn rendition(&self, id: &StreamId, rendition: Rendition) -> Option<Hub> {
+        let mut entries = self.lock();
+        let entry = entries.get_mut(id)?;
+        if rendition.is_as_sent() {
+            return Some(entry.hub.clone());
+        }
+        if let Some(made) = entry.renditions.get(&rendition).filter(|made| !made.hub.has_ended()) {
+            return Some(made.hub.clone());
+        }
+        let (publisher, hub) = entry.hub.derive(self.budget, &self.clock);
+        let stop = CancellationToken::new();
+        self.tasks.spawn(rendition::run(
+            rendition::Making {
+                name: format!("rendition/{id}"),
+                rendition,
+                source: entry.hub.clone(),
+                interest: hub.interest(),
+                decoder: Arc::clone(&self.decoder),
+            },
+            publisher,
+            stop.clone(),
+        ));
+        entry.renditions.insert(rendition, Made { hub: hub.clone(), stop });
+        Some(hub)
     }
 
     /// How a stream is.

@@ -71,7 +71,7 @@ pub(super) enum Work {
 }
 
 /// A running decode process that is locked in. Dropping it kills it.
-pub(super) struct Child {
+pub(crate) struct Child {
     process: tokio::process::Child,
     orders: ChildStdin,
     answers: ChildStdout,
@@ -110,7 +110,7 @@ impl Child {
         let errors = process.stderr.take();
         let (waiting, read) = (BytesMut::new(), BytesMut::new());
         let mut child = Self { process, orders, answers, errors, waiting, read };
-        match tokio::time::timeout(START, child.answer()).await {
+        match tokio::time::timeout(START, child.work()).await {
             Ok(Ok(Answer::Ready(landlock))) => {
                 say_once(landlock);
                 Ok(child)
@@ -131,17 +131,17 @@ impl Child {
     }
 
     /// Puts an order among those that wait; [`Child::work`] hands them over.
-    pub(super) fn order(&mut self, order: &Order) {
+    pub(crate) fn order(&mut self, order: &Order) {
         self.waiting.extend_from_slice(&order.write());
     }
 
     /// Whether further orders should wait where they are.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.waiting.len() >= WAITING
     }
 
     /// Hands over what waits until it answers. Safe to drop and call again.
-    pub(super) async fn work(&mut self) -> Result<Answer, Trouble> {
+    pub(crate) async fn work(&mut self) -> Result<Answer, Trouble> {
         loop {
             if let Some(answer) = self.take_read()? {
                 return Ok(answer);
@@ -155,10 +155,6 @@ impl Child {
                 return Err(self.end().await);
             }
         }
-    }
-
-    async fn answer(&mut self) -> Result<Answer, Trouble> {
-        self.work().await
     }
 
     /// The first whole answer of what was read.

@@ -11,6 +11,7 @@ mod pool;
 mod stills;
 
 pub use child::Trouble;
+pub(crate) use pool::{Place, Running};
 pub use stills::{NoStill, Still, WIDTHS, Width};
 
 use std::path::PathBuf;
@@ -75,6 +76,27 @@ impl Decoder {
     #[must_use]
     pub fn processes(&self) -> Vec<u32> {
         self.pool.processes()
+    }
+
+    /// Whether a further stream can be converted now.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.pool.has_place()
+    }
+
+    /// A place for a stream that is to be converted, as soon as there is one.
+    pub(crate) async fn place(&self) -> Place {
+        self.pool.place().await
+    }
+
+    /// A process for a stream that has its place.
+    pub(crate) async fn convert(&self, place: &Place) -> Result<Running, Trouble> {
+        self.pool.convert(place).await
+    }
+
+    /// Says that a conversion has failed.
+    pub(crate) fn failed(&self) {
+        Counters::add(&self.counters().failed);
     }
 
     /// Ends what waits and waits for what works.

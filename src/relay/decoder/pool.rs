@@ -52,8 +52,11 @@ struct Shared {
     counters: Arc<Counters>,
 }
 
+/// One of the places for streams that are converted. Dropping it frees it.
+pub(crate) struct Place(#[expect(dead_code, reason = "it is held")] Option<OwnedSemaphorePermit>);
+
 /// A child that is counted while it runs.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     id: Option<u32>,
     shared: Arc<Shared>,
@@ -128,14 +131,16 @@ impl Pool {
         self.shared.ids().iter().copied().collect()
     }
 
-    /// A process for a stream, which holds one of the places that there are.
-    pub(super) async fn convert(&self, _place: &OwnedSemaphorePermit) -> Result<Running, Trouble> {
-        self.shared.start(Work::Convert).await
+    pub(super) fn has_place(&self) -> bool {
+        self.conversions.available_permits() > 0
     }
 
-    /// The places for streams in another codec.
-    pub(super) fn conversions(&self) -> &Arc<Semaphore> {
-        &self.conversions
+    pub(super) async fn place(&self) -> Place {
+        Place(Arc::clone(&self.conversions).acquire_owned().await.ok())
+    }
+
+    pub(super) async fn convert(&self, _place: &Place) -> Result<Running, Trouble> {
+        self.shared.start(Work::Convert).await
     }
 
     /// Decodes one picture. A process that fails on it is replaced once: it may have been

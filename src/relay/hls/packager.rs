@@ -1,7 +1,7 @@
 //! The task of one stream: frames in, parts and playlists out.
 
 use super::{Known, View};
-use crate::hub::{Hub, Stats, Tapped};
+use crate::hub::{Hub, Interrupted, Item, Stats};
 use media::Frame;
 use media::hls::playlist::{self, Extent};
 use media::hls::{Made, Segmenter, Window};
@@ -20,13 +20,13 @@ pub(super) async fn run(hub: Hub, query: String, known: watch::Sender<Known>, st
 async fn package(hub: &Hub, query: &str, known: &watch::Sender<Known>) {
     let mut tap = hub.tap();
     let mut work: Option<(Segmenter, Window)> = None;
-    while let Some(first) = tap.next().await {
+    loop {
         let mut changed = false;
-        let mut next = Some(first);
+        let mut next = Some(tap.next().await);
         // All that is there at once: the last group of pictures is one change.
-        while let Some(tapped) = next {
-            match (tapped, &mut work) {
-                (Tapped::Frame(frame), None) => match begin(hub, &frame, tap.longest_gop()) {
+        while let Some(item) = next {
+            match (item, &mut work) {
+                (Ok(Item::Frame(frame)), None) => match begin(hub, &frame, tap.longest_gop()) {
                     Some(begun) => {
                         let (segmenter, _) = work.insert(begun);
                         segmenter.push(frame);
@@ -35,9 +35,11 @@ async fn package(hub: &Hub, query: &str, known: &watch::Sender<Known>) {
                         known.send_replace(Known::Unplayable);
                     }
                 },
-                (Tapped::Frame(frame), Some((segmenter, _))) => segmenter.push(frame),
-                (Tapped::Cut, Some((segmenter, _))) => segmenter.cut(),
-                (Tapped::Cut, None) => {}
+                (Ok(Item::Frame(frame)), Some((segmenter, _))) => segmenter.push(frame),
+                (Err(Interrupted::Lagged { .. }), Some((segmenter, _))) => segmenter.cut(),
+                // Frames carry their parameters.
+                (Ok(Item::Params(_) | Item::State(_)) | Err(Interrupted::Lagged { .. }), _) => {}
+                (Err(Interrupted::Ended | Interrupted::Revoked | Interrupted::Expired), _) => return,
             }
             if let Some((segmenter, window)) = &mut work {
                 changed |= collect(segmenter, window, hub.stats());

@@ -10,7 +10,7 @@ mod tests;
 pub use publisher::{Publisher, Sample};
 pub use status::{State, Stats, Status};
 pub use subscription::{Interrupted, Item, Subscription};
-pub(crate) use tap::{Tap, Tapped};
+pub(crate) use tap::Tap;
 
 use crate::WallClock;
 use crate::admission::Admission;
@@ -59,19 +59,22 @@ impl Shared {
 /// Makes a stream: the end that writes and the handle that others read through.
 #[must_use]
 pub fn hub(budget: Budget, clock: &WallClock) -> (Publisher, Hub) {
-    let born = clock.now();
+    make(budget, clock, Instant::now(), clock.now())
+}
+
+fn make(budget: Budget, clock: &WallClock, epoch: Instant, born: Duration) -> (Publisher, Hub) {
     let shared = Arc::new(Shared {
         inner: Mutex::new(Inner {
             ring: Ring::new(budget),
             params: None,
-            status: Status { state: State::Idle, since: born, detail: "".into() },
+            status: Status { state: State::Idle, since: clock.now(), detail: "".into() },
             status_number: 0,
             ended: false,
         }),
         changed: watch::Sender::new(0),
         interest: watch::Sender::new(0),
         stats: Stats::default(),
-        epoch: Instant::now(),
+        epoch,
         born,
     });
     (Publisher::new(Arc::clone(&shared), clock.clone()), Hub { shared })
@@ -105,7 +108,13 @@ impl Hub {
         Subscription::new(Arc::clone(&self.shared), pass, self.want())
     }
 
-    /// Reads the stream without an admission, inside the relay: see [`Tap`].
+    /// Makes a stream that is made of this one: its times are the same.
+    pub(crate) fn derive(&self, budget: Budget, clock: &WallClock) -> (Publisher, Self) {
+        make(budget, clock, self.shared.epoch, self.shared.born)
+    }
+
+    /// Reads the stream without an admission: for what becomes another form of it, whose
+    /// viewers need one. Does not want the stream.
     pub(crate) fn tap(&self) -> Tap {
         Tap::new(Arc::clone(&self.shared))
     }
@@ -113,6 +122,18 @@ impl Hub {
     /// The same for all handles to one stream, while there is one.
     pub(crate) fn key(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
+    }
+
+    /// Whether the stream has ended for good.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.shared.lock().ended
+    }
+
+    /// Completes when the stream has ended for good.
+    pub(crate) async fn ended(&self) {
+        let mut changed = self.shared.changed.subscribe();
+        while !self.has_ended() && changed.changed().await.is_ok() {}
     }
 
     /// Wants the stream without reading it yet.

@@ -5,7 +5,7 @@ use crate::WallClock;
 use bytes::Bytes;
 use media::frame::Parts;
 use media::rtp::Sequencer;
-use media::time::Timeline;
+use media::time::{Stamp, Timeline};
 use media::{Frame, Params, Ticks, Track};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,13 +107,26 @@ impl Publisher {
     /// the parameters do not name are dropped.
     pub fn push(&mut self, sample: Sample) {
         let Sample { track, key, time, data } = sample;
-        let Some(track_params) = self.params.track(track).cloned() else { return };
+        if self.params.track(track).is_none() {
+            return;
+        }
         let arrival = self.shared.epoch.elapsed();
-        let line = match track {
+        let stamp = self.line(track).timeline.place(time, arrival);
+        self.append(track, key, stamp, data);
+    }
+
+    fn line(&mut self, track: Track) -> &mut Line {
+        match track {
             Track::Video => &mut self.video,
             Track::Audio => &mut self.audio,
-        };
-        let stamp = line.timeline.place(time, arrival);
+        }
+    }
+
+    /// Appends an access unit at a time that is known: for a stream that is made of
+    /// another one. The decode times of a track must increase.
+    pub(crate) fn append(&mut self, track: Track, key: bool, stamp: Stamp, data: Bytes) {
+        let Some(track_params) = self.params.track(track).cloned() else { return };
+        let arrival = self.shared.epoch.elapsed();
         let key = if track == Track::Audio { self.params.video.is_none() } else { key };
         if self.needs_key && track == Track::Video {
             if !key {
@@ -121,7 +134,7 @@ impl Publisher {
             }
             self.needs_key = false;
         }
-        let rtp = line.sequencer.number(&track_params, key, &data, stamp.pts);
+        let rtp = self.line(track).sequencer.number(&track_params, key, &data, stamp.pts);
         self.fragment_number = self.fragment_number.wrapping_add(1);
         let frame = Arc::new(Frame::new(Parts {
             track,

@@ -1,73 +1,81 @@
-//! A reader inside the relay: it makes other forms of a stream for those who hold an
-//! admission, and hands nothing to anybody itself.
+//! Reading a stream for what is made of it. Not a viewer: nobody sees what a tap reads
+//! without an admission of their own to what comes of it.
 
-use super::{Shared, Stats};
-use media::Frame;
+use super::{Interrupted, Item, Shared, Stats};
 use media::gop::{Cursor, Read};
+use media::{Frame, Params};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// What a tap reads.
-#[derive(Clone, Debug)]
-pub(crate) enum Tapped {
-    /// The next frame.
-    Frame(Arc<Frame>),
-    /// What comes next does not follow from what came: the source's session is a new one,
-    /// or the tap was too slow.
-    Cut,
-}
-
-/// A place in a stream that needs no admission. It does not keep the stream wanted.
+/// A place in a stream, from the last key frame on. It needs no admission and does not
+/// keep the stream wanted.
 pub(crate) struct Tap {
     shared: Arc<Shared>,
     changed: watch::Receiver<u64>,
     cursor: Cursor,
     /// Whether the cut at this place was told.
     told: bool,
+    /// A frame that was read and waits for its parameters to be told first.
+    held: Option<Arc<Frame>>,
+    params: Option<Arc<Params>>,
+    status_number: Option<u64>,
 }
 
 impl Tap {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let (changed, cursor) = (shared.changed.subscribe(), shared.lock().ring.join());
         // Nothing came before what comes first.
-        Self { shared, changed, cursor, told: true }
+        Self { shared, changed, cursor, told: true, held: None, params: None, status_number: None }
     }
 
-    /// What comes next, beginning with the last key frame; nothing when the stream has
-    /// ended. Safe to drop and call again.
-    pub(crate) async fn next(&mut self) -> Option<Tapped> {
+    /// What comes next; waits for it. [`Interrupted::Lagged`] is a cut: what comes after
+    /// it does not follow from what came, because the tap was too slow, or because the
+    /// source's session is a new one (then nothing was missed). Safe to drop and call again.
+    pub(crate) async fn next(&mut self) -> Result<Item, Interrupted> {
         loop {
             // Seen before the ring is read, so that a push in between wakes us again.
             self.changed.mark_unchanged();
-            let ended = self.shared.lock().ended;
-            if let Some(tapped) = self.try_next() {
-                return Some(tapped);
+            if let Some(now) = self.try_next() {
+                return now;
             }
-            if ended {
-                return None;
+            if self.changed.changed().await.is_err() {
+                return Err(Interrupted::Ended);
             }
-            self.changed.changed().await.ok()?;
         }
     }
 
     /// What comes next, if it is there already.
-    pub(crate) fn try_next(&mut self) -> Option<Tapped> {
+    pub(crate) fn try_next(&mut self) -> Option<Result<Item, Interrupted>> {
+        if let Some(frame) = self.held.take() {
+            return Some(Ok(Item::Frame(frame)));
+        }
         let inner = self.shared.lock();
+        if self.status_number != Some(inner.status_number) {
+            self.status_number = Some(inner.status_number);
+            return Some(Ok(Item::State(inner.status.clone())));
+        }
         if inner.ring.is_cut_at(&self.cursor) && !self.told {
             self.told = true;
-            return Some(Tapped::Cut);
+            return Some(Err(Interrupted::Lagged { missed: 0 }));
         }
-        match inner.ring.read(&mut self.cursor)? {
-            Read::Frame(frame) => {
+        match inner.ring.read(&mut self.cursor) {
+            Some(Read::Frame(frame)) => {
                 self.told = false;
-                Some(Tapped::Frame(frame))
+                if self.params.as_ref().is_some_and(|params| Arc::ptr_eq(params, &frame.params)) {
+                    return Some(Ok(Item::Frame(frame)));
+                }
+                let params = Arc::clone(&frame.params);
+                self.params = Some(Arc::clone(&params));
+                self.held = Some(frame);
+                Some(Ok(Item::Params(params)))
             }
-            Read::Lagged { .. } => {
+            Some(Read::Lagged { missed }) => {
                 Stats::add(&self.shared.stats.lagged, 1);
                 self.told = true;
-                Some(Tapped::Cut)
+                Some(Err(Interrupted::Lagged { missed }))
             }
+            None => inner.ended.then_some(Err(Interrupted::Ended)),
         }
     }
 

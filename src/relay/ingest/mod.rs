@@ -11,6 +11,7 @@ mod task;
 
 pub use gauge::{Gauge, gauge};
 pub use opener::OpenError;
+pub(crate) use task::abandoned;
 pub use task::{Context, run};
 
 use std::sync::Arc;

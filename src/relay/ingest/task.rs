@@ -108,7 +108,7 @@ async fn wanted(source: &mut watch::Receiver<Source>, interest: &mut watch::Rece
 }
 
 /// Completes when nobody has wanted an on-demand stream for the linger time.
-async fn abandoned(pull: Pull, mut interest: watch::Receiver<usize>) {
+pub(crate) async fn abandoned(pull: Pull, mut interest: watch::Receiver<usize>) {
     if pull == Pull::Always {
         std::future::pending::<()>().await;
     }
