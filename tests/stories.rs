@@ -26,6 +26,7 @@ mod players;
 mod refusals;
 mod registers;
 mod registry;
+mod renditions;
 mod renewal;
 mod revocation;
 mod rtsp_server;

@@ -40,6 +40,7 @@ mod refusals;
 pub mod refused;
 mod register;
 mod registration;
+mod rendition;
 mod renewal;
 pub mod router;
 mod schema;

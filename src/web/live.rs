@@ -2,7 +2,9 @@
 
 use crate::access::Who;
 use crate::extract::{Path, Query, id};
+use crate::rendition;
 use crate::serve::Peer;
+use crate::source::stream_id;
 use crate::wire::Cut;
 use crate::{App, Problem};
 use async_trait::async_trait;
@@ -60,7 +62,8 @@ pub(crate) struct Wanted {
 
 /// Watch a stream: text messages say how it is, binary ones are fMP4.
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/{stream}/live", tag = "watching", operation_id = "watch_live",
-    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"), Wanted),
+    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"), Wanted,
+        rendition::Wanted),
     responses((status = 101, description = "a WebSocket"), (status = 404), (status = 422), (status = 426)))]
 pub(crate) async fn watch(
     State(app): State<App>,
@@ -68,6 +71,7 @@ pub(crate) async fn watch(
     Extension(peer): Extension<Peer>,
     Path((camera, stream)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
+    Query(rendition): Query<rendition::Wanted>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let camera = id(CameraId::parse, &camera)?;
@@ -76,8 +80,10 @@ pub(crate) async fn watch(
     // Before anything is asked about the camera: the answer is the same for every id.
     let purpose =
         wanted.purpose.map(|word| Purpose::from_word(&word).ok_or_else(wrong_purpose)).transpose()?;
+    let rendition = rendition.parse()?;
     let (pass, hub) =
         app.parts.admit.admit(&who, &camera, stream, ViewingTransport::WebSocket, purpose).await?;
+    let hub = rendition::choose(&app, &stream_id(&camera, stream), hub, rendition)?;
     let session = Session::new(hub.watch(pass));
     let closing = app.parts.closing.clone();
     let (held, cut) = ((app.parts.viewers.token(), peer.seat), peer.cut);

@@ -53,7 +53,8 @@ impl Live {
         Self::try_open_at(client, &format!("{camera}/main/live?purpose={purpose}")).await
     }
 
-    async fn try_open_at(client: &Client, path: &str) -> Result<Self, u16> {
+    /// The same for what follows `cameras/` in the address.
+    pub async fn try_open_at(client: &Client, path: &str) -> Result<Self, u16> {
         let url = format!("{}/api/v1/cameras/{path}", client.base.replace("http", "ws"));
         let mut request = url.into_client_request().unwrap();
         if let Some(cookie) = &client.cookie {

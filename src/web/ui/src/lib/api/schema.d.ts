@@ -2909,6 +2909,13 @@ export interface operations {
                  *     it fits the role; the role's usual one if it is not said.
                  */
                 purpose?: string;
+                /**
+                 * @description `h264`: the picture as H.264 whatever the camera sends; as the camera sends it if it is
+                 *     not said.
+                 */
+                video?: string;
+                /** @description `opus`: AAC as Opus; as the camera sends it if it is not said. */
+                audio?: string;
             };
             header?: never;
             path: {
