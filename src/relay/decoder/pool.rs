@@ -157,6 +157,10 @@ impl Pool {
                 Err(trouble) => {
                     Counters::add(&self.counters.failed);
                     warn!(%trouble, "a still picture was not made");
+                    // What takes too long once does so again.
+                    if *trouble == Trouble::Overrun {
+                        break;
+                    }
                 }
             }
         }
