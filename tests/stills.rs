@@ -254,5 +254,5 @@ async fn c01_c18_stills_are_in_the_register_and_end_with_the_right() {
     assert!(row.ended_at.is_some() && row.transport == ViewingTransport::Snapshot);
     assert_eq!(row.stream, StreamKind::Main);
     // Whoever asked while the right was being withdrawn may have got a last one.
-    assert!(row.bytes as u64 >= bytes, "{} of {bytes}", row.bytes);
+    assert!(row.bytes >= bytes, "{} of {bytes}", row.bytes);
 }
