@@ -4,7 +4,7 @@ use crate::admit::Doorkeeper;
 use crate::audit;
 use crate::clock;
 use crate::reconcile;
-use crate::settings::Settings;
+use crate::settings::{Settings, Webrtc};
 use crate::spool::Spool;
 use crate::tls;
 use domain::Clock;
@@ -12,14 +12,15 @@ use domain::registration::KEPT;
 use domain::repository::{Joining as _, Persons as _, Registers as _};
 use relay::ingest::address::Policy;
 use relay::rtsp::Limits;
-use relay::{Decoder, Fleet, decoder};
+use relay::{Decoder, Fleet, decoder, whep};
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use store::seal::{Hold, KeyError, SealingKey};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -41,6 +42,8 @@ pub struct Listeners {
     pub http: TcpListener,
     /// For RTSP players, if they may.
     pub rtsp: Option<TcpListener>,
+    /// For browsers by WebRTC, if they may: UDP, and TCP for whom that does not reach.
+    pub webrtc: Option<(UdpSocket, TcpListener)>,
 }
 
 /// Why the gateway does not start; the text says what to do.
@@ -55,6 +58,9 @@ pub enum BuildError {
     /// The sealing key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// No certificate can be made for WebRTC.
+    #[error("a certificate for webrtc cannot be made: {0}")]
+    Certificate(#[from] rcgen::Error),
     /// There is no certificate to serve.
     #[error(transparent)]
     Tls(#[from] tls::Error),
@@ -76,7 +82,15 @@ impl Listeners {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        Ok(Self { http: bind(settings.http).await?, rtsp })
+        let webrtc = match &settings.webrtc {
+            Some(Webrtc { listen, .. }) => {
+                let udp =
+                    UdpSocket::bind(*listen).await.map_err(|error| BuildError::Listen(*listen, error))?;
+                Some((udp, bind(*listen).await?))
+            }
+            None => None,
+        };
+        Ok(Self { http: bind(settings.http).await?, rtsp, webrtc })
     }
 }
 
@@ -90,6 +104,8 @@ pub struct App {
     doorkeeper: Arc<Doorkeeper>,
     clerk: Clerk,
     web: web::App,
+    whep: Option<whep::Server>,
+    public_addresses: Vec<IpAddr>,
     changes: watch::Sender<u64>,
     closing: CancellationToken,
     viewers: TaskTracker,
@@ -154,6 +170,15 @@ impl App {
             Arc::clone(&spool),
         ));
         let (closing, viewers) = (CancellationToken::new(), TaskTracker::new());
+        let whep = match &settings.webrtc {
+            Some(_) => Some(whep::Server::new(
+                whep::Certificate::generate()?,
+                whep::Limits::default(),
+                closing.clone(),
+                viewers.clone(),
+            )),
+            None => None,
+        };
         let parts = web::Parts {
             repository: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
@@ -167,6 +192,7 @@ impl App {
             staff_passkeys: settings.staff_passkeys,
             trusted_proxies: settings.trusted_proxies.clone(),
             rtsp_port: settings.rtsp.map(|address| address.port()),
+            whep: whep.clone(),
             closing: closing.clone(),
             viewers: viewers.clone(),
         };
@@ -181,6 +207,8 @@ impl App {
             doorkeeper,
             clerk,
             web,
+            whep,
+            public_addresses: settings.webrtc.as_ref().map_or_else(Vec::new, |w| w.public_addresses.clone()),
             changes,
             closing,
             viewers,
@@ -237,6 +265,15 @@ impl App {
             tasks.spawn(async move {
                 let stop = stop.cancelled();
                 relay::rtsp::serve(listener, gate, clock::wall(), Limits::default(), stop).await;
+            });
+        }
+        if let (Some(server), Some((udp, tcp))) = (self.whep, listeners.webrtc) {
+            let (addresses, stop) = (self.public_addresses, accepting.clone());
+            tasks.spawn(async move {
+                let addresses = reached_at(addresses, &udp);
+                if let Err(error) = server.serve(udp, Some(tcp), addresses, stop.cancelled()).await {
+                    error!(%error, "webrtc cannot be served");
+                }
             });
         }
         let mut reconciler = JoinSet::new();
@@ -304,6 +341,29 @@ fn decoding(settings: &Settings) -> decoder::Limits {
         );
     }
     decoder::Limits { program, stills: settings.decode.stills, conversions: settings.decode.conversions }
+}
+
+/// Where browsers are told to come: as it is set, or where the socket listens, or at
+/// every address this machine has.
+fn reached_at(public: Vec<IpAddr>, socket: &UdpSocket) -> Vec<IpAddr> {
+    if !public.is_empty() {
+        return public;
+    }
+    let local = socket.local_addr().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
+    if !local.is_unspecified() {
+        return vec![local];
+    }
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let reachable = |interface: &if_addrs::Interface| match interface.ip() {
+        IpAddr::V4(ip) => !ip.is_link_local(),
+        IpAddr::V6(ip) => local.is_ipv6() && !ip.is_unicast_link_local(),
+    };
+    let (loopback, mut others): (Vec<_>, Vec<_>) =
+        interfaces.into_iter().filter(reachable).partition(|interface| interface.is_loopback());
+    if others.is_empty() {
+        others = loopback;
+    }
+    others.iter().map(if_addrs::Interface::ip).collect()
 }
 
 /// Removes what is over: at the start, and every hour.

@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Where RTSP players connect.
     #[arg(long, default_value = "127.0.0.1:8554")]
     rtsp: SocketAddr,
+    /// Where browsers connect by WebRTC.
+    #[arg(long, default_value = "127.0.0.1:8189")]
+    webrtc: SocketAddr,
     /// Where the virtual cameras are.
     #[arg(long, default_value = "127.0.0.1:8600")]
     cameras: SocketAddr,
@@ -126,10 +129,10 @@ pub async fn seed(arguments: &Arguments) -> Result<(), Error> {
 fn settings(arguments: &Arguments) -> String {
     let folder = arguments.folder.display();
     format!(
-        "[http]\nlisten = \"{}\"\n\n[rtsp]\nlisten = \"{}\"\n\n[database]\nurl = \"sqlite:{folder}/sharp-eyes.db\"\n\n\
+        "[http]\nlisten = \"{}\"\n\n[rtsp]\nlisten = \"{}\"\n\n[webrtc]\nlisten = \"{}\"\n\n[database]\nurl = \"sqlite:{folder}/sharp-eyes.db\"\n\n\
          [secrets]\nkey_file = \"{folder}/sealing.key\"\n\n\
          [cameras]\n# The virtual cameras are on this machine.\nallow_networks = [\"127.0.0.0/8\"]\n",
-        arguments.http, arguments.rtsp
+        arguments.http, arguments.rtsp, arguments.webrtc
     )
 }
 

@@ -6,7 +6,7 @@ use domain::person::StaffPasskeys;
 use ipnet::IpNet;
 use media::gop::{Budget, ByteBudget};
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::{Table, Value};
@@ -30,6 +30,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Where RTSP players connect, if they may.
     pub rtsp: Option<SocketAddr>,
+    /// WebRTC, if it is on.
+    pub webrtc: Option<Webrtc>,
     /// `sqlite:…` or `postgres:…`.
     pub database: String,
     /// The file with the sealing key.
@@ -59,12 +61,22 @@ pub struct Decode {
     pub conversions: usize,
 }
 
+/// Where browsers connect by WebRTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webrtc {
+    /// Address and port, for UDP and TCP alike.
+    pub listen: SocketAddr,
+    /// The addresses that browsers are told; empty for the machine's own.
+    pub public_addresses: Vec<IpAddr>,
+}
+
 /// The file, key by key.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSettings {
     http: RawHttp,
     rtsp: RawRtsp,
+    webrtc: RawWebrtc,
     database: RawDatabase,
     secrets: RawSecrets,
     accounts: RawAccounts,
@@ -91,6 +103,13 @@ struct RawHttp {
 #[serde(deny_unknown_fields)]
 struct RawRtsp {
     listen: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWebrtc {
+    listen: String,
+    public_addresses: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -265,6 +284,13 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
             "" => None,
             text => Some(address("rtsp.listen", text)?),
         },
+        webrtc: match raw.webrtc.listen.as_str() {
+            "" => None,
+            text => Some(Webrtc {
+                listen: address("webrtc.listen", text)?,
+                public_addresses: addresses(&raw.webrtc.public_addresses)?,
+            }),
+        },
         database,
         key_file: raw.secrets.key_file,
         spool: Some(raw.audit.spool_file).filter(|path| !path.as_os_str().is_empty()),
@@ -281,6 +307,14 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         },
         log: raw.log.filter,
     })
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<IpAddr>, Error> {
+    let address = |text: &String| {
+        let why = || format!("{text:?} is no address; write the number, like 203.0.113.7 or 2001:db8::7");
+        text.parse::<IpAddr>().map_err(|_| Error::Value { key: "webrtc.public_addresses", why: why() })
+    };
+    texts.iter().map(address).collect()
 }
 
 fn tls(http: &RawHttp) -> Result<Option<Source>, Error> {
@@ -341,6 +375,7 @@ mod tests {
         let settings = Settings::parse("").unwrap();
         assert_eq!(settings.http.port(), 8080);
         assert_eq!(settings.rtsp.unwrap().port(), 8554);
+        assert_eq!(settings.webrtc.unwrap().listen.port(), 8189);
         assert_eq!(settings.ring, Budget::default());
         assert!(settings.public_url.is_none() && settings.allow_networks.is_empty());
     }
@@ -349,11 +384,13 @@ mod tests {
     fn a_file_changes_what_it_names() {
         let settings = Settings::parse(
             "[http]\npublic_url = \"https://eyes.example.net\"\n[rtsp]\nlisten = \"\"\n\
-             [cameras]\nallow_networks = [\"127.0.0.0/8\"]",
+             [webrtc]\npublic_addresses = [\"203.0.113.7\", \"2001:db8::7\"]\n[cameras]\nallow_networks = [\"127.0.0.0/8\"]",
         )
         .unwrap();
         assert!(settings.public_url.unwrap().is_secure());
         assert!(settings.rtsp.is_none());
+        assert_eq!(settings.webrtc.unwrap().public_addresses.len(), 2);
+        assert!(Settings::parse("[webrtc]\nlisten = \"\"").unwrap().webrtc.is_none());
         assert_eq!(settings.allow_networks.len(), 1);
         assert_eq!(settings.http.port(), 8080);
     }
@@ -387,6 +424,8 @@ mod tests {
         assert!(error("[database]\nurl = \"mysql://x\"").contains("sqlite:"));
         assert!(error("[cameras]\nallow_networks = [\"all\"]").contains("127.0.0.0/8"));
         assert!(error("[http]\nlisten = 8080").contains("string"));
+        assert!(error("[webrtc]\nlisten = \"8189\"").contains("webrtc.listen"));
+        assert!(error("[webrtc]\npublic_addresses = [\"eyes.example.net\"]").contains("203.0.113.7"));
         assert!(error("[accounts]\nstaff_passkeys = \"yes\"").contains("\"required\""));
         assert!(error("[accounts]\nstaff_passkeys = \"required\"").contains("http.public_url"));
         assert!(error("http = 1").contains("section"));

@@ -39,6 +39,7 @@ pub struct Frame {
     pub fragment_number: u32,
     image: OnceLock<Bytes>,
     fragment: OnceLock<Bytes>,
+    payload: OnceLock<rtp::payload::Payload>,
 }
 
 /// What [`Frame::new`] needs.
@@ -81,6 +82,7 @@ impl Frame {
             fragment_number,
             image: OnceLock::new(),
             fragment: OnceLock::new(),
+            payload: OnceLock::new(),
         }
     }
 
@@ -113,5 +115,15 @@ impl Frame {
                 fragment
             })
             .clone()
+    }
+
+    /// The frame's payload pieces as WebRTC sends them. `built` runs if this call was
+    /// the one that built them.
+    pub fn rtp_payload(&self, built: impl FnOnce(usize)) -> &rtp::payload::Payload {
+        self.payload.get_or_init(|| {
+            let payload = rtp::payload::build(self);
+            built(payload.len());
+            payload
+        })
     }
 }

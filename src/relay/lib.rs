@@ -1,9 +1,9 @@
 //! The path of a frame through the gateway: camera → hub → viewer.
 //!
 //! What belongs here: pulling cameras (`ingest`), one hub per stream (`hub`),
-//! the outputs (`rtsp`, `live_fmp4`, `hls`), what needs decoding (`decoder`, which runs the
-//! decode process; `rendition`, streams in another codec), and the fleet that holds
-//! them together.
+//! the outputs (`rtsp`, `live_fmp4`, `hls`, `whep`), what needs decoding (`decoder`,
+//! which runs the decode process; `rendition`, streams in another codec), and the fleet
+//! that holds them together.
 //! What does not: people, roles, databases. The relay knows that a viewer holds
 //! an [`Admission`]; who got it and why is decided in the root package's
 //! `admit.rs`. Who may depend on it: `web`, `camsim`, the root package.
@@ -19,6 +19,7 @@ pub mod rendition;
 pub mod rtsp;
 pub mod seats;
 mod socket;
+pub mod whep;
 
 pub use admission::Admission;
 pub use decoder::Decoder;

@@ -34,6 +34,14 @@ pub enum Problem {
     NotJson(String),
     /// The body has another type than the one that is read.
     MediaType(&'static str),
+    /// The body is no session description, or not one that can be used.
+    NotSdp(String),
+    /// The stream cannot be played as asked; the text says what to do.
+    NotPlayable(String),
+    /// The request means another state than there is.
+    PreconditionFailed(&'static str),
+    /// The request must say which state it means.
+    PreconditionRequired(&'static str),
     /// The body is too large; how much is allowed.
     TooLarge(&'static str),
     /// It contradicts what is there.
@@ -44,8 +52,6 @@ pub enum Problem {
     LinkOver,
     /// The request should be a WebSocket upgrade.
     NotWebSocket,
-    /// The stream cannot be played in the form that is asked for; why.
-    NotPlayable(&'static str),
     /// What is asked for does not fit the playlist that is there.
     NotInPlaylist,
     /// It cannot be done at the moment; the text says why and what to do.
@@ -120,8 +126,10 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::NotJson(_) | Self::NotInPlaylist => StatusCode::BAD_REQUEST,
+            Self::NotJson(_) | Self::NotInPlaylist | Self::NotSdp(_) => StatusCode::BAD_REQUEST,
             Self::NotPlayable(_) => StatusCode::NOT_ACCEPTABLE,
+            Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
+            Self::PreconditionRequired(_) => StatusCode::PRECONDITION_REQUIRED,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -168,6 +176,14 @@ impl Problem {
                 return ("too-many", "Too many tries", detail);
             }
             Self::NotJson(why) => return ("not-json", "The body is not JSON", why.clone()),
+            Self::NotSdp(why) => {
+                return ("not-sdp", "The session description cannot be used", why.clone());
+            }
+            Self::NotPlayable(why) => {
+                return ("not-playable", "The stream cannot be played this way", why.clone());
+            }
+            Self::PreconditionFailed(why) => ("changed", "It has changed meanwhile", *why),
+            Self::PreconditionRequired(why) => ("which-state", "It must be said which state is meant", *why),
             Self::MediaType(wanted) => {
                 return ("media-type", "The body has the wrong type", format!("send it as {wanted}"));
             }
@@ -184,7 +200,6 @@ impl Problem {
             Self::NotWebSocket => {
                 ("not-websocket", "This address speaks WebSocket", "open it with a WebSocket client")
             }
-            Self::NotPlayable(why) => return ("not-playable", "It cannot be played here", (*why).to_owned()),
             Self::NotInPlaylist => (
                 "not-in-playlist",
                 "The playlist is not so far",

@@ -8,7 +8,8 @@ use crate::access::Who;
 use crate::extract::{Path, Query, id};
 use crate::serve::Peer;
 use crate::sitting::{self, Key, Sitting, Wanted};
-use crate::{App, Problem, delivery, live};
+use crate::source::stream_id;
+use crate::{App, Problem, delivery, live, rendition};
 use axum::extract::{Extension, State};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
@@ -16,8 +17,8 @@ use bytes::Bytes;
 use domain::camera::StreamKind;
 use domain::viewing::{Purpose, ViewingTransport};
 use domain::{CameraId, SessionId};
-use media::Codec;
 use relay::hls::{Directives, Name, Refusal, Stream};
+use relay::rendition::Rendition;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,6 @@ pub(crate) struct Asked {
     /// Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`, as far as
     /// it fits the role; the role's usual one if it is not said.
     purpose: Option<String>,
-    /// `h264` for a player that can show nothing else.
-    video: Option<String>,
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -44,8 +43,6 @@ pub(crate) struct Asked {
 pub(crate) struct Directed {
     /// See `index.m3u8`.
     purpose: Option<String>,
-    /// See `index.m3u8`.
-    video: Option<String>,
     /// Answer when the playlist has the segment of this media sequence number.
     #[serde(rename = "_HLS_msn")]
     segment: Option<u64>,
@@ -57,47 +54,13 @@ pub(crate) struct Directed {
     skip: Option<String>,
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Form {
-    /// As the playlist says.
-    video: Option<String>,
-}
-
-/// In which form a stream is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Video {
-    /// As the camera sends it.
-    Own,
-    /// In H.264.
-    H264,
-}
-
-impl Video {
-    fn read(word: Option<&str>) -> Result<Self, Problem> {
-        match word {
-            None => Ok(Self::Own),
-            Some("h264") => Ok(Self::H264),
-            Some(_) => Err(Problem::field("video", "it is h264, or left out")),
-        }
-    }
-
-    /// What leads to this form, behind every name.
-    fn query(self) -> &'static str {
-        match self {
-            Self::Own => "",
-            Self::H264 => "?video=h264",
-        }
-    }
-}
-
 /// Whoever asks, and for what.
 struct Viewer<'a> {
     app: &'a App,
     who: &'a Who,
     camera: CameraId,
     stream: StreamKind,
-    video: Video,
+    rendition: Rendition,
 }
 
 impl<'a> Viewer<'a> {
@@ -105,10 +68,10 @@ impl<'a> Viewer<'a> {
         app: &'a App,
         who: &'a Who,
         (camera, stream): (&str, &str),
-        video: Option<&str>,
+        wanted: &rendition::Wanted,
     ) -> Result<Self, Problem> {
         let (camera, stream) = (id(CameraId::parse, camera)?, id(StreamKind::from_word, stream)?);
-        Ok(Self { app, who, camera, stream, video: Video::read(video)? })
+        Ok(Self { app, who, camera, stream, rendition: wanted.parse()? })
     }
 
     fn session(&self) -> &SessionId {
@@ -139,16 +102,9 @@ impl<'a> Viewer<'a> {
 
     /// The stream that playlists and files are made of: chosen here and nowhere else.
     fn packaged(&self, sitting: &Sitting) -> Result<Arc<Stream>, Problem> {
-        let hub = sitting.hub();
-        let is_h264 = |params: &media::Params| {
-            params.video.as_ref().is_none_or(|video| matches!(video.codec, Codec::H264(_)))
-        };
-        if self.video == Video::H264 && hub.params().is_some_and(|params| !is_h264(&params)) {
-            return Err(Problem::NotPlayable(
-                "the camera does not send H.264 and this gateway does not convert it; use a player with H.265",
-            ));
-        }
-        let stream = self.app.hls.of(hub, self.video.query());
+        let id = stream_id(&self.camera, self.stream);
+        let hub = rendition::choose(self.app, &id, sitting.hub().clone(), self.rendition)?;
+        let stream = self.app.hls.of(&hub, rendition::query(self.rendition));
         sitting.hold(&stream);
         Ok(stream)
     }
@@ -172,7 +128,9 @@ impl<'a> Viewer<'a> {
         made.map_err(|refusal| match refusal {
             Refusal::TooFar => Problem::NotInPlaylist,
             Refusal::Nothing | Refusal::Ended => Problem::NotFound,
-            Refusal::Unplayable => Problem::NotPlayable("the stream has no picture that HLS can carry"),
+            Refusal::Unplayable => Problem::NotPlayable(
+                "the stream has no picture that HLS can carry; watch by another way".into(),
+            ),
             Refusal::Late(why) if why.is_empty() => {
                 Problem::Unavailable("the camera has sent no picture for a while; try again".into())
             }
@@ -193,7 +151,7 @@ fn answer(kind: &'static str, sitting: &Arc<Sitting>, bytes: Vec<Bytes>, peer: &
 
 /// What an HLS player opens: what the stream carries, and where it goes on.
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/{stream}/hls/index.m3u8", tag = "watching", operation_id = "hls_index",
-    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"), Asked),
+    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"), Asked, rendition::Wanted),
     responses(
         (status = 200, description = "a multivariant playlist", content_type = "application/vnd.apple.mpegurl", body = String),
         (status = 404), (status = 406, description = "not playable as asked"), (status = 422), (status = 429),
@@ -204,13 +162,14 @@ pub(crate) async fn index(
     Extension(peer): Extension<Peer>,
     Path((camera, stream)): Path<(String, String)>,
     Query(asked): Query<Asked>,
+    Query(wanted): Query<rendition::Wanted>,
 ) -> Result<Response, Problem> {
-    let viewer = Viewer::new(&app, &who, (&camera, &stream), asked.video.as_deref())?;
+    let viewer = Viewer::new(&app, &who, (&camera, &stream), &wanted)?;
     let purpose = purpose(asked.purpose.as_deref())?;
     let sitting = viewer.sit(purpose).await?;
     let packaged = viewer.packaged(&sitting)?;
     // What was asked for here is asked for there, too.
-    let mut uri = format!("live.m3u8{}", viewer.video.query());
+    let mut uri = format!("live.m3u8{}", rendition::query(viewer.rendition));
     if let Some(purpose) = purpose {
         uri.push(if uri.contains('?') { '&' } else { '?' });
         uri.push_str("purpose=");
@@ -222,7 +181,7 @@ pub(crate) async fn index(
 
 /// The media playlist, at once or when it has what is waited for.
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/{stream}/hls/live.m3u8", tag = "watching", operation_id = "hls_playlist",
-    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"), Directed),
+    params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"), Directed, rendition::Wanted),
     responses(
         (status = 200, description = "a media playlist, or what is new in it", content_type = "application/vnd.apple.mpegurl", body = String),
         (status = 400, description = "what is waited for is too far ahead"),
@@ -235,8 +194,9 @@ pub(crate) async fn playlist(
     Extension(peer): Extension<Peer>,
     Path((camera, stream)): Path<(String, String)>,
     Query(directed): Query<Directed>,
+    Query(wanted): Query<rendition::Wanted>,
 ) -> Result<Response, Problem> {
-    let viewer = Viewer::new(&app, &who, (&camera, &stream), directed.video.as_deref())?;
+    let viewer = Viewer::new(&app, &who, (&camera, &stream), &wanted)?;
     let sitting = viewer.sit(purpose(directed.purpose.as_deref())?).await?;
     let packaged = viewer.packaged(&sitting)?;
     let skip = directed.skip.as_deref().is_some_and(|skip| matches!(skip, "YES" | "v2"));
@@ -249,7 +209,7 @@ pub(crate) async fn playlist(
 /// waited for.
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/{stream}/hls/{file}", tag = "watching", operation_id = "hls_file",
     params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"),
-        ("file" = String, Path, description = "as a playlist that was loaded names it"), Form),
+        ("file" = String, Path, description = "as a playlist that was loaded names it"), rendition::Wanted),
     responses(
         (status = 200, description = "fragmented MP4", content_type = "video/mp4", body = [u8]),
         (status = 404), (status = 406, description = "not playable as asked"), (status = 422), (status = 429),
@@ -260,10 +220,10 @@ pub(crate) async fn file(
     who: Who,
     Extension(peer): Extension<Peer>,
     Path((camera, stream, name)): Path<(String, String, String)>,
-    Query(form): Query<Form>,
+    Query(wanted): Query<rendition::Wanted>,
 ) -> Result<Response, Problem> {
     let name = id(Name::parse, &name)?;
-    let viewer = Viewer::new(&app, &who, (&camera, &stream), form.video.as_deref())?;
+    let viewer = Viewer::new(&app, &who, (&camera, &stream), &wanted)?;
     let sitting = viewer.sitting()?;
     let packaged = viewer.packaged(&sitting)?;
     let bytes = viewer.wait(&sitting, packaged.file(name)).await?;

@@ -57,6 +57,7 @@ pub mod tls;
 pub mod token;
 mod trust;
 mod viewer_key;
+mod whep;
 mod wire;
 mod zone;
 

@@ -57,7 +57,7 @@ const GOING_AWAY: u16 = 1_001;
 pub(crate) struct Wanted {
     /// Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`, as far as
     /// it fits the role; the role's usual one if it is not said.
-    purpose: Option<String>,
+    pub(crate) purpose: Option<String>,
 }
 
 /// Watch a stream: text messages say how it is, binary ones are fMP4.

@@ -34,6 +34,16 @@ impl Wanted {
     }
 }
 
+/// The query that leads to a rendition, empty for what the camera sends.
+pub(crate) fn query(rendition: Rendition) -> &'static str {
+    match (rendition.video, rendition.audio) {
+        (Video::Keep, Audio::Keep) => "",
+        (Video::H264, Audio::Keep) => "?video=h264",
+        (Video::Keep, Audio::Opus) => "?audio=opus",
+        (Video::H264, Audio::Opus) => "?video=h264&audio=opus",
+    }
+}
+
 /// The hub that a viewer who was admitted to `hub` reads: the same one if the camera sends
 /// what is wanted, else one that is converted for all who want the same.
 pub(crate) fn choose(app: &App, id: &StreamId, hub: Hub, rendition: Rendition) -> Result<Hub, Problem> {
@@ -69,6 +79,7 @@ mod tests {
         assert!(parse(None, None).unwrap().is_as_sent());
         let both = parse(Some("h264"), Some("opus")).unwrap();
         assert_eq!(both, Rendition { video: Video::H264, audio: Audio::Opus });
+        assert_eq!(query(both), "?video=h264&audio=opus");
         assert!(parse(Some("vp8"), None).is_err() && parse(None, Some("")).is_err());
     }
 }

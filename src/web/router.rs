@@ -125,6 +125,9 @@ fn entries() -> Vec<Entry> {
         signed_in(routes!(crate::hls::index)),
         signed_in(routes!(crate::hls::playlist)),
         signed_in(routes!(crate::hls::file)),
+        signed_in(routes!(crate::whep::open)),
+        signed_in(routes!(crate::whep::patch)),
+        signed_in(routes!(crate::whep::close)),
         signed_in(routes!(crate::snapshot::picture)),
         // Registers
         signed_in(routes!(crate::register::viewings)),

@@ -13,7 +13,7 @@ use domain::person::{SignedInBy, StaffPasskeys};
 use domain::repository::Repository;
 use domain::{Clock, Timestamp};
 use ipnet::IpNet;
-use relay::{Decoder, Fleet};
+use relay::{Decoder, Fleet, whep};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,8 @@ pub struct Parts {
     pub trusted_proxies: Vec<IpNet>,
     /// Port of the RTSP server, for the addresses people are shown.
     pub rtsp_port: Option<u16>,
+    /// WebRTC, if it is on.
+    pub whep: Option<whep::Server>,
     /// Cancelled when the gateway stops: live views end with a reason.
     pub closing: CancellationToken,
     /// Live views that are still being ended.

@@ -1,7 +1,11 @@
-//! RTP: how a frame becomes packets (RFC 3550, 6184, 7798, 3640, 3551).
+//! RTP: how a frame becomes packets (RFC 3550, 6184, 7798, 3640, 3551),
+//! what readers say back (RFC 4585), and how both are sealed for WebRTC (RFC 3711, 7714).
 
+pub mod feedback;
 pub mod pack;
+pub mod payload;
 pub mod report;
+pub mod srtp;
 
 use crate::params::{Track, TrackParams};
 use crate::time::Ticks;

@@ -8,13 +8,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// What one RTP packet carries: a short payload header, then a slice of the frame.
 #[derive(Debug)]
-struct Piece<'a> {
+pub(super) struct Piece<'a> {
     header: [u8; 4],
     header_len: usize,
-    body: &'a [u8],
-    marker: bool,
+    pub(super) body: &'a [u8],
+    pub(super) marker: bool,
     /// Ticks after the frame's own timestamp (G.711 frames longer than a packet).
-    shift: u32,
+    pub(super) shift: u32,
 }
 
 impl<'a> Piece<'a> {
@@ -26,7 +26,7 @@ impl<'a> Piece<'a> {
         Self { header: bytes, header_len: header.len().min(4), body, marker, shift: 0 }
     }
 
-    fn header(&self) -> &[u8] {
+    pub(super) fn header(&self) -> &[u8] {
         self.header.get(..self.header_len).unwrap_or_default()
     }
 
@@ -40,7 +40,7 @@ const MAX_PAYLOAD: usize = MAX_PACKET - HEADER;
 /// Packets a frame takes.
 pub(super) fn count(track: &TrackParams, key: bool, data: &[u8]) -> u16 {
     let mut packets = 0u16;
-    pieces(track, key, data, |_| packets = packets.saturating_add(1));
+    pieces(track, key, data, MAX_PAYLOAD, |_| packets = packets.saturating_add(1));
     packets
 }
 
@@ -48,11 +48,11 @@ pub(super) fn count(track: &TrackParams, key: bool, data: &[u8]) -> u16 {
 pub(crate) fn image(frame: &Frame) -> Bytes {
     let Some(track) = frame.track_params() else { return Bytes::new() };
     let mut size = 0;
-    pieces(track, frame.key, &frame.data, |piece| size += 4 + piece.packet_len());
+    pieces(track, frame.key, &frame.data, MAX_PAYLOAD, |piece| size += 4 + piece.packet_len());
     let mut out = BytesMut::with_capacity(size);
     let mut sequence = frame.rtp.sequence;
     let payload_type = payload_type(track);
-    pieces(track, frame.key, &frame.data, |piece| {
+    pieces(track, frame.key, &frame.data, MAX_PAYLOAD, |piece| {
         out.put_u8(b'$');
         out.put_u8(channel(frame.track));
         out.put_u16(u16::try_from(piece.packet_len()).unwrap_or(u16::MAX));
@@ -85,25 +85,38 @@ pub fn packets(image: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
     })
 }
 
-fn pieces<'a>(track: &'a TrackParams, key: bool, data: &'a [u8], each: impl FnMut(Piece<'a>)) {
+/// Cuts a frame into payloads of at most `most` bytes.
+pub(super) fn pieces<'a>(
+    track: &'a TrackParams,
+    key: bool,
+    data: &'a [u8],
+    most: usize,
+    each: impl FnMut(Piece<'a>),
+) {
     match track.codec {
-        Codec::H264(_) | Codec::H265(_) => video(track, key, data, each),
-        Codec::Aac(_) => aac(data, each),
-        Codec::Pcmu | Codec::Pcma => g711(track, data, each),
-        Codec::Opus => opus(data, each),
+        Codec::H264(_) | Codec::H265(_) => video(track, key, data, most, each),
+        Codec::Aac(_) => aac(data, most, each),
+        Codec::Pcmu | Codec::Pcma => g711(track, data, most, each),
+        Codec::Opus => opus(data, most, each),
     }
 }
 
 /// RFC 6184 section 5.6 and 5.8 (single NAL unit, FU-A), RFC 7798 section 4.4.
 /// Parameter sets go in front of a key frame that does not bring its own, so
 /// that a reader can start at any of them and follow a change in mid-stream.
-fn video<'a>(track: &'a TrackParams, key: bool, data: &'a [u8], mut each: impl FnMut(Piece<'a>)) {
+fn video<'a>(
+    track: &'a TrackParams,
+    key: bool,
+    data: &'a [u8],
+    most: usize,
+    mut each: impl FnMut(Piece<'a>),
+) {
     let brings_own = nal::split(data).any(|nal| track.is_parameter_set(nal));
     let sets = (key && !brings_own).then(|| track.parameter_sets()).into_iter().flatten();
     let mut nals = sets.chain(nal::split(data)).filter(|nal| !nal.is_empty()).peekable();
     while let Some(nal) = nals.next() {
         let last = nals.peek().is_none();
-        if nal.len() <= MAX_PAYLOAD {
+        if nal.len() <= most {
             each(Piece::new(&[], nal, last));
             continue;
         }
@@ -111,14 +124,14 @@ fn video<'a>(track: &'a TrackParams, key: bool, data: &'a [u8], mut each: impl F
             (Codec::H265(_), [first, second, body @ ..]) => {
                 let indicator = [(first & 0x81) | (49 << 1), *second];
                 let kind = (first >> 1) & 0x3f;
-                fragments(body, 3, last, |start, end, chunk, marker| {
+                fragments(body, most - 3, last, |start, end, chunk, marker| {
                     let [a, b] = indicator;
                     each(Piece::new(&[a, b, fu_header(start, end) | kind], chunk, marker));
                 });
             }
             (_, [first, body @ ..]) => {
                 let (indicator, kind) = ((first & 0xe0) | 28, first & 0x1f);
-                fragments(body, 2, last, |start, end, chunk, marker| {
+                fragments(body, most - 2, last, |start, end, chunk, marker| {
                     each(Piece::new(&[indicator, fu_header(start, end) | kind], chunk, marker));
                 });
             }
@@ -134,11 +147,11 @@ fn fu_header(start: bool, end: bool) -> u8 {
 /// Equal-sized fragments but the last, which is what GSO needs later.
 fn fragments<'a>(
     body: &'a [u8],
-    header: usize,
+    most: usize,
     last_nal: bool,
     mut each: impl FnMut(bool, bool, &'a [u8], bool),
 ) {
-    let mut chunks = body.chunks(MAX_PAYLOAD - header).enumerate().peekable();
+    let mut chunks = body.chunks(most).enumerate().peekable();
     while let Some((number, chunk)) = chunks.next() {
         let end = chunks.peek().is_none();
         each(number == 0, end, chunk, end && last_nal);
@@ -146,20 +159,20 @@ fn fragments<'a>(
 }
 
 /// RFC 3640 section 3.3.6, AAC-hbr: one access unit a packet, or fragments of one.
-fn aac<'a>(data: &'a [u8], mut each: impl FnMut(Piece<'a>)) {
+fn aac<'a>(data: &'a [u8], most: usize, mut each: impl FnMut(Piece<'a>)) {
     // One AU-header of 16 bits: 13 bits of the whole unit's size, 3 bits of index.
     let size = u16::try_from(data.len()).unwrap_or(u16::MAX).min(0x1fff) << 3;
     let [high, low] = size.to_be_bytes();
-    let mut chunks = data.chunks(MAX_PAYLOAD - 4).peekable();
+    let mut chunks = data.chunks(most - 4).peekable();
     while let Some(chunk) = chunks.next() {
         each(Piece::new(&[0, 16, high, low], chunk, chunks.peek().is_none()));
     }
 }
 
 /// RFC 3551 section 4.5.14: one byte a sample and channel.
-fn g711<'a>(track: &TrackParams, data: &'a [u8], mut each: impl FnMut(Piece<'a>)) {
+fn g711<'a>(track: &TrackParams, data: &'a [u8], most: usize, mut each: impl FnMut(Piece<'a>)) {
     let channels = usize::from(track.channels.max(1));
-    let whole = MAX_PAYLOAD / channels * channels;
+    let whole = (most / channels * channels).max(1);
     for (number, chunk) in data.chunks(whole).enumerate() {
         let shift = u32::try_from(number * whole / channels).unwrap_or(0);
         each(Piece { shift, ..Piece::new(&[], chunk, false) });
@@ -168,8 +181,8 @@ fn g711<'a>(track: &TrackParams, data: &'a [u8], mut each: impl FnMut(Piece<'a>)
 
 /// RFC 7587 section 4.2: one packet of Opus a packet of RTP. At the rates people
 /// speak in it is far smaller than a packet; what is not is left out.
-fn opus<'a>(data: &'a [u8], mut each: impl FnMut(Piece<'a>)) {
-    if data.len() <= MAX_PAYLOAD {
+fn opus<'a>(data: &'a [u8], most: usize, mut each: impl FnMut(Piece<'a>)) {
+    if data.len() <= most {
         each(Piece::new(&[], data, false));
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 
 pub use media::hls::Name;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, Interest};
 use bytes::Bytes;
 use media::hls::playlist;
 use media::hls::{Found, Position, Window};
@@ -91,6 +91,8 @@ pub struct Stream {
     known: watch::Receiver<Known>,
     hub: Hub,
     query: String,
+    /// A rendition is only made while somebody wants it.
+    _wanted: Interest,
     _stop: DropGuard,
 }
 
@@ -115,8 +117,13 @@ impl Streams {
         let (sender, known) = watch::channel(Known::default());
         let stop = CancellationToken::new();
         self.tasks.spawn(packager::run(hub.clone(), query.to_owned(), sender, stop.clone()));
-        let stream =
-            Arc::new(Stream { known, hub: hub.clone(), query: query.to_owned(), _stop: stop.drop_guard() });
+        let stream = Arc::new(Stream {
+            known,
+            hub: hub.clone(),
+            query: query.to_owned(),
+            _wanted: hub.want(),
+            _stop: stop.drop_guard(),
+        });
         streams.insert(key, Arc::downgrade(&stream));
         stream
     }

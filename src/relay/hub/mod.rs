@@ -95,6 +95,12 @@ impl std::fmt::Debug for Hub {
 /// Keeps an on-demand stream wanted for as long as it lives.
 pub struct Interest(Arc<Shared>);
 
+impl std::fmt::Debug for Interest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Interest")
+    }
+}
+
 impl Drop for Interest {
     fn drop(&mut self) {
         self.0.interest.send_modify(|n| *n -= 1);

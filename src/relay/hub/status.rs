@@ -46,12 +46,18 @@ pub struct Stats {
     pub parts: AtomicU64,
     /// HLS playlists written: at most one for each change.
     pub playlists: AtomicU64,
+    /// WebRTC payloads built: at most one per frame.
+    pub payloads: AtomicU64,
     /// Bytes of frames copied into wire forms.
     pub copied_bytes: AtomicU64,
     /// Writes to viewers' sockets.
     pub writes: AtomicU64,
     /// Bytes written to viewers' sockets.
     pub written_bytes: AtomicU64,
+    /// Datagrams that WebRTC viewers got; a write of theirs carries many.
+    pub datagrams: AtomicU64,
+    /// Packets that WebRTC viewers lost and got again.
+    pub resent: AtomicU64,
     /// Times a viewer was too slow and jumped to a key frame.
     pub lagged: AtomicU64,
 }

@@ -180,6 +180,20 @@ impl Subscription {
         frames
     }
 
+    /// Goes to the newest key frame, for a viewer whose picture is broken. If there is
+    /// none, it goes on with the next.
+    pub fn rejoin(&mut self) {
+        self.held = None;
+        self.caught_up = false;
+        self.cursor = self.shared.lock().ring.join();
+    }
+
+    /// Whether everything was read when last looked.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up && self.held.is_none()
+    }
+
     /// Forgets who asked after the end of the right: a task that has waited for something
     /// else may have taken that wake-up for its own.
     pub fn ask_again(&mut self) {

@@ -66,8 +66,9 @@ impl<K: std::hash::Hash + Eq> Refusals<K> {
     #[must_use]
     pub fn wait(&self, login: &K, now: Duration) -> Duration {
         let Some(Refused { at: refused, .. }) = self.0.get(login) else { return Duration::ZERO };
-        let until =
-            |at: Option<&Duration>, pause| at.map_or(Duration::ZERO, |at| (*at + pause).saturating_sub(now));
+        let until = |at: Option<&Duration>, pause: Duration| {
+            at.map_or(Duration::ZERO, |at| (*at + pause).saturating_sub(now))
+        };
         let fifth = refused.len().checked_sub(LOGINS_PER_HOUR).and_then(|n| refused.get(n));
         until(refused.back(), PAUSE).max(until(fifth, HOUR))
     }

@@ -1,0 +1,188 @@
+//! One viewer's session as a state machine without sockets: packets, frames and time
+//! go in, packets come out.
+
+use super::dtls::{Event, Handshake};
+use super::ice::{Lite, Route};
+use super::outlet::{Datagrams, Outlet};
+use super::sdp::Credentials;
+use crate::hub::{Hub, Stats};
+use media::Frame;
+use media::rtp::feedback::{self, Feedback};
+use media::rtp::srtp::{self, Opener, Sealer};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A viewer that has not connected by then does not come any more.
+pub(super) const CONNECT: Duration = Duration::from_secs(15);
+
+/// What is to be sent, and what has been learnt.
+#[derive(Default)]
+pub(super) struct Out {
+    /// Each to its own address.
+    pub(super) control: Vec<(Route, Vec<u8>)>,
+    /// Media, to the selected address.
+    pub(super) media: Datagrams,
+    /// Addresses whose packets are this session's from now on.
+    pub(super) learnt: Vec<Route>,
+    /// And such that are not any more.
+    pub(super) forgotten: Vec<Route>,
+}
+
+/// What a viewer's packet asks for beyond an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asks {
+    /// Its picture cannot go on without a key frame.
+    pub(super) key_frame: bool,
+}
+
+struct Keys {
+    sealer: Sealer,
+    opener: Opener,
+}
+
+/// A viewer's session.
+pub(super) struct Session {
+    ice: Lite,
+    handshake: Handshake,
+    keys: Option<Keys>,
+    outlets: Vec<Outlet>,
+    began: Instant,
+    over: Option<&'static str>,
+}
+
+impl Session {
+    pub(super) fn new(ice: Lite, handshake: Handshake, outlets: Vec<Outlet>, now: Instant) -> Self {
+        Self { ice, handshake, keys: None, outlets, began: now, over: None }
+    }
+
+    /// Why it is over, if it is.
+    pub(super) fn over(&self) -> Option<&'static str> {
+        self.over
+    }
+
+    /// Where media goes, once the viewer is connected.
+    pub(super) fn route(&self) -> Option<Route> {
+        self.ice.selected().filter(|_| self.keys.is_some())
+    }
+
+    /// New ICE credentials.
+    pub(super) fn restart(&mut self, local: Credentials, remote_ufrag: String) {
+        self.ice.restart(local, remote_ufrag);
+    }
+
+    /// A TCP connection is gone.
+    pub(super) fn lost(&mut self, tcp: u64) {
+        self.ice.lost(tcp);
+    }
+
+    /// Takes a packet (RFC 7983 says which kind it is).
+    pub(super) fn receive(
+        &mut self,
+        packet: &[u8],
+        from: Route,
+        now: Instant,
+        stats: &Stats,
+        out: &mut Out,
+    ) -> Asks {
+        let mut asks = Asks::default();
+        match packet.first() {
+            Some(0..=3) => {
+                if let Some(checked) = self.ice.check(packet, from, now) {
+                    out.control.push((from, checked.reply));
+                    out.learnt.extend(checked.new.then_some(from));
+                    out.forgotten.extend(checked.forgotten);
+                }
+            }
+            // Nobody is listened to who has not proven to be there.
+            Some(20..=63) if self.ice.knows(&from) => {
+                let mut packets = Vec::new();
+                let event = self.handshake.receive(packet, now, &mut packets);
+                out.control.extend(packets.into_iter().map(|packet| (from, packet)));
+                self.event(event);
+            }
+            Some(128..=191) if self.ice.knows(&from) => self.feedback(packet, stats, out, &mut asks),
+            _ => {}
+        }
+        asks
+    }
+
+    fn event(&mut self, event: Option<Event>) {
+        match event {
+            Some(Event::Keys(profile, material)) => {
+                let keys = || {
+                    let (client, server) = srtp::split(profile, &material)?;
+                    Some(Keys { sealer: Sealer::new(server)?, opener: Opener::new(client)? })
+                };
+                self.keys = keys();
+            }
+            Some(Event::Closed) => self.over = Some("the viewer has closed it"),
+            Some(Event::Failed) => self.over = Some("the handshake failed"),
+            None => {}
+        }
+    }
+
+    fn feedback(&mut self, packet: &[u8], stats: &Stats, out: &mut Out, asks: &mut Asks) {
+        let Self { keys: Some(keys), outlets, over, .. } = self else { return };
+        let Some(plain) = keys.opener.rtcp(packet) else { return };
+        feedback::read(&plain, |feedback| match feedback {
+            Feedback::Lost { ssrc, sequence } => {
+                if let Some(outlet) = outlets.iter_mut().find(|outlet| outlet.ssrc == ssrc) {
+                    outlet.again(sequence, &keys.sealer, stats, &mut out.media);
+                }
+            }
+            Feedback::KeyFrame { ssrc } => asks.key_frame |= outlets.iter().any(|outlet| outlet.ssrc == ssrc),
+            Feedback::Bye => *over = Some("the viewer has left"),
+        });
+    }
+
+    /// The viewer begins, or begins anew, with frames that are there already.
+    pub(super) fn begin(&mut self, backlog: &[Arc<Frame>]) {
+        for outlet in &mut self.outlets {
+            outlet.begin(backlog);
+        }
+    }
+
+    /// Seals a frame for the viewer.
+    pub(super) fn put(&mut self, frame: &Arc<Frame>, hub: &Hub, now: Instant, out: &mut Out) {
+        let Some(route) = self.route() else { return };
+        let Some(keys) = &mut self.keys else { return };
+        let Some(outlet) = self.outlets.iter_mut().find(|outlet| outlet.track == frame.track) else { return };
+        outlet.put(frame, &keys.sealer, now, hub.stats(), &mut out.media);
+        let report = outlet.report(frame, hub, now).and_then(|report| keys.sealer.rtcp(&report));
+        out.control.extend(report.map(|report| (route, report)));
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Instant, out: &mut Out) {
+        let mut packets = Vec::new();
+        let event = self.handshake.tick(now, &mut packets);
+        self.event(event);
+        if let Some(route) = self.ice.selected() {
+            out.control.extend(packets.into_iter().map(|packet| (route, packet)));
+        }
+        if self.route().is_none()
+            && now.saturating_duration_since(self.began) > CONNECT
+            && self.keys.is_none()
+        {
+            self.over = Some("the viewer did not connect");
+        } else if !self.ice.has_consent(now) {
+            self.over = Some("the viewer is gone without a word");
+        }
+    }
+
+    /// Says goodbye: media ends here.
+    pub(super) fn close(&mut self, now: Instant, out: &mut Out) {
+        out.media.clear();
+        out.control.clear();
+        let Some(route) = self.route() else { return };
+        if let Some(keys) = &mut self.keys {
+            let byes: Vec<u8> = self.outlets.iter().flat_map(|outlet| feedback::bye(outlet.ssrc)).collect();
+            let first = self.outlets.first().map_or(0, |outlet| outlet.ssrc);
+            let bye = keys.sealer.rtcp(&[feedback::empty_report(first), byes].concat());
+            out.control.extend(bye.map(|bye| (route, bye)));
+        }
+        let mut packets = Vec::new();
+        self.handshake.close(now, &mut packets);
+        out.control.extend(packets.into_iter().map(|packet| (route, packet)));
+    }
+}

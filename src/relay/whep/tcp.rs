@@ -1,0 +1,155 @@
+//! Viewers whom UDP does not reach: the same packets over TCP, each behind its length
+//! (RFC 6544, RFC 4571).
+
+use super::ice::{self, Route};
+use super::mux::Shared;
+use super::outlet::Datagrams;
+use crate::seats::Seats;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+/// Connections in all, and from one address.
+const MOST: usize = 1_000;
+const PER_ADDRESS: usize = 100;
+/// How long a connection may take to say whose it is.
+const FIRST_CHECK: Duration = Duration::from_secs(10);
+/// The longest packet that is read.
+const LONGEST: usize = 2_048;
+/// Frames that may wait for a connection. When it is full the viewer stands still at
+/// its place in the stream, and what is not media is lost.
+const WAITING: usize = 4;
+
+/// The connections that are open, by number.
+#[derive(Default)]
+pub(super) struct Connections {
+    next: AtomicU64,
+    open: Mutex<HashMap<u64, mpsc::Sender<Bytes>>>,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Bytes>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way into a connection, if it is still open.
+    pub(super) fn get(&self, number: u64) -> Option<mpsc::Sender<Bytes>> {
+        self.lock().get(&number).cloned()
+    }
+}
+
+/// All packets behind their lengths, one buffer.
+pub(super) fn framed(datagrams: &Datagrams) -> Bytes {
+    let mut out = Vec::with_capacity(datagrams.bytes.len() + 2 * datagrams.ends.len());
+    let mut start = 0;
+    for end in &datagrams.ends {
+        frame(datagrams.bytes.get(start..*end).unwrap_or_default(), &mut out);
+        start = *end;
+    }
+    out.into()
+}
+
+fn frame(packet: &[u8], out: &mut Vec<u8>) {
+    out.extend(u16::try_from(packet.len()).unwrap_or(0).to_be_bytes());
+    out.extend_from_slice(packet);
+}
+
+/// One packet behind its length.
+pub(super) fn framed_one(packet: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(packet.len() + 2);
+    frame(packet, &mut out);
+    out.into()
+}
+
+/// Accepts connections until the task is dropped.
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let (seats, mut connections) = (Seats::default(), JoinSet::new());
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    if connections.len() >= MOST {
+                        debug!(%peer, "ice-tcp connection refused: there are too many");
+                        continue;
+                    }
+                    let Some(seat) = seats.take(peer.ip(), PER_ADDRESS) else {
+                        debug!(%peer, "ice-tcp connection refused: too many from one address");
+                        continue;
+                    };
+                    let shared = Arc::clone(&shared);
+                    connections.spawn(async move {
+                        let _seat = seat;
+                        serve(stream, peer, &shared).await;
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "ice-tcp accept failed");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    if crate::tune(&stream).is_err() {
+        return;
+    }
+    let local = stream.local_addr().ok().map(|address| address.ip());
+    let (mut read, write) = stream.into_split();
+    let mut packet = vec![0; LONGEST];
+    let first = tokio::time::timeout(FIRST_CHECK, next(&mut read, &mut packet)).await;
+    let Ok(Some(length)) = first else { return };
+    // A connection belongs to the session that its first check names.
+    let Some(inbox) = packet.get(..length).and_then(ice::ufrag_of).and_then(|ufrag| shared.inbox(&ufrag))
+    else {
+        return;
+    };
+    let number = shared.connections.next.fetch_add(1, Ordering::Relaxed);
+    let route = Route { peer, local, tcp: Some(number) };
+    let (sender, receiver) = mpsc::channel(WAITING);
+    shared.connections.lock().insert(number, sender);
+    let reading = async {
+        let mut length = length;
+        loop {
+            inbox.packet(route, packet.get(..length).unwrap_or_default());
+            match next(&mut read, &mut packet).await {
+                Some(more) => length = more,
+                None => break,
+            }
+        }
+    };
+    tokio::select! {
+        () = reading => {}
+        () = writing(write, receiver) => {}
+        () = inbox.closed() => {}
+    }
+    shared.connections.lock().remove(&number);
+    inbox.lost(number).await;
+}
+
+async fn next(read: &mut OwnedReadHalf, packet: &mut [u8]) -> Option<usize> {
+    let mut length = [0; 2];
+    read.read_exact(&mut length).await.ok()?;
+    let length = usize::from(u16::from_be_bytes(length));
+    read.read_exact(packet.get_mut(..length).filter(|_| length > 0)?).await.ok()?;
+    Some(length)
+}
+
+async fn writing(mut write: OwnedWriteHalf, mut receiver: mpsc::Receiver<Bytes>) {
+    while let Some(bytes) = receiver.recv().await {
+        if write.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
