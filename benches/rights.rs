@@ -137,7 +137,7 @@ async fn main() {
     let http = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = http.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = tokio::spawn(app.run(Listeners { http, rtsp: None }, async {
+    let running = tokio::spawn(app.run(Listeners { http, rtsp: None, webrtc: None }, async {
         let _ = stopped.await;
     }));
     let client = reqwest::Client::new();

@@ -4,6 +4,7 @@ use crate::support::House;
 use crate::support::camera::{self, H264};
 use crate::support::client::Client;
 use crate::support::live::Live;
+use crate::support::whep;
 use camsim::viewers::Viewer;
 use domain::approval::{CameraSet, State, Subject};
 use domain::camera::Visibility;
@@ -162,6 +163,11 @@ async fn answers(
     let one = client.get(&path).await.0.as_u16();
     let still = client.get(&format!("{path}/snapshot.jpg")).await.0.as_u16();
     let live = Live::try_open(client, camera, "main").await.is_ok();
+    let rtc = whep::try_open(client, camera).await;
+    if let Ok(opened) = &rtc {
+        // A session that nobody connects to holds its place for a while.
+        assert_eq!(client.delete(&opened.location).await, 204);
+    }
     let login = Some((key.0.as_str(), key.1.as_str()));
     let played = Viewer::play(house.rtsp, &format!("{camera}/main"), login).await.is_ok();
     vec![
@@ -171,6 +177,7 @@ async fn answers(
         ("snapshot", still == 503),
         ("websocket", live),
         ("rtsp", played),
+        ("whep", rtc.is_ok()),
     ]
 }
 

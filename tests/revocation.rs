@@ -5,7 +5,7 @@ use crate::support::camera::{self, H264};
 use crate::support::client::{Client, Key};
 use crate::support::database::Database;
 use crate::support::live::{Heard, Live};
-use crate::support::{House, until};
+use crate::support::{House, until, whep};
 use camsim::viewers::{Viewer, frames};
 use domain::approval::{Approval, Subject};
 use domain::person::Person;
@@ -77,16 +77,22 @@ enum Transport {
     WebSocket,
     RtspTcp,
     RtspUdp,
+    Whep,
 }
 
 impl Transport {
-    const ALL: [Self; 3] = [Self::WebSocket, Self::RtspTcp, Self::RtspUdp];
+    const ALL: [Self; 4] = [Self::WebSocket, Self::RtspTcp, Self::RtspUdp, Self::Whep];
+
+    /// Whether it rests on a signed-in session, and not on a player's key.
+    fn is_a_pages(self) -> bool {
+        matches!(self, Self::WebSocket | Self::Whep)
+    }
 
     /// Whether a picture by this transport rests on what ends.
     fn ends(self, reason: Reason) -> bool {
         match reason {
-            Reason::KeyDeleted => self != Self::WebSocket,
-            Reason::SignedOut | Reason::SignedOutElsewhere => self == Self::WebSocket,
+            Reason::KeyDeleted => !self.is_a_pages(),
+            Reason::SignedOut | Reason::SignedOutElsewhere => self.is_a_pages(),
             _ => true,
         }
     }
@@ -277,19 +283,24 @@ impl Stage {
         let mut tcp = Viewer::play(self.house.rtsp, &path, login).await.unwrap();
         let mut udp = Viewer::play_udp(self.house.rtsp, &path, login).await.unwrap();
         let mut page = Live::open(&of.client, &of.camera).await;
+        let mut rtc = whep::watch(&of.client, &of.camera).await;
         tcp.packet().await.unwrap();
         udp.packet().await.unwrap();
+        rtc.packet().await.unwrap();
         page.binary().await;
 
-        let (ended, by_page, by_tcp, by_udp) = tokio::join!(
+        let (ended, by_page, by_tcp, by_udp, by_rtc) = tokio::join!(
             self.end(reason, &of, &key),
             watched(Transport::WebSocket, reason, last_fragment(&mut page, reason)),
             watched(Transport::RtspTcp, reason, last_packet(&mut tcp)),
             watched(Transport::RtspUdp, reason, last_packet(&mut udp)),
+            watched(Transport::Whep, reason, last_sealed(&mut rtc)),
         );
         // And it does not begin anew.
         if Transport::WebSocket.ends(reason) {
             let again = Live::try_open(&of.client, &of.camera, "main").await.err();
+            assert!(matches!(again, Some(401 | 404)), "{reason:?}: {again:?}");
+            let again = whep::try_watch(&of.client, &of.camera).await.err();
             assert!(matches!(again, Some(401 | 404)), "{reason:?}: {again:?}");
         }
         if Transport::RtspTcp.ends(reason) {
@@ -298,7 +309,7 @@ impl Stage {
         }
         Transport::ALL
             .into_iter()
-            .zip([by_page, by_tcp, by_udp])
+            .zip([by_page, by_tcp, by_udp, by_rtc])
             .filter_map(|(transport, last)| Some((transport, last?.saturating_duration_since(ended))))
             .collect()
     }
@@ -337,6 +348,17 @@ async fn last_packet(player: &mut Viewer) -> Instant {
     }
     // What was on its way, or comes although the session has ended.
     while player.comes_after_the_end(Duration::from_millis(300)).await {
+        last = Instant::now();
+    }
+    last
+}
+
+async fn last_sealed(viewer: &mut camsim::whep::Viewer) -> Instant {
+    let mut last = Instant::now();
+    while viewer.packet().await.is_ok() {
+        last = Instant::now();
+    }
+    while viewer.comes_after_the_end(Duration::from_millis(300)).await {
         last = Instant::now();
     }
     last

@@ -40,4 +40,6 @@ mod support;
 mod surface;
 mod tls;
 mod viewings;
+mod whep;
+mod whep_abuse;
 mod zones;

@@ -154,15 +154,16 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
 }
 
 /// A fresh installation that logs everything; its settings, and where its log goes.
-fn fresh(folder: &Folder) -> (Gateway, [u16; 2]) {
+fn fresh(folder: &Folder) -> (Gateway, [u16; 3]) {
     let ports =
-        [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+        [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
     let data = folder.path("data");
     let config = format!(
-        "[http]\nlisten = \"127.0.0.1:{}\"\n[rtsp]\nlisten = \"127.0.0.1:{}\"\n[database]\nurl = \"sqlite:{}\"\n\
-         [secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[log]\nfilter = \"trace\"\n",
+        "[http]\nlisten = \"127.0.0.1:{}\"\n[rtsp]\nlisten = \"127.0.0.1:{}\"\n[webrtc]\nlisten = \"127.0.0.1:{}\"\n\
+         [database]\nurl = \"sqlite:{}\"\n[secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[log]\nfilter = \"trace\"\n",
         ports[0],
         ports[1],
+        ports[2],
         data.join("test.db").display(),
         data.join("key").display(),
         data.join("spool").display()

@@ -6,7 +6,7 @@ use crate::support::client::Client;
 use crate::support::database::{BOTH, Database, open};
 use crate::support::live::{Heard, Live};
 use crate::support::process::{Gateway, configure, serve};
-use crate::support::{House, until};
+use crate::support::{House, until, whep};
 use camsim::viewers::Viewer;
 use domain::camera::StreamKind;
 use domain::repository::{Registers as _, Rights as _};
@@ -57,6 +57,12 @@ async fn bytes_of_player(player: &mut Viewer, frame: u64) -> u64 {
     bytes
 }
 
+/// Datagrams of media, as they came.
+async fn bytes_of_browser(browser: &mut camsim::whep::Viewer) -> u64 {
+    while browser.packet().await.is_ok() {}
+    browser.bytes
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c18_the_register_knows_every_viewing_to_the_byte() {
     let cameras = camera::start(&[("a", camera::clip(H264))]).await;
@@ -70,20 +76,22 @@ async fn c18_the_register_knows_every_viewing_to_the_byte() {
         let mut page = Live::open(&guard, &camera).await;
         let mut tcp = Viewer::play(house.rtsp, &path, login).await.unwrap();
         let mut udp = Viewer::play_udp(house.rtsp, &path, login).await.unwrap();
+        let mut rtc = whep::watch(&guard, &camera).await;
         let end = async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             assert_eq!(guard.delete(&format!("/api/v1/viewer-keys/{}", key.id)).await, 204);
             assert_eq!(guard.delete("/api/v1/session").await, 204);
         };
-        let (by_page, by_tcp, by_udp, ()) = tokio::join!(
+        let (by_page, by_tcp, by_udp, by_rtc, ()) = tokio::join!(
             bytes_of_page(&mut page),
             bytes_of_player(&mut tcp, 4),
             bytes_of_player(&mut udp, 0),
+            bytes_of_browser(&mut rtc),
             end
         );
-        let rows = all_ended(&house, &camera, 3).await;
+        let rows = all_ended(&house, &camera, 4).await;
         let mut written: Vec<u64> = rows.iter().map(|row| row.bytes).collect();
-        let mut received = vec![by_page, by_tcp, by_udp];
+        let mut received = vec![by_page, by_tcp, by_udp, by_rtc];
         written.sort_unstable();
         received.sort_unstable();
         for (written, received) in written.iter().zip(&received) {
@@ -93,6 +101,9 @@ async fn c18_the_register_knows_every_viewing_to_the_byte() {
         }
         let by = |transport| rows.iter().filter(|row| row.transport == transport).count();
         assert_eq!((by(ViewingTransport::WebSocket), by(ViewingTransport::Rtsp)), (1, 2));
+        let rtc: Vec<u64> =
+            rows.iter().filter(|row| row.transport == ViewingTransport::Whep).map(|row| row.bytes).collect();
+        assert!(rtc.len() == 1 && rtc[0].abs_diff(by_rtc) * 100 <= by_rtc, "{rtc:?}, {by_rtc} received");
         assert!(rows.iter().all(|row| row.role == Role::Patrol && row.stream == StreamKind::Main));
         verify(&*house.store, vec![]).await.unwrap();
     }

@@ -16,6 +16,9 @@ pub struct Clip {
     pub samples: Vec<ClipSample>,
     /// How long one round takes.
     pub length: Duration,
+    /// Whether the moment of sending is written into each frame, in front of all that
+    /// follows its first byte: microseconds since the Unix epoch in sixteen digits.
+    pub stamped: bool,
 }
 
 /// One access unit of a clip.
@@ -77,7 +80,7 @@ impl Clip {
             }
             samples.append(&mut own);
         }
-        let mut clip = Self { params, samples, length };
+        let mut clip = Self { params, samples, length, stamped: false };
         if clip.params.video.is_none() {
             return Err(ClipError::Format("it has no video track"));
         }
@@ -112,7 +115,7 @@ impl Clip {
             })
             .collect();
         let length = Duration::from_secs(1) * gop / fps.max(1);
-        Self { params: Params { video, audio: None }, samples, length }
+        Self { params: Params { video, audio: None }, samples, length, stamped: true }
     }
 
     /// Ticks per second of a track.

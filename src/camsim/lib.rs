@@ -11,6 +11,7 @@ pub mod control;
 mod front;
 mod player;
 pub mod viewers;
+pub mod whep;
 
 use async_trait::async_trait;
 use clip::Clip;

@@ -1,6 +1,8 @@
 //! `load`: what the benchmark needs besides the gateway: many viewers, and the
 //! least work that any gateway must do, as a server of its own.
 
+mod load_whep;
+
 use camsim::viewers::{Viewer, frames};
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
@@ -41,6 +43,53 @@ enum Command {
         /// How many.
         #[arg(long)]
         count: usize,
+    },
+    /// WebRTC viewers that read for a while and count.
+    WhepViewers {
+        #[command(flatten)]
+        target: load_whep::Target,
+        /// How many.
+        #[arg(long)]
+        count: usize,
+        /// For how long, after all are connected and two seconds have passed.
+        #[arg(long)]
+        seconds: f64,
+    },
+    /// One WebRTC viewer after another: the time from the offer to the first whole frame.
+    WhepFirst {
+        #[command(flatten)]
+        target: load_whep::Target,
+        /// How many.
+        #[arg(long)]
+        count: usize,
+    },
+    /// Sockets that say hello, read datagrams and count.
+    UdpDrain {
+        /// Whom to say hello to.
+        #[arg(long)]
+        address: SocketAddr,
+        /// How many.
+        #[arg(long)]
+        count: usize,
+        /// For how long, after all are known and two seconds have passed.
+        #[arg(long)]
+        seconds: f64,
+    },
+    /// A server that seals frames with AES-128-GCM for everybody who has said hello and
+    /// does nothing else.
+    UdpLimit {
+        /// Where to listen.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// Frames a second.
+        #[arg(long)]
+        fps: u32,
+        /// Bytes in a frame.
+        #[arg(long)]
+        bytes: usize,
+        /// A call for each packet, instead of one for the frame.
+        #[arg(long)]
+        each: bool,
     },
     /// Plain connections that read and count.
     Drain {
@@ -112,7 +161,7 @@ async fn viewers(target: Target, count: usize, seconds: f64) -> Result<(), Failu
             viewer.drain(end).await
         });
     }
-    report_when(begin, tasks, count).await
+    report_when(begin, tasks, count, String::new).await
 }
 
 async fn drain(address: SocketAddr, count: usize, seconds: f64) -> Result<(), Failure> {
@@ -136,14 +185,15 @@ async fn drain(address: SocketAddr, count: usize, seconds: f64) -> Result<(), Fa
             Ok(bytes)
         });
     }
-    report_when(begin, tasks, count).await
+    report_when(begin, tasks, count, String::new).await
 }
 
-/// Says `ready` when counting begins, then the sum of bytes.
+/// Says `ready` when counting begins, then the sum of bytes, and what `more` there is.
 async fn report_when(
     begin: Instant,
     mut tasks: JoinSet<std::io::Result<u64>>,
     count: usize,
+    more: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
     tokio::time::sleep_until(begin).await;
     println!("ready");
@@ -153,7 +203,7 @@ async fn report_when(
         bytes += read;
         least = least.min(read);
     }
-    println!("{{\"viewers\": {count}, \"bytes\": {bytes}, \"least\": {least}}}");
+    println!("{{\"viewers\": {count}, \"bytes\": {bytes}, \"least\": {least}{}}}", more());
     Ok(())
 }
 
@@ -175,13 +225,16 @@ async fn first(target: Target, count: usize) -> Result<(), Failure> {
         }
         times.push(viewer.played.elapsed().as_secs_f64() * 1_000.0);
     }
-    times.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let index = (times.len() as f64 * part) as usize;
-        times.get(index.min(times.len() - 1)).copied().unwrap_or_default()
-    };
-    println!("{{\"p50_ms\": {:.3}, \"p99_ms\": {:.3}, \"count\": {count}}}", at(0.5), at(0.99));
+    let (p50, p99) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
+    println!("{{\"p50_ms\": {p50:.3}, \"p99_ms\": {p99:.3}, \"count\": {count}}}");
     Ok(())
+}
+
+/// What `part` of the values are not above; sorts them.
+fn quantile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = (values.len() as f64 * part) as usize;
+    values.get(index.min(values.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 async fn limit(listen: SocketAddr, fps: u32, bytes: usize, write: Option<usize>) -> Result<(), Failure> {
@@ -214,6 +267,10 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Viewers { target, count, seconds } => viewers(target, count, seconds).await,
         Command::First { target, count } => first(target, count).await,
+        Command::WhepViewers { target, count, seconds } => load_whep::viewers(&target, count, seconds).await,
+        Command::WhepFirst { target, count } => load_whep::first(&target, count).await,
+        Command::UdpDrain { address, count, seconds } => load_whep::drain(address, count, seconds).await,
+        Command::UdpLimit { listen, fps, bytes, each } => load_whep::limit(listen, fps, bytes, !each).await,
         Command::Drain { address, count, seconds } => drain(address, count, seconds).await,
         Command::Limit { listen, fps, bytes, write } => limit(listen, fps, bytes, write).await,
     };

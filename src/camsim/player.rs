@@ -3,6 +3,7 @@
 use crate::Camera;
 use crate::clip::Clip;
 use crate::control::Knobs;
+use bytes::Bytes;
 use media::Ticks;
 use relay::hub::{Publisher, Sample, State};
 use std::sync::Arc;
@@ -47,8 +48,18 @@ async fn round(
             track: sample.track,
             key: sample.key,
             time: Ticks(sample.present.0 + shift),
-            data: sample.data.clone(),
+            data: if clip.stamped { stamped(&sample.data) } else { sample.data.clone() },
         });
     }
     begin + clip.length
+}
+
+/// A frame with the moment in it: behind its length and its first byte.
+fn stamped(data: &Bytes) -> Bytes {
+    let mut data = data.to_vec();
+    let stamp = format!("{:016x}", crate::wall().as_micros());
+    if let Some(place) = data.get_mut(5..21) {
+        place.copy_from_slice(stamp.as_bytes());
+    }
+    data.into()
 }

@@ -166,9 +166,10 @@ function world(dir, parts, control, gateway, cameras, secrets) {
 export async function demo() {
   const dir = folder();
   const data = join(dir, 'demo');
-  const [http, rtsp, port, control] = await freePorts(4);
+  const [http, rtsp, webrtc, port, control] = await freePorts(5);
   const at = (number) => `127.0.0.1:${number}`;
-  const seed = start('sharp-eyes', ['seed-demo', '--folder', data, '--http', at(http), '--rtsp', at(rtsp), '--cameras', at(port)]);
+  const ports = ['--http', at(http), '--rtsp', at(rtsp), '--webrtc', at(webrtc), '--cameras', at(port)];
+  const seed = start('sharp-eyes', ['seed-demo', '--folder', data, ...ports]);
   const seeded = await Promise.race([seed.ended, sleep(START_MS, 'too slow', { ref: false })]);
   if (seeded !== 0) throw new Error(`seed-demo: ${seeded}; see the logs in target/e2e`);
   const read = (name) => JSON.parse(readFileSync(join(data, name), 'utf8'));
@@ -189,7 +190,7 @@ export async function withOwnCa() {
   const config = join(dir, 'config.toml');
   writeFileSync(
     config,
-    `[http]\nlisten = "127.0.0.1:${http}"\ntls = "local_ca"\nca_folder = "${dir}/ca"\n[rtsp]\nlisten = ""\n` +
+    `[http]\nlisten = "127.0.0.1:${http}"\ntls = "local_ca"\nca_folder = "${dir}/ca"\n[rtsp]\nlisten = ""\n[webrtc]\nlisten = ""\n` +
       `[database]\nurl = "sqlite:${dir}/sharp-eyes.db"\n[secrets]\nkey_file = "${dir}/sealing.key"\n` +
       `[audit]\nspool_file = "${dir}/spool"\n`,
   );
@@ -215,11 +216,12 @@ export async function withOwnCa() {
  * passkeys; `more` is more of its settings. */
 export async function fresh({ named = false, more = '' } = {}) {
   const dir = folder();
-  const [http, rtsp, port, control] = await freePorts(4);
+  const [http, rtsp, webrtc, port, control] = await freePorts(5);
   const config = join(dir, 'config.toml');
   writeFileSync(
     config,
     `[http]\nlisten = "127.0.0.1:${http}"\n${named ? `public_url = "http://localhost:${http}"\n` : ''}[rtsp]\nlisten = "127.0.0.1:${rtsp}"\n` +
+      `[webrtc]\nlisten = "127.0.0.1:${webrtc}"\n` +
       `[database]\nurl = "sqlite:${dir}/sharp-eyes.db"\n[secrets]\nkey_file = "${dir}/sealing.key"\n` +
       `[cameras]\nallow_networks = ["127.0.0.0/8"]\n${more}`,
   );

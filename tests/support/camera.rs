@@ -18,6 +18,11 @@ pub fn clip(name: &str) -> Arc<Clip> {
     Arc::new(Clip::read(&media(name)).unwrap())
 }
 
+/// Frames of exact size and rate, which no decoder could read.
+pub fn synthetic(fps: u32, gop: u32, bytes: usize) -> Arc<Clip> {
+    Arc::new(Clip::synthetic(fps, gop, bytes))
+}
+
 /// Cameras at the paths that are given, on one port.
 pub async fn start(cameras: &[(&str, Arc<Clip>)]) -> Cameras {
     start_with_login(cameras, None).await

@@ -12,7 +12,9 @@ pub mod folder;
 pub mod foreign;
 pub mod leaks;
 pub mod live;
+pub mod middle;
 pub mod process;
+pub mod whep;
 
 use ::store::Store;
 use client::Client;
@@ -96,7 +98,9 @@ impl House {
         .unwrap();
         let clock = TestClock::default();
         let bind = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let listeners = Listeners { http: bind().await, rtsp: Some(bind().await) };
+        let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let listeners =
+            Listeners { http: bind().await, rtsp: Some(bind().await), webrtc: Some((udp, bind().await)) };
         let http = listeners.http.local_addr().unwrap();
         let rtsp = listeners.rtsp.as_ref().unwrap().local_addr().unwrap();
         let app = App::build(&settings, Arc::new(clock.clone())).await.unwrap();

@@ -55,7 +55,7 @@ pub fn configure(folder: &Folder, data: &str) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let data = folder.path(data);
     let config = format!(
-        "[http]\nlisten = \"127.0.0.1:{port}\"\n[rtsp]\nlisten = \"\"\n[database]\nurl = \"sqlite:{}\"\n\
+        "[http]\nlisten = \"127.0.0.1:{port}\"\n[rtsp]\nlisten = \"\"\n[webrtc]\nlisten = \"\"\n[database]\nurl = \"sqlite:{}\"\n\
          [secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[log]\nfilter = \"error\"\n",
         data.join("test.db").display(),
         data.join("key").display(),

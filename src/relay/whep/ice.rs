@@ -66,14 +66,6 @@ impl Lite {
         Self { local, remote_ufrag, routes: Vec::new(), selected: None, heard: now }
     }
 
-    pub(super) fn credentials(&self) -> &Credentials {
-        &self.local
-    }
-
-    pub(super) fn remote_ufrag(&self) -> &str {
-        &self.remote_ufrag
-    }
-
     /// New credentials on both sides. Media stays on the way it has until the viewer
     /// chooses another one.
     pub(super) fn restart(&mut self, local: Credentials, remote_ufrag: String) {

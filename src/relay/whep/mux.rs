@@ -38,7 +38,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions: 1_000, per_person: 64 }
+        Self { sessions: 1_000, per_person: 128 }
     }
 }
 
@@ -281,7 +281,7 @@ impl Server {
             Handshake::new(Arc::clone(&self.0.certificate), Arc::clone(&self.0.dtls), offer.fingerprint, now);
         let ice = Lite::new(ours.clone(), offer.ice.ufrag.clone(), now);
         let session = Session::new(ice, handshake, outlets.collect(), now);
-        let (id, end) = (hex::<16>(), CancellationToken::new());
+        let (id, end) = (hex::<16>(), self.0.closing.child_token());
         let (sender, incoming) = mpsc::channel(INBOX);
         {
             let mut table = self.0.lock();

@@ -28,11 +28,14 @@ pub(super) struct Viewer {
     pub(super) id: String,
     pub(super) session: Session,
     pub(super) incoming: mpsc::Receiver<Incoming>,
-    /// Cancelled when its owner ends it.
+    /// Cancelled when its owner ends it, and when the gateway stops.
     pub(super) end: CancellationToken,
     /// Cancelled when the gateway stops.
     pub(super) closing: CancellationToken,
 }
+
+/// A buffer that a large frame has left behind is given back above this.
+const SPARE: usize = 64 << 10;
 
 /// Takes the session off the table, however the task ends.
 struct Seat<'a>(&'a str, &'a Shared, &'static str);
@@ -77,8 +80,7 @@ impl Viewer {
             tokio::select! {
                 biased;
                 over = &mut end => return Err(reason(over.into())),
-                () = self.closing.cancelled() => return Err("the gateway is stopping"),
-                () = self.end.cancelled() => return Err("its owner has ended it"),
+                () = self.end.cancelled() => return Err(self.ended()),
                 incoming = self.incoming.recv() => {
                     self.take(incoming, hub.stats(), out);
                 }
@@ -101,6 +103,7 @@ impl Viewer {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut params, mut pace) = (None::<Arc<Params>>, None);
+        let mut ended = pin!(self.end.clone().cancelled_owned());
         loop {
             // Frames are only taken when the last ones have left: a slow viewer is a
             // cursor that stands still, never a queue.
@@ -133,8 +136,7 @@ impl Viewer {
                     self.session.tick(Instant::now().into_std(), out);
                     subscription.ask_again();
                 }
-                () = self.closing.cancelled() => return "the gateway is stopping",
-                () = self.end.cancelled() => return "its owner has ended it",
+                () = &mut ended => return self.ended(),
             }
             let bytes = out.media.bytes.len();
             if bytes > 0 {
@@ -148,6 +150,10 @@ impl Viewer {
                 return why;
             }
         }
+    }
+
+    fn ended(&self) -> &'static str {
+        if self.closing.is_cancelled() { "the gateway is stopping" } else { "its owner has ended it" }
     }
 
     /// Hands over what has come; whether the viewer asks for a key frame.
@@ -213,6 +219,7 @@ impl Viewer {
             None => Left::default(),
         };
         out.media.clear();
+        out.media.bytes.shrink_to(SPARE);
         left
     }
 }
