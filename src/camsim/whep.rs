@@ -262,6 +262,8 @@ impl Viewer {
         let local = if at.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
         let socket = UdpSocket::bind(local).await?;
         socket.connect(at).await?;
+        // As much as a browser has at least, so that a busy machine loses nothing.
+        let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(1 << 20);
         Self::begin(offer, answer, Wire::Udp(socket)).await
     }
 

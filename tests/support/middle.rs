@@ -2,7 +2,7 @@
 //! The kernel's own means are often not there, so it is a program.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -27,7 +27,8 @@ pub struct Middle {
     gateway: SocketAddr,
     to_gateway: Arc<AtomicU64>,
     from_gateway: Arc<AtomicU64>,
-    /// Sent to the gateway right before the viewer's first DTLS packet.
+    /// Sent to the gateway right before the viewer's first DTLS packet. What the gateway
+    /// answers is for the one who forged, who is elsewhere.
     ambush: Arc<Mutex<Vec<Vec<u8>>>>,
     _tasks: JoinSet<()>,
 }
@@ -45,10 +46,12 @@ impl Middle {
         let viewer: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
         let (to_gateway, from_gateway) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let ambush: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+        let swallowing = Arc::<AtomicBool>::default();
         let mut tasks = JoinSet::new();
         tasks.spawn({
             let (inside, outside, viewer) = (Arc::clone(&inside), Arc::clone(&outside), Arc::clone(&viewer));
             let (count, ambush) = (Arc::clone(&to_gateway), Arc::clone(&ambush));
+            let swallowing = Arc::clone(&swallowing);
             async move {
                 let mut buffer = [0; 2_048];
                 while let Ok((length, from)) = inside.recv_from(&mut buffer).await {
@@ -56,8 +59,13 @@ impl Middle {
                     let packet = &buffer[..length];
                     if (20..64).contains(&packet[0]) {
                         let forged = std::mem::take(&mut *ambush.lock().unwrap());
-                        for forged in forged {
-                            let _ = outside.send_to(&forged, gateway).await;
+                        if !forged.is_empty() {
+                            swallowing.store(true, Ordering::Relaxed);
+                            for forged in forged {
+                                let _ = outside.send_to(&forged, gateway).await;
+                            }
+                            tokio::time::sleep(Duration::from_millis(300)).await;
+                            swallowing.store(false, Ordering::Relaxed);
                         }
                     }
                     count.fetch_add(length as u64, Ordering::Relaxed);
@@ -74,6 +82,9 @@ impl Middle {
                 while let Ok((length, _)) = outside.recv_from(&mut buffer).await {
                     count.fetch_add(length as u64, Ordering::Relaxed);
                     let Some(viewer) = *viewer.lock().unwrap() else { continue };
+                    if swallowing.load(Ordering::Relaxed) {
+                        continue;
+                    }
                     let media = (128..192).contains(&buffer[0]);
                     if media && chance(&mut dice) % 100 < weather.loss_percent {
                         continue;

@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// The same while a viewer connects.
 const TICK_CONNECTING: Duration = Duration::from_millis(100);
 /// Bytes a second at which a viewer is led through what is there already.
-const PACE: f64 = 5_000_000.0;
+const PACE: f64 = 3_000_000.0;
 /// Between two jumps to the newest key frame: viewers ask several times for one.
 const JUMP_EVERY: Duration = Duration::from_secs(1);
 

@@ -324,6 +324,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{id}/{stream}/whep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Watch a stream by WebRTC: an offer to receive is answered. The picture is sent as it is
+         *     (H.264), sound where the viewer can play it (G.711, Opus); else 406 says what to do.
+         */
+        post: operations["open_whep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{id}/{stream}/whep/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a session. */
+        delete: operations["close_whep"];
+        options?: never;
+        head?: never;
+        /** Trickle a candidate, which changes nothing, or restart ICE. */
+        patch: operations["patch_whep"];
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -2939,6 +2977,167 @@ export interface operations {
             404: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
             426: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    open_whep: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why: `resident_view`, `patrol`, `grid_work`, `incident` or `maintenance`, as far as
+                 *     it fits the role; the role's usual one if it is not said.
+                 */
+                purpose?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                /** @description `main` or `sub` */
+                stream: string;
+            };
+            cookie?: never;
+        };
+        /** @description the offer */
+        requestBody: {
+            content: {
+                "application/sdp": string;
+            };
+        };
+        responses: {
+            /** @description the answer */
+            201: {
+                headers: {
+                    /** @description what PATCH takes */
+                    "Accept-Patch"?: string;
+                    /** @description the session's ICE session */
+                    ETag?: string;
+                    /** @description the session, for PATCH and DELETE */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/sdp": string;
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            /** @description the offer takes nothing of what the stream carries */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            /** @description too many sessions of this person, or in all */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            503: components["responses"]["Problem"];
+        };
+    };
+    close_whep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                /** @description `main` or `sub` */
+                stream: string;
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    patch_whep: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the entity tag of the ICE session, or `*` to restart */
+                "If-Match"?: string | null;
+            };
+            path: {
+                id: string;
+                /** @description `main` or `sub` */
+                stream: string;
+                session: string;
+            };
+            cookie?: never;
+        };
+        /** @description the fragment */
+        requestBody: {
+            content: {
+                "application/trickle-ice-sdpfrag": string;
+            };
+        };
+        responses: {
+            /** @description ICE begins anew */
+            200: {
+                headers: {
+                    /** @description the new ICE session */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/trickle-ice-sdpfrag": string;
+                };
+            };
+            /** @description nothing changes */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            /** @description the ICE session is another one by now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            /** @description the request does not say which ICE session it means */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
             503: components["responses"]["Problem"];
         };
     };
