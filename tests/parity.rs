@@ -3,6 +3,7 @@
 use crate::support::House;
 use crate::support::camera::{self, H264};
 use crate::support::client::Client;
+use crate::support::hls::Player;
 use crate::support::live::Live;
 use crate::support::whep;
 use camsim::viewers::Viewer;
@@ -168,6 +169,7 @@ async fn answers(
         // A session that nobody connects to holds its place for a while.
         assert_eq!(client.delete(&opened.location).await, 204);
     }
+    let hls = Player::try_open(client, camera, "").await.is_ok();
     let login = Some((key.0.as_str(), key.1.as_str()));
     let played = Viewer::play(house.rtsp, &format!("{camera}/main"), login).await.is_ok();
     vec![
@@ -178,6 +180,7 @@ async fn answers(
         ("websocket", live),
         ("rtsp", played),
         ("whep", rtc.is_ok()),
+        ("hls", hls),
     ]
 }
 

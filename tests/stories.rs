@@ -12,6 +12,7 @@ mod decoder;
 mod doors;
 mod durability;
 mod guardrails;
+mod hls;
 mod import;
 mod ingest;
 mod joining;

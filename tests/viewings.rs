@@ -4,6 +4,7 @@
 use crate::support::camera::{self, H264};
 use crate::support::client::Client;
 use crate::support::database::{BOTH, Database, open};
+use crate::support::hls::Player;
 use crate::support::live::{Heard, Live};
 use crate::support::process::{Gateway, configure, serve};
 use crate::support::{House, until, whep};
@@ -63,6 +64,11 @@ async fn bytes_of_browser(browser: &mut camsim::whep::Viewer) -> u64 {
     browser.bytes
 }
 
+async fn bytes_of_parts(player: &mut Player) -> u64 {
+    while player.part().await.is_ok() {}
+    player.bytes
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c18_the_register_knows_every_viewing_to_the_byte() {
     let cameras = camera::start(&[("a", camera::clip(H264))]).await;
@@ -77,21 +83,23 @@ async fn c18_the_register_knows_every_viewing_to_the_byte() {
         let mut tcp = Viewer::play(house.rtsp, &path, login).await.unwrap();
         let mut udp = Viewer::play_udp(house.rtsp, &path, login).await.unwrap();
         let mut rtc = whep::watch(&guard, &camera).await;
+        let mut hls = Player::open(&guard, &camera).await;
         let end = async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             assert_eq!(guard.delete(&format!("/api/v1/viewer-keys/{}", key.id)).await, 204);
             assert_eq!(guard.delete("/api/v1/session").await, 204);
         };
-        let (by_page, by_tcp, by_udp, by_rtc, ()) = tokio::join!(
+        let (by_page, by_tcp, by_udp, by_rtc, by_hls, ()) = tokio::join!(
             bytes_of_page(&mut page),
             bytes_of_player(&mut tcp, 4),
             bytes_of_player(&mut udp, 0),
             bytes_of_browser(&mut rtc),
+            bytes_of_parts(&mut hls),
             end
         );
-        let rows = all_ended(&house, &camera, 4).await;
+        let rows = all_ended(&house, &camera, 5).await;
         let mut written: Vec<u64> = rows.iter().map(|row| row.bytes).collect();
-        let mut received = vec![by_page, by_tcp, by_udp, by_rtc];
+        let mut received = vec![by_page, by_tcp, by_udp, by_rtc, by_hls];
         written.sort_unstable();
         received.sort_unstable();
         for (written, received) in written.iter().zip(&received) {
@@ -104,6 +112,7 @@ async fn c18_the_register_knows_every_viewing_to_the_byte() {
         let rtc: Vec<u64> =
             rows.iter().filter(|row| row.transport == ViewingTransport::Whep).map(|row| row.bytes).collect();
         assert!(rtc.len() == 1 && rtc[0].abs_diff(by_rtc) * 100 <= by_rtc, "{rtc:?}, {by_rtc} received");
+        assert_eq!(by(ViewingTransport::Hls), 1);
         assert!(rows.iter().all(|row| row.role == Role::Patrol && row.stream == StreamKind::Main));
         verify(&*house.store, vec![]).await.unwrap();
     }

@@ -10,6 +10,7 @@ pub mod database;
 pub mod decoder;
 pub mod folder;
 pub mod foreign;
+pub mod hls;
 pub mod leaks;
 pub mod live;
 pub mod middle;
