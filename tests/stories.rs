@@ -18,6 +18,7 @@ mod ingest;
 mod joining;
 mod keys;
 mod live;
+mod marks;
 mod oracle;
 mod outage;
 mod parity;

@@ -1,5 +1,6 @@
 //! Clips: MP4 files as camera footage, and synthetic ones of exact size and rate.
 
+use crate::film::Film;
 use bytes::Bytes;
 use media::{Codec, Params, Ticks, Track, TrackParams};
 use mp4_atom::{Atom as _, Decode as _, Header, Moov, Stbl, StszSamples, Trak};
@@ -19,6 +20,8 @@ pub struct Clip {
     /// Whether the moment of sending is written into each frame, in front of all that
     /// follows its first byte: microseconds since the Unix epoch in sixteen digits.
     pub stamped: bool,
+    /// Draws its pictures, if they are not the samples' own.
+    pub(crate) film: Option<Film>,
 }
 
 /// One access unit of a clip.
@@ -80,7 +83,7 @@ impl Clip {
             }
             samples.append(&mut own);
         }
-        let mut clip = Self { params, samples, length, stamped: false };
+        let mut clip = Self { params, samples, length, stamped: false, film: None };
         if clip.params.video.is_none() {
             return Err(ClipError::Format("it has no video track"));
         }
@@ -115,7 +118,18 @@ impl Clip {
             })
             .collect();
         let length = Duration::from_secs(1) * gop / fps.max(1);
-        Self { params: Params { video, audio: None }, samples, length, stamped: true }
+        Self { params: Params { video, audio: None }, samples, length, stamped: true, film: None }
+    }
+
+    /// A clip whose every picture says which camera and which frame it is, for
+    /// [`crate::mark::read`]: 256 by 128, `fps` frames a second, a key frame every `gop`.
+    /// The frames are counted over all rounds.
+    #[must_use]
+    pub fn marked(camera: u16, fps: u32, gop: u32) -> Self {
+        let empty = Self::synthetic(fps, gop.max(1), 0);
+        let video = Film::params().map(Arc::new);
+        let params = Params { video, audio: None };
+        Self { params, film: Some(Film { camera }), stamped: false, ..empty }
     }
 
     /// Ticks per second of a track.

@@ -1,14 +1,16 @@
 //! Virtual cameras: RTSP from clips, with digest login and misbehaviour that is
 //! switched on and off while they run.
 //!
-//! Any number of paths share one port. `clip` reads MP4, `player` sends it in
-//! real time, `front` is the port that can refuse, stall and lie, `control`
+//! Any number of paths share one port. `clip` reads MP4, `film` draws pictures that
+//! say which they are (`mark`), `player` sends them in real time, `front` is the port that can refuse, stall and lie, `control`
 //! takes the orders. Used by the demo, the tests and the benchmark; never by
 //! the gateway.
 
 pub mod clip;
 pub mod control;
+mod film;
 mod front;
+pub mod mark;
 mod player;
 pub mod viewers;
 pub mod whep;

@@ -22,7 +22,8 @@ struct Arguments {
     #[arg(long)]
     login_file: Option<PathBuf>,
     /// A camera, as PATH=CLIP.mp4 or PATH=CLIP.mp4,OTHER.mp4 (the other resolution),
-    /// or PATH=synthetic:FPS:GOP:BYTES.
+    /// or PATH=synthetic:FPS:GOP:BYTES, or PATH=marked:CAMERA:FPS:GOP, whose pictures say
+    /// which they are.
     #[arg(long = "camera", required = true)]
     cameras: Vec<String>,
 }
@@ -35,6 +36,17 @@ fn camera(text: &str) -> Result<Camera, String> {
 }
 
 fn clip(name: &str) -> Result<Clip, String> {
+    if let Some(text) = name.strip_prefix("marked:") {
+        let numbers: Vec<u32> = text.split(':').filter_map(|n| n.parse().ok()).collect();
+        return match numbers.as_slice() {
+            [camera, fps, gop] if *fps > 0 && *gop > 0 => {
+                let camera =
+                    u16::try_from(*camera).map_err(|_| format!("{name}: a camera is at most 65535"))?;
+                Ok(Clip::marked(camera, *fps, *gop))
+            }
+            _ => Err(format!("{name}: not marked:CAMERA:FPS:GOP")),
+        };
+    }
     let Some(numbers) = name.strip_prefix("synthetic:") else {
         return Clip::read(&PathBuf::from(name)).map_err(|error| error.to_string());
     };

@@ -15,12 +15,14 @@ pub(crate) async fn run(camera: Camera, mut publisher: Publisher, knobs: Arc<Kno
     let epoch = Instant::now();
     // Time already sent, over all rounds and clips.
     let mut sent = Duration::ZERO;
+    // Pictures that were drawn.
+    let mut drawn = 0;
     publisher.set_state(State::Live, "");
     loop {
         let switched = knobs.other_resolution.load(Ordering::Relaxed);
         let clip = camera.other.as_ref().filter(|_| switched).unwrap_or(&camera.clip);
         publisher.set_params(clip.params.clone());
-        sent = round(clip, epoch, sent, switched, &mut publisher, &knobs).await;
+        sent = round(clip, epoch, (sent, &mut drawn), switched, &mut publisher, &knobs).await;
     }
 }
 
@@ -28,17 +30,24 @@ pub(crate) async fn run(camera: Camera, mut publisher: Publisher, knobs: Arc<Kno
 async fn round(
     clip: &Clip,
     epoch: Instant,
-    begin: Duration,
+    (begin, drawn): (Duration, &mut u32),
     switched: bool,
     publisher: &mut Publisher,
     knobs: &Knobs,
 ) -> Duration {
-    for (number, sample) in clip.samples.iter().enumerate() {
+    for (number, sample) in (0..).zip(&clip.samples) {
         let rate = clip.rate(sample.track);
         let at = begin + sample.decode.to_duration(rate);
         if number > 0 && sample.key && knobs.other_resolution.load(Ordering::Relaxed) != switched {
             return at;
         }
+        let data = match &clip.film {
+            Some(film) => {
+                *drawn = drawn.wrapping_add(1);
+                film.picture(*drawn, number)
+            }
+            None => sample.data.clone(),
+        };
         tokio::time::sleep_until(epoch + at).await;
         if knobs.stalled.load(Ordering::Relaxed) {
             continue;
@@ -48,7 +57,7 @@ async fn round(
             track: sample.track,
             key: sample.key,
             time: Ticks(sample.present.0 + shift),
-            data: if clip.stamped { stamped(&sample.data) } else { sample.data.clone() },
+            data: if clip.stamped { stamped(&data) } else { data },
         });
     }
     begin + clip.length
