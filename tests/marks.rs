@@ -12,7 +12,8 @@ use std::time::Duration;
 /// What the pictures that ffmpeg decodes say; they are `width` by `height` then.
 async fn marks(arguments: &[&str], width: usize, height: usize) -> Vec<Option<Mark>> {
     let decode = ["-f", "rawvideo", "-pix_fmt", "gray", "-"];
-    let output = run("ffmpeg", &[&["-v", "error"], arguments, &decode].concat(), Duration::from_secs(60)).await;
+    let output =
+        run("ffmpeg", &[&["-v", "error"], arguments, &decode].concat(), Duration::from_secs(60)).await;
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout.chunks_exact(width * height).map(|luma| mark::read(luma, width, height)).collect()
 }
@@ -50,7 +51,8 @@ async fn marks_survive_scaling_jpeg_and_other_codecs() {
         let quiet = ["-x265-params", "log-level=none"];
         let quiet = if name == "h265.mp4" { &quiet[..] } else { &[] };
         let made =
-            [&["-v", "error"], &camera[..], &["-vf", scale, "-frames:v", frames], &encoder, quiet, &[file]].concat();
+            [&["-v", "error"], &camera[..], &["-vf", scale, "-frames:v", frames], &encoder, quiet, &[file]]
+                .concat();
         let output = run("ffmpeg", &made, Duration::from_secs(60)).await;
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let seen = marks(&["-i", file], size.0, size.1).await;
