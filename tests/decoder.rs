@@ -18,7 +18,7 @@ use std::time::Duration;
 async fn attempt(name: &str) -> (String, Option<i32>) {
     use std::os::unix::process::ExitStatusExt as _;
     let program = tokio::task::spawn_blocking(program).await.unwrap();
-    let output = run(program.to_str().unwrap(), &["--prove-sandbox", name], Duration::from_secs(120)).await;
+    let output = run(program.to_str().unwrap(), &["--prove-sandbox", name], Duration::from_secs(600)).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("locked in"), "{name}: {text}");
     (text, output.status.signal())
