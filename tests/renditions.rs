@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::decoder::house;
 use crate::support::foreign::run;
 use crate::support::live::{Heard, Live};
-use crate::support::{House, until};
+use crate::support::{House, until, until_within};
 use domain::CameraId;
 use domain::Timestamp;
 use domain::repository::Registers as _;
@@ -166,7 +166,8 @@ async fn all_viewers_share_one_process_and_it_ends_after_the_last() {
     assert_eq!(Live::try_open_at(&patrol, &path).await.err(), Some(503));
 
     drop((first, second));
-    until(|| house.decoder.processes().is_empty()).await;
+    // Fifteen seconds later.
+    until_within(Duration::from_secs(60), || house.decoder.processes().is_empty()).await;
     // Now there is a place.
     open(&patrol, &other, "video=h264").await.binary().await;
 }
