@@ -61,7 +61,7 @@ async fn bytes_of_player(player: &mut Viewer, frame: u64) -> u64 {
 /// Datagrams of media, as they came.
 async fn bytes_of_browser(browser: &mut camsim::whep::Viewer) -> u64 {
     while browser.packet().await.is_ok() {}
-    browser.bytes
+    browser.sent()
 }
 
 async fn bytes_of_parts(player: &mut Player) -> u64 {

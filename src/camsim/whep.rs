@@ -234,8 +234,8 @@ pub struct Viewer {
     answer: Answer,
     checked: Instant,
     buffer: Vec<u8>,
-    /// The newest number of each source.
-    newest: Vec<(u32, u64)>,
+    /// Of each source: the first number, the newest, and how many came.
+    seen: Vec<(u32, u64, u64, u64)>,
     ready: VecDeque<Came>,
     /// Bytes of media that came, as datagrams or as what was in them.
     pub bytes: u64,
@@ -304,7 +304,7 @@ impl Viewer {
                     answer: answer.clone(),
                     checked: Instant::now(),
                     buffer,
-                    newest: Vec::new(),
+                    seen: Vec::new(),
                     ready: VecDeque::new(),
                     bytes: 0,
                     mute: false,
@@ -327,6 +327,15 @@ impl Viewer {
     #[must_use]
     pub fn answer(&self) -> &Answer {
         &self.answer
+    }
+
+    /// Bytes that were sent to this viewer, by its own account: what came, and for what
+    /// a busy machine has lost in between, as much a packet as the others had.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        let came: u64 = self.seen.iter().map(|(_, _, _, count)| count).sum();
+        let all: u64 = self.seen.iter().map(|(_, first, newest, _)| newest - first + 1).sum();
+        self.bytes * all / came.max(1)
     }
 
     /// Where this viewer is.
@@ -433,14 +442,14 @@ impl Viewer {
         let header: &[u8; 12] = packet.first_chunk()?;
         let [_, kind, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *header;
         let (sequence, ssrc) = (u16::from_be_bytes([s0, s1]), u32::from_be_bytes([r0, r1, r2, r3]));
-        let newest = self.newest.iter().find(|(source, _)| *source == ssrc).map(|(_, newest)| *newest);
+        let newest = self.seen.iter().find(|(source, ..)| *source == ssrc).map(|(_, _, newest, _)| *newest);
         let base = newest.unwrap_or(u64::from(sequence));
         let ahead = i64::from(sequence.wrapping_sub((base & 0xffff) as u16) as i16);
         let number = base.checked_add_signed(ahead)?;
         let payload = self.keys.opener.rtp(packet, u32::try_from(number >> 16).ok()?)?;
-        match self.newest.iter_mut().find(|(source, _)| *source == ssrc) {
-            Some((_, newest)) => *newest = number.max(*newest),
-            None => self.newest.push((ssrc, number)),
+        match self.seen.iter_mut().find(|(source, ..)| *source == ssrc) {
+            Some((_, _, newest, count)) => (*newest, *count) = (number.max(*newest), *count + 1),
+            None => self.seen.push((ssrc, number, number, 1)),
         }
         Some(Packet {
             ssrc,

@@ -81,7 +81,7 @@ fn best(track: &TrackParams, section: &Section) -> Option<Format> {
         Codec::H264(avcc) => {
             let ours = [avcc.avc_profile_indication, avcc.profile_compatibility];
             let fragments = named("h264", 90_000).filter(|f| f.parameter("packetization-mode") == Some("1"));
-            let format = fragments.max_by_key(|format| std::cmp::Reverse(distance(ours, format)))?;
+            let format = fragments.min_by_key(|format| distance(ours, format))?;
             let level = format.parameter("profile-level-id").unwrap_or("42e01f");
             // RFC 6184 section 8.2.2: the profile is the offer's. What the stream is in
             // the SPS says, which is all that browsers' decoders look at.

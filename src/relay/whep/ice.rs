@@ -36,10 +36,11 @@ pub(super) struct Checked {
 pub(super) struct Lite {
     local: Credentials,
     remote_ufrag: String,
-    /// Where checks came from, oldest first.
-    routes: Vec<Route>,
+    /// Where checks came from, oldest first, and when last.
+    routes: Vec<(Route, Instant)>,
     selected: Option<Route>,
-    heard: Instant,
+    /// From when on there is no way to the viewer.
+    since: Instant,
 }
 
 pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
@@ -63,7 +64,7 @@ pub(super) fn ufrag_of(packet: &[u8]) -> Option<String> {
 
 impl Lite {
     pub(super) fn new(local: Credentials, remote_ufrag: String, now: Instant) -> Self {
-        Self { local, remote_ufrag, routes: Vec::new(), selected: None, heard: now }
+        Self { local, remote_ufrag, routes: Vec::new(), selected: None, since: now }
     }
 
     /// New credentials on both sides. Media stays on the way it has until the viewer
@@ -80,17 +81,23 @@ impl Lite {
 
     /// Whether the viewer has proven to be at this address.
     pub(super) fn knows(&self, route: &Route) -> bool {
-        self.routes.contains(route)
+        self.routes.iter().any(|(known, _)| known == route)
     }
 
+    /// Whether the viewer still agrees to be sent to where media goes. Checks from
+    /// elsewhere are no consent of whoever is there.
     pub(super) fn has_consent(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.heard) < CONSENT
+        let heard = self.routes.iter().find(|(route, _)| Some(*route) == self.selected);
+        now.saturating_duration_since(heard.map_or(self.since, |(_, at)| *at)) < CONSENT
     }
 
-    /// A connection is gone.
-    pub(super) fn lost(&mut self, tcp: u64) {
-        self.routes.retain(|route| route.tcp != Some(tcp));
-        self.selected = self.selected.filter(|route| route.tcp != Some(tcp));
+    /// A connection is gone. The viewer may come back by another one for as long as
+    /// its consent would have lasted.
+    pub(super) fn lost(&mut self, tcp: u64, now: Instant) {
+        self.routes.retain(|(route, _)| route.tcp != Some(tcp));
+        if self.selected.is_some_and(|route| route.tcp == Some(tcp)) {
+            (self.selected, self.since) = (None, now);
+        }
     }
 
     /// Answers a check. Nothing is said to whoever does not know the password.
@@ -116,15 +123,17 @@ impl Lite {
         if conflict {
             return Some(Checked { reply, new: false, forgotten: None });
         }
-        self.heard = now;
-        let new = !self.knows(&from);
+        let known = self.routes.iter_mut().find(|(route, _)| *route == from);
+        let new = known.is_none();
         let mut forgotten = None;
-        if new {
+        if let Some((_, heard)) = known {
+            *heard = now;
+        } else {
             if self.routes.len() >= MAX_ROUTES {
-                let oldest = self.routes.iter().position(|route| Some(*route) != self.selected);
-                forgotten = oldest.map(|at| self.routes.remove(at));
+                let oldest = self.routes.iter().position(|(route, _)| Some(*route) != self.selected);
+                forgotten = oldest.map(|at| self.routes.remove(at).0);
             }
-            self.routes.push(from);
+            self.routes.push((from, now));
         }
         if message.use_candidate() {
             self.selected = Some(from);
@@ -190,6 +199,8 @@ mod tests {
         let (begin, mut ice) = (now(), lite(now()));
         ice.check(&request("ours:theirs", "secret", true), route(1), begin);
         assert!(ice.has_consent(begin + Duration::from_secs(29)));
+        // From elsewhere somebody else may be asking.
+        ice.check(&request("ours:theirs", "secret", false), route(2), begin + Duration::from_secs(20));
         assert!(!ice.has_consent(begin + CONSENT));
     }
 

@@ -278,7 +278,7 @@ impl Server {
             Outlet::new(chosen.track, chosen.format.payload_type, line.ssrc, crate::random())
         });
         let handshake =
-            Handshake::new(Arc::clone(&self.0.certificate), Arc::clone(&self.0.dtls), offer.fingerprint, now);
+            Handshake::new(Arc::clone(&self.0.certificate), Arc::clone(&self.0.dtls), offer.fingerprint);
         let ice = Lite::new(ours.clone(), offer.ice.ufrag.clone(), now);
         let session = Session::new(ice, handshake, outlets.collect(), now);
         let (id, end) = (hex::<16>(), self.0.closing.child_token());
@@ -420,8 +420,9 @@ impl Shared {
         for route in forgotten.iter().filter(|route| route.tcp.is_none()) {
             table.forget(route, inbox.number);
         }
+        // Who is there first stays: a check with a forged sender takes nobody's place.
         for route in learnt.iter().filter(|route| route.tcp.is_none()) {
-            table.by_route.insert((route.peer, route.local), inbox.clone());
+            table.by_route.entry((route.peer, route.local)).or_insert_with(|| inbox.clone());
         }
     }
 

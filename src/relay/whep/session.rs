@@ -71,8 +71,8 @@ impl Session {
     }
 
     /// A TCP connection is gone.
-    pub(super) fn lost(&mut self, tcp: u64) {
-        self.ice.lost(tcp);
+    pub(super) fn lost(&mut self, tcp: u64, now: Instant) {
+        self.ice.lost(tcp, now);
     }
 
     /// Takes a packet (RFC 7983 says which kind it is).
@@ -116,7 +116,6 @@ impl Session {
                 self.keys = keys();
             }
             Some(Event::Closed) => self.over = Some("the viewer has closed it"),
-            Some(Event::Failed) => self.over = Some("the handshake failed"),
             None => {}
         }
     }
@@ -171,7 +170,7 @@ impl Session {
     }
 
     /// Says goodbye: media ends here.
-    pub(super) fn close(&mut self, now: Instant, out: &mut Out) {
+    pub(super) fn close(&mut self, out: &mut Out) {
         out.media.clear();
         out.control.clear();
         let Some(route) = self.route() else { return };
@@ -182,7 +181,7 @@ impl Session {
             out.control.extend(bye.map(|bye| (route, bye)));
         }
         let mut packets = Vec::new();
-        self.handshake.close(now, &mut packets);
+        self.handshake.close(&mut packets);
         out.control.extend(packets.into_iter().map(|packet| (route, packet)));
     }
 }

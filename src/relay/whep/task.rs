@@ -52,7 +52,7 @@ pub(super) async fn run(mut viewer: Viewer, pass: Admission, hub: Hub, shared: A
     let mut seat = Seat(&id, &shared, "it panicked");
     let mut out = Out::default();
     seat.2 = viewer.serve(pass, hub, &shared, &mut out).await;
-    viewer.session.close(Instant::now().into_std(), &mut out);
+    viewer.session.close(&mut out);
     viewer.send_control(&shared, &mut out);
 }
 
@@ -167,7 +167,7 @@ impl Viewer {
                 false
             }
             Some(Incoming::Lost(tcp)) => {
-                self.session.lost(tcp);
+                self.session.lost(tcp, Instant::now().into_std());
                 false
             }
             None => false,
