@@ -81,9 +81,10 @@ async fn c18_the_register_knows_every_viewing_to_the_byte() {
         let login = Some((key.login.as_str(), key.key.as_str()));
         let mut page = Live::open(&guard, &camera).await;
         let mut tcp = Viewer::play(house.rtsp, &path, login).await.unwrap();
-        let mut udp = Viewer::play_udp(house.rtsp, &path, login).await.unwrap();
         let mut rtc = whep::watch(&guard, &camera).await;
         let mut hls = Player::open(&guard, &camera).await;
+        // Last, so that nothing waits in a socket that nobody reads yet.
+        let mut udp = Viewer::play_udp(house.rtsp, &path, login).await.unwrap();
         let end = async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             assert_eq!(guard.delete(&format!("/api/v1/viewer-keys/{}", key.id)).await, 204);

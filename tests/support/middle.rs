@@ -96,6 +96,10 @@ impl Middle {
                     }
                     through += length as f64;
                     let delay = weather.jitter.mul_f64(f64::from(chance(&mut dice) % 1_000) / 1_000.0);
+                    if delay.is_zero() {
+                        let _ = inside.send_to(&buffer[..length], viewer).await;
+                        continue;
+                    }
                     let (inside, packet) = (Arc::clone(&inside), buffer[..length].to_vec());
                     late.spawn(async move {
                         tokio::time::sleep(delay).await;
