@@ -8,3 +8,12 @@ export function durationText(seconds: number, t: Messages): string {
   if (minutes < 60) return t.viewings.minutes(minutes, whole % 60);
   return t.viewings.hours(Math.floor(minutes / 60), minutes % 60);
 }
+
+/** How old something is, in its largest unit; milliseconds. */
+export function ageText(age: number, t: Messages): string {
+  const minutes = Math.floor(age / 60_000);
+  if (minutes < 1) return t.viewings.seconds(Math.floor(age / 1000));
+  if (minutes < 60) return t.age.minutes(minutes);
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? t.age.hours(hours) : t.age.days(Math.floor(hours / 24));
+}

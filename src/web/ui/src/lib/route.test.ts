@@ -10,6 +10,7 @@ it('names the page of every path', () => {
   expect(pageOf('/join')).toEqual({ name: 'join' });
   expect(pageOf('/register')).toEqual({ name: 'register' });
   expect(pageOf('/admin/roles')).toEqual({ name: 'admin', section: 'roles' });
+  expect(pageOf('/wall')).toEqual({ name: 'wall' });
   expect(pageOf('/trust')).toEqual({ name: 'trust' });
   for (const path of ['/camera', '/admin/x', '/admin/cameras', '/join/x', '/me/x', '/camera/a/b', '/x', '/camera/%']) {
     expect(pageOf(path), path).toEqual({ name: 'unknown' });

@@ -11,6 +11,7 @@ export type Page =
   | { name: 'register' }
   | { name: 'trust' }
   | { name: 'camera'; id: string }
+  | { name: 'wall' }
   | { name: 'doors' }
   | { name: 'admin'; section: AdminSection }
   | { name: 'me' }
@@ -32,6 +33,7 @@ export function pageOf(path: string): Page {
     case 'join':
     case 'register':
     case 'trust':
+    case 'wall':
     case 'doors':
     case 'me':
       return { name: first };

@@ -51,6 +51,11 @@ export function isManager(): boolean {
   return who()?.roles.some(({ role }) => role === 'owner' || role === 'administrator') ?? false;
 }
 
+/** Whether they keep watch for others: everybody with a role but residents and auditors. */
+export function isStaff(): boolean {
+  return who()?.roles.some(({ role }) => role !== 'resident' && role !== 'auditor') ?? false;
+}
+
 export function enter(signedIn: SignedIn): void {
   // Who joins by a link may do so where somebody else was signed in.
   if (state.name === 'in' && state.who.person.id !== signedIn.person.id) leave(false);

@@ -1,15 +1,46 @@
-// The live player's way to the gateway.
+// The live player's way to the gateway: its addresses, and why there is no picture.
 import { api, outcome } from '../api/client';
-import type { Diagnosis, Socket, StreamKind } from './player';
+import type { Diagnosis } from './player';
+import type { StreamKind } from './way';
 
-export function connect(cameraId: string, stream: StreamKind, purpose: string): Socket {
-  const url = new URL(`/api/v1/cameras/${encodeURIComponent(cameraId)}/${stream}/live`, location.href);
-  if (purpose) url.searchParams.set('purpose', purpose);
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  return new WebSocket(url);
+/** What of a camera is asked for. */
+export interface Wanted {
+  cameraId: string;
+  /** Why, if it is not the usual purpose. */
+  purpose: string;
+  /** This device decodes no H.265: the gateway recodes it. */
+  h264: boolean;
 }
 
-/** A browser is not told why an upgrade failed, so the API is asked. */
+function address({ cameraId, purpose, h264 }: Wanted, path: string, asksCodec: boolean): URL {
+  const url = new URL(`/api/v1/cameras/${encodeURIComponent(cameraId)}/${path}`, location.href);
+  if (purpose) url.searchParams.set('purpose', purpose);
+  if (asksCodec && h264) url.searchParams.set('video', 'h264');
+  return url;
+}
+
+export function liveUrl(wanted: Wanted, stream: StreamKind): string {
+  const url = address(wanted, `${stream}/live`, true);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
+}
+
+/** An offer says itself which codecs the browser takes. */
+export function whepUrl(wanted: Wanted, stream: StreamKind): string {
+  return address(wanted, `${stream}/whep`, false).href;
+}
+
+export function hlsUrl(wanted: Wanted, stream: StreamKind): string {
+  return address(wanted, `${stream}/hls/index.m3u8`, true).href;
+}
+
+export function stillUrl(wanted: Wanted, width: number): string {
+  const url = address(wanted, 'snapshot.jpg', false);
+  url.searchParams.set('width', String(width));
+  return url.href;
+}
+
+/** A browser is not told why it was refused, so the API is asked. */
 export async function diagnose(cameraId: string): Promise<Diagnosis> {
   const session = await outcome(api.GET('/api/v1/session'));
   if (!session.ok) {
@@ -22,5 +53,5 @@ export async function diagnose(cameraId: string): Promise<Diagnosis> {
     return camera.failure.status === 404 ? 'gone' : 'busy';
   }
   const { state } = camera.data.status;
-  return state === 'refused' || state === 'offline' ? state : 'busy';
+  return state === 'idle' ? 'connecting' : state;
 }

@@ -1,86 +1,126 @@
-// The live player: one WebSocket at a time, from a camera's stream to a screen.
-// It decides when to reconnect and what to tell; it draws nothing itself.
+// The live player: from a camera's stream to a picture, by whichever way brings one.
+// It decides which way is tried next, when to try again and what to tell; the ways do
+// the rest.
 import { backoff } from './backoff.ts';
-import { closing, codecName, isEnd, type Scene, type SceneName } from './scene.ts';
-import type { Screen } from './screen.ts';
+import { isEnd, type Scene, type SceneName } from './scene.ts';
+import type { CameraWord, Ending, Events, StreamKind, Way, WayName } from './way.ts';
 
-export type StreamKind = 'main' | 'sub';
-
-/** The part of a WebSocket that the player uses. */
-export interface Socket {
-  binaryType: BinaryType;
-  onopen: ((event: Event) => void) | null;
-  onmessage: ((event: MessageEvent<unknown>) => void) | null;
-  onclose: ((event: CloseEvent) => void) | null;
-  close(): void;
-}
-
-/** What the gateway says in its `state` messages. */
-type CameraWord = 'live' | 'reconnecting' | 'stale';
-
-/** Why a connection could not even be opened. */
-export type Diagnosis = 'signedOut' | 'gone' | 'offline' | 'refused' | 'busy' | 'lost';
+/** What the API says when it is asked why there is no picture. */
+export type Diagnosis =
+  | 'signedOut'
+  | 'gone'
+  /** The camera is away, or refuses the gateway. */
+  | 'offline'
+  | 'refused'
+  /** It is being connected. */
+  | 'connecting'
+  /** It is connected and sends nothing. */
+  | 'stale'
+  /** It sends: a picture should be here. */
+  | 'live'
+  /** The gateway answers, but not this. */
+  | 'busy'
+  /** The gateway does not answer. */
+  | 'lost';
 
 export interface Host {
-  connect(stream: StreamKind): Socket;
+  /** The ways to try, best first; never empty. */
+  ways(): readonly WayName[];
+  /** One of them; asked for once. */
+  way(name: WayName): Way;
+  /** A way brought a picture, and these before it did not even reach the gateway. */
+  worked(name: WayName, failed: readonly WayName[]): void;
   diagnose(): Promise<Diagnosis>;
   /** In [0, 1): jitter. */
   chance(): number;
   /** Milliseconds that only grow. */
   now(): number;
+  /** Nobody sees the page: browsers draw nothing then. */
+  hidden(): boolean;
   /** The scene changed. */
   show(scene: Scene): void;
+  /** Another way is tried. */
+  using(name: WayName): void;
   /** Another stream plays, or a stream turned out to be unplayable. */
   switched(stream: StreamKind, unplayable: Scene | null): void;
+  /** Whether there is something to hear. */
+  sound(available: boolean): void;
 }
 
-/** After this long without a picture the sentence says so. */
-const SLOW_MS = 8000;
-/** A phone that changed networks may never hear that its connection is dead. */
-const SILENT_LIVE_MS = 15_000;
+/** How long a way may take to its first picture, unless it is the camera that is late. */
+export const FIRST_PICTURE_MS = 3500;
+/** Without a new picture for this long it is not live any more: ten seconds, with a margin for the clock's step. */
+const STALE_MS = 8500;
+/** Without a new picture for this long the API is asked why, where the way itself does not tell, … */
+const QUIET_MS = 2000;
+/** … and again after this long. */
+const ASK_AGAIN_MS = 2500;
+/** A camera that sends by the API's word, and nothing here for this long: the connection is dead. */
+const DEAD_MS = 15_000;
+/** How often the picture's age is looked at. */
+const TICK_MS = 1000;
+/** A network that changed: without a new picture for this long the connection did not survive it. */
+const DOUBT_MS = 2000;
 /** The replay of the last GOP is over after this long. */
 const REPLAY_MS = 1500;
-/** A camera that is away is silent too: its viewers are patient. */
-const SILENT_WAITING_MS = 60_000;
+/** Tries of a way that has worked, before the others get their turn. */
+const RETRIES = 2;
 
 export class Player {
   readonly #host: Host;
-  readonly #screen: Screen;
   readonly #hasSub: boolean;
+  readonly #ways = new Map<WayName, Way>();
+  /** Streams that this device cannot decode by any way, and why. */
   readonly #unplayable = new Map<StreamKind, Scene>();
   #stream: StreamKind = 'main';
-  #socket: Socket | null = null;
   #scene: Scene = { name: 'opening' };
+
+  /** The ladder of this pass, and where on it. */
+  #order: readonly WayName[] = [];
+  #at = 0;
+  /** Ways of this pass that did not reach the gateway. */
+  #failed: WayName[] = [];
+  /** Why a way of this pass could not decode the stream. */
+  #codec: Scene | null = null;
+
+  /** The way in use has shown a picture since it was chosen. */
+  #proved = false;
+  #retries = 0;
+  /** Connections in a row without a picture: the backoff. */
   #attempt = 0;
   #leaseUsed = false;
-  #begun = false;
+
+  /** Grows with each connection: what an older one reports does not count. */
+  #connection = 0;
+  #connected = false;
+  #reached = false;
   /** A picture of this connection is visible. */
   #shown = false;
   /** A picture of this stream was visible, maybe on a connection before. */
   #seen = false;
-  /** What the gateway says about the camera, and since when by the host's clock. */
+  /** What is known about the camera, and since when by the host's clock. */
   #camera: CameraWord = 'live';
   #cameraAt = 0;
+
   #retry: ReturnType<typeof setTimeout> | undefined;
-  #slow: ReturnType<typeof setTimeout> | undefined;
-  #silence: ReturnType<typeof setTimeout> | undefined;
-  /** When the newest frame came in, by the host's clock. */
+  #late: ReturnType<typeof setTimeout> | undefined;
+  #doubt: ReturnType<typeof setTimeout> | undefined;
+  #tick: ReturnType<typeof setInterval> | undefined;
+  #askedAt = 0;
+  /** When the newest picture was made, by the host's clock. */
   lastFrameAt: number | null = null;
 
-  constructor(host: Host, screen: Screen, hasSub: boolean) {
+  constructor(host: Host, hasSub: boolean) {
     this.#host = host;
-    this.#screen = screen;
     this.#hasSub = hasSub;
   }
 
   /** Plays a stream, or the other one if it turned out to be unplayable. */
   watch(stream: StreamKind): void {
+    this.#tick ??= setInterval(() => this.#look(), TICK_MS);
     const known = this.#unplayable.get(stream);
-    if (known) {
-      this.#tryOther(stream, known);
-    } else {
-      this.#play(stream, null);
-    }
+    if (known) this.#instead(stream, known);
+    else this.#play(stream, null);
   }
 
   /** The page went away for longer; the last picture stays. */
@@ -91,150 +131,171 @@ export class Player {
   }
 
   resume(): void {
-    if (this.#scene.name === 'away') this.#restart();
+    if (this.#scene.name === 'away') this.#again();
+    else this.changed();
   }
 
-  /** The network came back: no need to wait any longer. */
-  hurry(): void {
-    if (this.#retry === undefined) return;
-    this.#attempt = 0;
-    this.#open();
+  /** The network came, went or changed: no need to wait, and no reason to trust what there is. */
+  changed(): void {
+    if (this.#retry !== undefined) {
+      this.#attempt = 0;
+      this.#open();
+    } else if (this.#connected && this.#shown) {
+      const before = this.lastFrameAt;
+      clearTimeout(this.#doubt);
+      this.#doubt = setTimeout(() => {
+        if (this.lastFrameAt === before && !this.#host.hidden()) this.#lost('lost');
+      }, DOUBT_MS);
+    }
   }
 
-  /** After an end, when the person asks for it. */
+  /** What the list of cameras says, for ways that say nothing themselves. */
+  heard(word: CameraWord): void {
+    // The list is seconds old: a picture that moves knows better.
+    if (this.#way()?.name === 'websocket' || (this.#shown && this.#age() < QUIET_MS)) return;
+    this.#word(word);
+  }
+
+  /** After an end, or for a better way, when the person asks for it. */
   again(): void {
     this.#leaseUsed = false;
-    this.#restart();
+    this.#again();
   }
 
-  /** The player is not used after this. */
-  stop(): void {
-    this.#hangUp();
-    this.#screen.clear();
-  }
-
-  /** From the screen: a picture is visible. */
-  shown(): void {
-    this.#shown = true;
-    this.#seen = true;
-    this.#attempt = 0;
-    this.#leaseUsed = false;
-    clearTimeout(this.#slow);
-    this.#tell();
-  }
-
-  /** From the screen: the browser wants a tap. */
-  blocked(): void {
-    if (!isEnd(this.#scene.name)) this.#show('tap');
-  }
-
-  /** From the person: the tap. */
+  /** From the person: the tap that the browser wanted. */
   tapped(): void {
+    this.#way()?.play();
     if (this.#scene.name !== 'tap') return;
     this.#show('opening');
     this.#tell();
   }
 
-  /** From the screen: decoding failed. */
-  broken(): void {
-    this.#hangUp();
-    this.#retryLater('lost');
+  /** The browser paused on its own: some phones do with what was out of sight. */
+  play(): void {
+    if (this.#connected) this.#way()?.play();
   }
 
-  #restart(): void {
+  /** The player is not used after this. */
+  stop(): void {
+    this.#hangUp();
+    clearInterval(this.#tick);
+    this.#way()?.clear();
+  }
+
+  #way(): Way | undefined {
+    const name = this.#order[this.#at];
+    return name && this.#ways.get(name);
+  }
+
+  #take(): Way | null {
+    const name = this.#order[this.#at];
+    if (!name) return null;
+    const way = this.#ways.get(name) ?? this.#host.way(name);
+    this.#ways.set(name, way);
+    return way;
+  }
+
+  /** A new pass, from the top. */
+  #again(): void {
     this.#attempt = 0;
+    this.#climb();
     this.#open();
+  }
+
+  #climb(): void {
+    const before = this.#way();
+    this.#order = this.#host.ways();
+    this.#at = 0;
+    this.#failed = [];
+    this.#codec = null;
+    this.#chosen(before);
+  }
+
+  /** Another way has its turn: it needs the screen for itself. */
+  #chosen(before: Way | undefined): void {
+    this.#proved = false;
+    this.#retries = 0;
+    const name = this.#order[this.#at];
+    if (!name) return;
+    if (before && before.name !== name) before.clear();
+    this.#host.using(name);
   }
 
   #open(): void {
     this.#hangUp();
-    if (!this.#screen.exists) {
-      this.#end({ name: 'noPlayer' });
-      return;
-    }
-    this.#begun = false;
+    const way = this.#take();
+    if (!way) return;
+    this.#connected = true;
+    this.#reached = false;
     this.#shown = false;
-    this.#camera = 'live';
-    let opened = false;
+    if (way.name === 'websocket') this.#camera = 'live';
     // A retry leaves the sentence about what went wrong until something comes.
-    if (this.#attempt === 0) this.#show('opening');
-    const socket = this.#host.connect(this.#stream);
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => {
-      opened = true;
-    };
-    socket.onmessage = (event) => {
-      this.#listen();
-      if (typeof event.data === 'string') this.#text(event.data);
-      else if (event.data instanceof ArrayBuffer) this.#segment(event.data);
-    };
-    socket.onclose = (event) => {
-      this.#socket = null;
-      this.#closed(event.code, opened);
-    };
-    this.#socket = socket;
-    this.#slow = setTimeout(() => {
-      if (this.#scene.name === 'opening') this.#show('slow');
-    }, SLOW_MS);
-    this.#listen();
+    if (this.#attempt === 0 && this.#at === 0) this.#show('opening');
+    way.open(this.#stream, this.#listen());
+    if (this.#connected) this.#expect();
   }
 
-  /** Ends the connection without hearing its close, and every timer. */
+  #listen(): Events {
+    const mine = (this.#connection += 1);
+    const mind = <A extends unknown[]>(handle: (...args: A) => void) => {
+      return (...args: A): void => {
+        if (mine === this.#connection) handle(...args);
+      };
+    };
+    return {
+      reached: mind(() => {
+        this.#reached = true;
+        this.#tell();
+      }),
+      shown: mind(() => this.#pictured()),
+      frame: mind((age) => this.#frame(age)),
+      camera: mind((word) => this.#word(word)),
+      blocked: mind(() => {
+        if (!isEnd(this.#scene.name)) this.#show('tap');
+      }),
+      sound: mind((available) => this.#host.sound(available)),
+      ended: mind((ending) => this.#ended(ending)),
+    };
+  }
+
+  /** Ends the connection without hearing its end, and every timer of it. */
   #hangUp(): void {
     clearTimeout(this.#retry);
-    clearTimeout(this.#slow);
-    clearTimeout(this.#silence);
+    clearTimeout(this.#late);
+    clearTimeout(this.#doubt);
     this.#retry = undefined;
-    const socket = this.#socket;
-    this.#socket = null;
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    this.#connection += 1;
+    if (!this.#connected) return;
+    this.#connected = false;
+    this.#way()?.hangUp();
   }
 
-  #listen(): void {
-    clearTimeout(this.#silence);
-    const patience = this.#scene.name === 'live' ? SILENT_LIVE_MS : SILENT_WAITING_MS;
-    this.#silence = setTimeout(() => {
-      this.#hangUp();
-      this.#retryLater('lost');
-    }, patience);
-  }
-
-  #text(text: string): void {
-    const message = parse(text);
-    if (message.type === 'init' && typeof message.mime === 'string') this.#init(message.mime);
-    else if (message.type === 'state') this.#state(message.state);
-    // `lagged` needs nothing: what follows starts with a key frame beyond a gap, and the screen jumps over gaps.
-  }
-
-  #init(mime: string): void {
-    if (!this.#screen.supports(mime)) {
-      this.#cannotPlay({ name: 'codec', codec: codecName(mime) });
-      return;
-    }
-    this.#screen.begin(mime, !this.#begun);
-    this.#begun = true;
-  }
-
-  #state(state: unknown): void {
-    if (state !== 'live' && state !== 'reconnecting' && state !== 'stale') return;
-    this.#camera = state;
-    this.#cameraAt = this.#host.now();
+  #pictured(): void {
+    clearTimeout(this.#late);
+    this.#shown = true;
+    this.#seen = true;
+    this.#proved = true;
+    this.#retries = 0;
+    this.#attempt = 0;
+    this.#leaseUsed = false;
+    const way = this.#way();
+    if (way) this.#host.worked(way.name, this.#failed);
+    this.#failed = [];
     this.#tell();
   }
 
-  #segment(bytes: ArrayBuffer): void {
-    if (!this.#begun) return;
+  #frame(age: number): void {
     const now = this.#host.now();
-    this.lastFrameAt = now;
-    if (!this.#screen.push(bytes)) {
-      this.#hangUp();
-      this.#retryLater('lost');
-      return;
-    }
+    this.lastFrameAt = now - age;
     // The replay of a camera that is away is no sign of life; what comes later is.
-    if (now - this.#cameraAt > REPLAY_MS) this.#camera = 'live';
+    if (age < REPLAY_MS && now - this.#cameraAt > REPLAY_MS) this.#camera = 'live';
+    this.#tell();
+  }
+
+  #word(word: CameraWord): void {
+    if (word === this.#camera) return;
+    this.#camera = word;
+    this.#cameraAt = this.#host.now();
     this.#tell();
   }
 
@@ -242,73 +303,171 @@ export class Player {
   #tell(): void {
     const { name } = this.#scene;
     if (name === 'tap' || name === 'away' || isEnd(name)) return;
-    if (this.#camera === 'stale') this.#show('stale');
+    if (!this.#connected) return;
+    if (this.#camera === 'stale' || (this.#shown && this.#age() >= STALE_MS)) this.#show('stale');
     else if (this.#camera === 'reconnecting' && this.#seen) this.#show('reconnecting');
     else if (this.#camera === 'live' && this.#shown) this.#show('live');
     // A camera on demand is "reconnecting" until its first picture.
-    else if (name !== 'slow') this.#show('opening');
+    else if (!WAITING.has(name)) this.#show('opening');
   }
 
-  #closed(code: number, opened: boolean): void {
-    this.#hangUp();
-    const { scene, next } = closing(code, opened);
-    if (next === 'otherStream') this.#cannotPlay({ name: scene });
-    else if (next === 'retry') this.#retryLater(scene);
-    else if (next === 'ask') this.#ask();
-    else if (next === 'once' && !this.#leaseUsed) {
-      this.#leaseUsed = true;
-      this.#open();
-    } else this.#end({ name: scene });
+  #age(): number {
+    return this.lastFrameAt === null ? 0 : this.#host.now() - this.lastFrameAt;
   }
 
-  #ask(): void {
-    // Until the answer is there the next try is scheduled as for a lost network.
-    this.#retryLater(this.#scene.name === 'opening' ? 'opening' : 'lost');
-    const waiting = this.#retry;
+  /** Looks at the age of the picture. */
+  #look(): void {
+    if (!this.#connected || !this.#shown || this.#host.hidden()) return;
+    this.#tell();
+    const now = this.#host.now();
+    const told = this.#way()?.name === 'websocket';
+    if (this.#age() < (told ? DEAD_MS : QUIET_MS) || now - this.#askedAt < ASK_AGAIN_MS) return;
+    this.#askedAt = now;
+    const asked = this.#connection;
     void this.#host.diagnose().then((diagnosis) => {
-      if (this.#retry !== waiting) return;
-      if (isEnd(diagnosis)) this.#end({ name: diagnosis });
-      else this.#show(diagnosis);
+      if (asked !== this.#connection || this.#age() < QUIET_MS) return;
+      if (diagnosis === 'signedOut' || diagnosis === 'gone') this.#end(this.#endOf(diagnosis));
+      else if (diagnosis === 'live' || diagnosis === 'lost') {
+        if (this.#age() >= DEAD_MS) this.#lost('lost');
+      } else if (!told && diagnosis !== 'busy') this.#word(diagnosis === 'stale' ? 'stale' : 'reconnecting');
     });
   }
 
+  /** The first picture is waited for; then the API says whose fault it is that there is none. */
+  #expect(): void {
+    clearTimeout(this.#late);
+    const asked = this.#connection;
+    this.#late = setTimeout(() => {
+      void this.#host.diagnose().then((diagnosis) => {
+        if (asked === this.#connection && !this.#shown) this.#missing(diagnosis);
+      });
+    }, FIRST_PICTURE_MS);
+  }
+
+  #missing(diagnosis: Diagnosis): void {
+    const { name } = this.#scene;
+    if (diagnosis === 'signedOut' || diagnosis === 'gone') {
+      this.#end(this.#endOf(diagnosis));
+    } else if (diagnosis === 'lost') {
+      this.#retryLater('lost');
+    } else if (name === 'tap') {
+      this.#expect();
+    } else if (diagnosis === 'offline' || diagnosis === 'refused') {
+      this.#show(diagnosis);
+      this.#expect();
+    } else if (this.#reached && (diagnosis !== 'live' || this.#camera === 'reconnecting')) {
+      // The gateway answers by this way: another one would wait for the same camera.
+      if (name === 'opening' || name === 'otherWay') this.#show('slow');
+      this.#expect();
+    } else {
+      this.#step(!this.#reached && diagnosis === 'live');
+    }
+  }
+
+  #ended(ending: Ending): void {
+    const { why } = ending;
+    this.#hangUp();
+    if (why === 'rightEnded') this.#end({ name: why });
+    else if (why === 'streamEnded') this.#retryLater(why);
+    else if (why === 'codec') this.#cannotPlay(ending.codec);
+    else if (why !== 'leaseExpired') this.#ask();
+    else if (this.#leaseUsed) this.#end({ name: why });
+    else {
+      this.#leaseUsed = true;
+      this.#open();
+    }
+  }
+
+  /** The connection ended without a word: the API is asked why. */
+  #ask(): void {
+    // Until the answer is there the next try is scheduled as for a lost network.
+    this.#retryLater(this.#seen ? 'lost' : this.#scene.name);
+    const waiting = this.#retry;
+    void this.#host.diagnose().then((diagnosis) => {
+      if (this.#retry !== waiting) return;
+      if (diagnosis === 'signedOut' || diagnosis === 'gone') this.#end(this.#endOf(diagnosis));
+      else if (WAITS_WITH.has(diagnosis)) this.#show(diagnosis as SceneName);
+      else if (!this.#proved) this.#step(!this.#reached && diagnosis === 'live');
+      else if (this.#retries >= RETRIES) this.#climb();
+      else this.#retries += 1;
+    });
+  }
+
+  /** A picture that was there has gone. */
+  #lost(scene: SceneName): void {
+    this.#hangUp();
+    this.#retryLater(scene);
+  }
+
+  /** The next way; after the last one a pause, and from the top. */
+  #step(unreached: boolean): void {
+    this.#hangUp();
+    const before = this.#way();
+    if (before && unreached) this.#failed.push(before.name);
+    const next = this.#order[this.#at + 1];
+    // Another stream of this camera, live, is better than stills of it.
+    if (this.#codec && (next === 'stills' || !next) && this.#tryOther(this.#codec)) return;
+    if (next) {
+      this.#at += 1;
+      this.#chosen(before);
+      this.#show('otherWay');
+      this.#open();
+    } else if (this.#codec) {
+      this.#end(this.#codec);
+    } else {
+      this.#climb();
+      this.#retryLater('nothing');
+    }
+  }
+
   #retryLater(scene: SceneName): void {
+    this.#hangUp();
     this.#show(scene);
     const wait = backoff(this.#attempt, this.#host.chance());
     this.#attempt += 1;
-    this.#retry = setTimeout(() => {
-      this.#open();
-    }, wait);
+    this.#retry = setTimeout(() => this.#open(), wait);
   }
 
-  #cannotPlay(why: Scene): void {
-    this.#hangUp();
-    this.#unplayable.set(this.#stream, why);
-    this.#tryOther(this.#stream, why);
+  #cannotPlay(codec: string | null): void {
+    this.#codec = codec === null ? { name: 'codecAsked' } : { name: 'codec', codec };
+    this.#step(false);
   }
 
-  #tryOther(stream: StreamKind, why: Scene): void {
-    const other: StreamKind = stream === 'main' ? 'sub' : 'main';
-    const possible = !this.#unplayable.has(other) && (other === 'main' || this.#hasSub);
-    if (!possible) {
-      this.#end(why);
-      return;
-    }
-    const playing = this.#stream === other && this.#socket !== null;
-    if (playing) this.#host.switched(other, why);
-    else this.#play(other, why);
+  /** Whether the other stream is worth a try: then it is tried. */
+  #tryOther(why: Scene): boolean {
+    const stream = this.#stream;
+    if (this.#unplayable.has(stream)) return false;
+    this.#unplayable.set(stream, why);
+    const other = otherThan(stream);
+    if (this.#unplayable.has(other) || (other === 'sub' && !this.#hasSub)) return false;
+    this.#play(other, why);
+    return true;
+  }
+
+  /** Instead of a stream that is known to be unplayable. */
+  #instead(stream: StreamKind, why: Scene): void {
+    const other = otherThan(stream);
+    if (this.#stream === other && this.#connected) this.#host.switched(other, why);
+    else if (!this.#unplayable.has(other) && (other === 'main' || this.#hasSub)) this.#play(other, why);
+    else if (!this.#connected) this.#play(stream, why);
   }
 
   #play(stream: StreamKind, unplayable: Scene | null): void {
+    this.#hangUp();
     this.#stream = stream;
     this.#seen = false;
+    this.lastFrameAt = null;
     this.#host.switched(stream, unplayable);
-    this.#restart();
+    this.#again();
+  }
+
+  #endOf(diagnosis: 'signedOut' | 'gone'): Scene {
+    return { name: diagnosis === 'gone' && this.#seen ? 'rightEnded' : diagnosis };
   }
 
   #end(scene: Scene): void {
     this.#hangUp();
-    this.#screen.clear();
+    this.#way()?.clear();
     this.#shown = false;
     this.#scene = scene;
     this.#host.show(scene);
@@ -321,11 +480,12 @@ export class Player {
   }
 }
 
-function parse(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
+/** Sentences that stay until there is a picture. */
+const WAITING: ReadonlySet<SceneName> = new Set<SceneName>(['slow', 'otherWay', 'offline', 'refused']);
+
+/** Where no other way would help: the same one is tried again. */
+const WAITS_WITH: ReadonlySet<Diagnosis> = new Set<Diagnosis>(['lost', 'busy', 'offline', 'refused']);
+
+function otherThan(stream: StreamKind): StreamKind {
+  return stream === 'main' ? 'sub' : 'main';
 }

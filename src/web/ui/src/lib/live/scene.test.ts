@@ -1,28 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { en } from '../messages/en.ts';
 import { zhCN } from '../messages/zh-CN.ts';
-import { closing, codecName, isEnd, sentence, withReason, type Closing, type SceneName } from './scene.ts';
-
-describe('closing', () => {
-  const rows: [number, boolean, Closing, string][] = [
-    [4001, true, { scene: 'rightEnded', next: 'stop' }, 'Your right to watch this camera has ended.'],
-    [4002, true, { scene: 'leaseExpired', next: 'once' }, en.live.leaseExpired],
-    [4003, true, { scene: 'streamEnded', next: 'retry' }, en.live.streamEnded],
-    [4004, true, { scene: 'codecAsked', next: 'otherStream' }, en.live.codecAsked],
-    [1006, true, { scene: 'lost', next: 'retry' }, en.live.lost],
-    [1006, false, { scene: 'lost', next: 'ask' }, en.live.lost],
-    [1001, true, { scene: 'lost', next: 'retry' }, en.live.lost],
-  ];
-  it.each(rows)('code %i, opened %s', (code, opened, expected, text) => {
-    expect(closing(code, opened)).toEqual(expected);
-    expect(sentence({ name: expected.scene }, en)).toBe(text);
-  });
-});
+import { codecName, isEnd, sentence, withReason, wordOf, type SceneName } from './scene.ts';
 
 it('has a sentence for every scene but the live picture', () => {
   const names: SceneName[] = [
     'opening', 'slow', 'reconnecting', 'stale', 'lost', 'offline', 'refused', 'busy', 'streamEnded', 'away', 'tap',
-    'rightEnded', 'leaseExpired', 'gone', 'signedOut', 'codec', 'codecAsked', 'noPlayer',
+    'rightEnded', 'leaseExpired', 'gone', 'signedOut', 'codec', 'codecAsked', 'saver', 'nothing', 'otherWay',
   ];
   for (const t of [en, zhCN]) {
     for (const name of names) expect(sentence({ name, codec: 'H.265' }, t), name).toBeTruthy();
@@ -52,4 +36,16 @@ it('says why it waits', () => {
   expect(withReason({ name: 'opening' }, 'offline').name).toBe('opening');
   expect(withReason({ name: 'live' }, 'offline').name).toBe('live');
   expect(withReason({ name: 'rightEnded' }, 'refused').name).toBe('rightEnded');
+});
+
+it('takes from the list of cameras only what it says about the picture', () => {
+  expect([undefined, 'idle', 'connecting', 'live', 'stale', 'offline', 'refused'].map(wordOf)).toEqual([
+    null,
+    null,
+    null,
+    'live',
+    'stale',
+    'reconnecting',
+    'reconnecting',
+  ]);
 });

@@ -1,11 +1,14 @@
-// What the person watching is told, and what follows from a closed connection.
+// What the person watching is told.
 import type { Messages } from '../messages/zh-CN.ts';
+import type { CameraWord } from './way.ts';
 
 /** How it stands with the picture. All but `live` have a sentence. */
 export type SceneName =
   | 'live'
   | 'opening'
   | 'slow'
+  /** The way before brought no picture in time. */
+  | 'otherWay'
   | 'reconnecting'
   | 'stale'
   | 'lost'
@@ -15,10 +18,14 @@ export type SceneName =
   | 'streamEnded'
   | 'away'
   | 'tap'
+  /** Nothing is loaded before a tap: the data saver. */
+  | 'saver'
+  /** No way brings a picture. */
+  | 'nothing'
   | EndName;
 
 /** Scenes that stay until the person acts. */
-export type EndName = 'rightEnded' | 'leaseExpired' | 'gone' | 'signedOut' | 'codec' | 'codecAsked' | 'noPlayer';
+export type EndName = 'rightEnded' | 'leaseExpired' | 'gone' | 'signedOut' | 'codec' | 'codecAsked';
 
 export interface Scene {
   name: SceneName;
@@ -33,42 +40,10 @@ const ENDS: ReadonlySet<SceneName> = new Set<EndName>([
   'signedOut',
   'codec',
   'codecAsked',
-  'noPlayer',
 ]);
 
 export function isEnd(name: SceneName): name is EndName {
   return ENDS.has(name);
-}
-
-/** What to do when the connection closed. */
-export type Next =
-  | 'stop'
-  /** at once, but not twice in a row without a picture in between */
-  | 'once'
-  | 'retry'
-  /** retry, after asking the API why it did not even open */
-  | 'ask'
-  | 'otherStream';
-
-export interface Closing {
-  scene: SceneName;
-  next: Next;
-}
-
-/** Reads a WebSocket close code; `opened` tells whether the upgrade had succeeded. */
-export function closing(code: number, opened: boolean): Closing {
-  switch (code) {
-    case 4001:
-      return { scene: 'rightEnded', next: 'stop' };
-    case 4002:
-      return { scene: 'leaseExpired', next: 'once' };
-    case 4003:
-      return { scene: 'streamEnded', next: 'retry' };
-    case 4004:
-      return { scene: 'codecAsked', next: 'otherStream' };
-    default:
-      return { scene: 'lost', next: opened ? 'retry' : 'ask' };
-  }
 }
 
 /**
@@ -80,6 +55,20 @@ export function withReason(scene: Scene, cameraState: string | undefined): Scene
   if (waits && cameraState === 'refused') return { name: 'refused' };
   if (waits && scene.name !== 'opening' && cameraState === 'offline') return { name: 'offline' };
   return scene;
+}
+
+/** The list's word for a camera, as the player takes it; `null` where it tells nothing about the picture. */
+export function wordOf(cameraState: string | undefined): CameraWord | null {
+  switch (cameraState) {
+    case 'stale':
+    case 'live':
+      return cameraState;
+    case 'offline':
+    case 'refused':
+      return 'reconnecting';
+    default:
+      return null;
+  }
 }
 
 /** The sentence over the picture, `null` while it is live. */

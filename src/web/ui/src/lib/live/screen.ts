@@ -1,6 +1,7 @@
 // A <video> fed through Media Source Extensions: queue, live edge, trimming.
 // Knows nothing of networks.
 import { steer, trimEnd, type Span } from './edge.ts';
+import { eachFrame, playOr } from './frames.ts';
 
 /** A GOP of ten seconds at 8 Mbit/s and 30 frames a second, replayed at once, still fits. */
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
@@ -22,7 +23,12 @@ declare global {
   }
 }
 
-/** What the screen reports to the player. */
+/** The browser's class, if it has one. */
+export function mediaSource(): SourceClass | undefined {
+  return window.ManagedMediaSource ?? window.MediaSource;
+}
+
+/** What the screen reports. */
 export interface ScreenEvents {
   /** A picture of the stream begun last is visible. */
   shown(): void;
@@ -32,14 +38,17 @@ export interface ScreenEvents {
   broken(): void;
 }
 
-/** The part of the screen that the player uses; tests replace it. */
+/** The part of the screen that the WebSocket way uses; tests replace it. */
 export interface Screen {
-  readonly exists: boolean;
+  listen(events: ScreenEvents): void;
+  /** Calls `seen` for each picture that reaches the screen; returns what stops it. */
+  eachFrame(seen: () => void): () => void;
   supports(mime: string): boolean;
   /** Announces an init segment; `fresh` if the timeline has nothing to do with the one before. */
   begin(mime: string, fresh: boolean): void;
   /** Takes a segment; `false` when too much is waiting. */
   push(bytes: ArrayBuffer): boolean;
+  play(): void;
   /** Takes the picture away. */
   clear(): void;
 }
@@ -48,8 +57,8 @@ type Step = { kind: 'begin'; mime: string; fresh: boolean } | { kind: 'append'; 
 
 export class MediaScreen implements Screen {
   readonly #video: HTMLVideoElement;
-  readonly #events: ScreenEvents;
-  readonly #class: SourceClass | undefined = window.ManagedMediaSource ?? window.MediaSource;
+  readonly #class: SourceClass | undefined = mediaSource();
+  #events: ScreenEvents | null = null;
   #source: Source | null = null;
   #buffer: SourceBuffer | null = null;
   #mime = '';
@@ -61,9 +70,8 @@ export class MediaScreen implements Screen {
   #begun = false;
   #settledAt = 0;
 
-  constructor(video: HTMLVideoElement, events: ScreenEvents) {
+  constructor(video: HTMLVideoElement) {
     this.#video = video;
-    this.#events = events;
     // The last frames of a camera that is away are decoded after the last append.
     for (const name of ['loadeddata', 'seeked', 'timeupdate'] as const) {
       video.addEventListener(name, () => this.#look());
@@ -74,8 +82,12 @@ export class MediaScreen implements Screen {
     });
   }
 
-  get exists(): boolean {
-    return this.#class !== undefined;
+  listen(events: ScreenEvents): void {
+    this.#events = events;
+  }
+
+  eachFrame(seen: () => void): () => void {
+    return eachFrame(this.#video, seen);
   }
 
   supports(mime: string): boolean {
@@ -103,9 +115,7 @@ export class MediaScreen implements Screen {
   }
 
   play(): void {
-    this.#video.play().catch((error: unknown) => {
-      if (error instanceof DOMException && error.name === 'NotAllowedError') this.#events.blocked();
-    });
+    playOr(this.#video, () => this.#events?.blocked());
   }
 
   clear(): void {
@@ -139,7 +149,7 @@ export class MediaScreen implements Screen {
 
   #fail(): void {
     this.clear();
-    this.#events.broken();
+    this.#events?.broken();
   }
 
   /** Does the next step if the buffer is free. */
@@ -218,7 +228,7 @@ export class MediaScreen implements Screen {
     if (this.#shown || !this.#begun || this.#buffer?.updating || this.#spans().length === 0) return;
     if (this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     this.#shown = true;
-    this.#events.shown();
+    this.#events?.shown();
   }
 
   #spans(): Span[] {
