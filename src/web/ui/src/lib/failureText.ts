@@ -4,6 +4,7 @@ import type { Messages } from './messages/zh-CN';
 
 export function failureText(failure: Failure, t: Messages): string {
   if (failure.kind === 'unreachable') return t.failure.unreachable;
+  if (failure.kind === 'tooLong') return t.failure.tooLong;
   switch (failure.status) {
     case 403:
       return t.failure.forbidden;

@@ -18,7 +18,10 @@ const LIMIT = 500;
 /** A gateway that never comes to an end must not keep the page busy for ever. */
 const MOST_PAGES = 100;
 
-/** All pages in one list, of 100 pages at most; the first page that fails is the answer. */
+/**
+ * All pages in one list; the first page that fails is the answer. A list of more than 100 pages is
+ * a failure, too: a part of it would look like the whole.
+ */
 export async function everyPage<T>(ask: (page: PageQuery) => Pending<Page<T>>): Promise<Outcome<T[]>> {
   const items: T[] = [];
   let query: PageQuery = { limit: LIMIT };
@@ -26,8 +29,8 @@ export async function everyPage<T>(ask: (page: PageQuery) => Pending<Page<T>>): 
     const answer = await outcome(ask(query));
     if (!answer.ok) return answer;
     items.push(...answer.data.items);
-    if (!answer.data.next) break;
+    if (!answer.data.next) return { ok: true, data: items };
     query = { limit: LIMIT, cursor: answer.data.next };
   }
-  return { ok: true, data: items };
+  return { ok: false, failure: { kind: 'tooLong' } };
 }

@@ -5,6 +5,8 @@ export type FieldErrors = Record<string, string>;
 
 export type Failure =
   | { kind: 'unreachable' }
+  /** The list goes on beyond what the page takes. */
+  | { kind: 'tooLong' }
   | { kind: 'problem'; status: number; type: string; retryAfter: number | null; detail: string; fields: FieldErrors };
 
 export type Outcome<T> = { ok: true; data: T } | { ok: false; failure: Failure };

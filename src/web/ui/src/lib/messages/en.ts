@@ -33,6 +33,7 @@ export const en: Messages = {
     gone: 'It no longer exists.',
     conflict: 'This conflicts with what is there: the name is taken, or it is still in use.',
     fields: 'Please correct the marked fields.',
+    tooLong: 'The list is longer than this page can show. Narrow it down, or use the API.',
     other: (status) => `The gateway did not accept this (code ${status}).`,
   },
   signIn: {
@@ -454,6 +455,7 @@ export const en: Messages = {
     row: 'Row',
     column: 'Column',
     problem: 'What is wrong',
+    note: 'Note',
     wholeFile: 'the whole file',
     right: (rows) => (rows === 1 ? 'The one row is right.' : `All ${rows} rows are right.`),
     wrong: (rows) => `${rows === 1 ? '1 row is' : `${rows} rows are`} wrong; until that is mended nothing is imported:`,

@@ -34,6 +34,7 @@ export const zhCN = {
     gone: '它已经不存在了。',
     conflict: '与已有的内容冲突：名称重复，或仍在使用中。',
     fields: '请改正标出的内容。',
+    tooLong: '列表太长，这个页面显示不完。请缩小范围，或使用接口。',
     other: (status: number) => `网关没有接受（代码 ${status}）。`,
   },
   signIn: {
@@ -447,6 +448,7 @@ export const zhCN = {
     row: '行',
     column: '列',
     problem: '问题',
+    note: '说明',
     wholeFile: '整个文件',
     right: (rows: number) => `${rows} 行都正确，可以导入。`,
     wrong: (rows: number) => `${rows} 行有错，改好之前一行也不会导入：`,
