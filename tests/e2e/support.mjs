@@ -86,9 +86,18 @@ export async function enter(at, world, { login, password }, options) {
   return page;
 }
 
-/** A signed-in page in a browser of its own, showing the tiles. */
-export async function person(at, world, login, { locale = 'zh-CN', ...options } = {}) {
+/** Scripts that take from a browser what some browsers do not have. */
+const WITHOUT = {
+  webrtc: 'delete window.RTCPeerConnection; delete window.webkitRTCPeerConnection;',
+  websocket: 'delete window.WebSocket;',
+  mse: 'delete window.MediaSource; delete window.WebKitMediaSource; delete window.ManagedMediaSource;',
+  hls: 'HTMLMediaElement.prototype.canPlayType = () => "";',
+};
+
+/** A signed-in page in a browser of its own, showing the tiles; in a browser `without` some of its abilities. */
+export async function person(at, world, login, { locale = 'zh-CN', without = [], ...options } = {}) {
   const page = await stranger(at, { locale, ...options });
+  for (const ability of without) await page.addInitScript(WITHOUT[ability]);
   // The demo's accounts speak Chinese; this device has its own choice.
   await page.addInitScript((choice) => {
     if (!localStorage.getItem('sharp-eyes.language')) localStorage.setItem('sharp-eyes.language', choice);
@@ -141,6 +150,11 @@ export async function moves(page, timeout = PATIENCE_MS) {
   assert.deepEqual(seen, [], 'half a second of the picture takes half a second');
 }
 
+/** Waits until the picture comes by this way. */
+export async function by(page, way, timeout = PATIENCE_MS) {
+  await page.locator(`video[data-way="${way}"][data-scene="live"]`).waitFor({ state: 'attached', timeout });
+}
+
 /** Waits until the live picture is in this state. */
 export async function scene(page, name, timeout = PATIENCE_MS) {
   await page.locator(`video[data-scene="${name}"]`).waitFor({ state: 'attached', timeout });
@@ -150,10 +164,11 @@ export async function scene(page, name, timeout = PATIENCE_MS) {
 export async function noteWhenGone(page) {
   await page.evaluate(() => {
     window.pictureGone = new Promise((done) => {
+      const visible = (element) => element?.checkVisibility({ visibilityProperty: true, opacityProperty: true });
       const look = () => {
         const video = document.querySelector('video[data-testid=live]');
-        const seen = video?.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && video.videoWidth > 0;
-        if (seen) requestAnimationFrame(look);
+        const still = document.querySelector('[data-testid=still]');
+        if (visible(still) || (visible(video) && video.videoWidth > 0)) requestAnimationFrame(look);
         else done(Date.now());
       };
       look();

@@ -177,10 +177,11 @@ export async function demo() {
   const gateway = start('sharp-eyes', ['serve', '--config', join(data, 'config.toml')]);
   const url = `http://${at(http)}`;
   await until('the gateway', gateway, () => answers(url));
-  const parts = { url, accounts: read('accounts.json'), devices: read('devices.json') };
-  const tokens = Object.values(parts.devices).map((device) => device.token ?? device);
-  const [, cameraPassword] = readFileSync(join(data, 'camera-login'), 'utf8').trim().split(':');
-  return world(dir, parts, control, gateway, cameras, [...Object.values(parts.accounts), ...tokens, cameraPassword]);
+  const devices = read('devices.json');
+  const tokens = Object.values(devices).map((device) => device.token ?? device);
+  const [name, password] = readFileSync(join(data, 'camera-login'), 'utf8').trim().split(':');
+  const parts = { url, accounts: read('accounts.json'), devices, cameraLogin: { name, password } };
+  return world(dir, parts, control, gateway, cameras, [...Object.values(parts.accounts), ...tokens, password]);
 }
 
 /** A gateway with TLS of its own and an authority that no browser knows; what it has printed. */

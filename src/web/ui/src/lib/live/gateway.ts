@@ -1,5 +1,6 @@
 // The live player's way to the gateway: its addresses, and why there is no picture.
 import { api, outcome } from '../api/client';
+import type { Failure } from '../api/failure';
 import type { Diagnosis } from './player';
 import type { StreamKind } from './way';
 
@@ -40,17 +41,21 @@ export function stillUrl(wanted: Wanted, width: number): string {
   return url.href;
 }
 
+function isRefusal(failure: Failure, status: number): boolean {
+  return failure.kind === 'problem' && failure.status === status;
+}
+
 /** A browser is not told why it was refused, so the API is asked. */
 export async function diagnose(cameraId: string): Promise<Diagnosis> {
   const session = await outcome(api.GET('/api/v1/session'));
   if (!session.ok) {
     if (session.failure.kind === 'unreachable') return 'lost';
-    return session.failure.status === 401 ? 'signedOut' : 'busy';
+    return isRefusal(session.failure, 401) ? 'signedOut' : 'busy';
   }
   const camera = await outcome(api.GET('/api/v1/cameras/{id}', { params: { path: { id: cameraId } } }));
   if (!camera.ok) {
     if (camera.failure.kind === 'unreachable') return 'lost';
-    return camera.failure.status === 404 ? 'gone' : 'busy';
+    return isRefusal(camera.failure, 404) ? 'gone' : 'busy';
   }
   const { state } = camera.data.status;
   return state === 'idle' ? 'connecting' : state;

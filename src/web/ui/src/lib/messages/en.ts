@@ -163,6 +163,7 @@ export const en: Messages = {
     nothing: 'No way brings a picture; trying again. If it stays so, try another network or browser, or tell the administrator.',
     saver: 'Data saver: tap to open the picture.',
     stills: 'one still picture a second',
+    noSound: 'no sound comes',
     listen: 'Switch the sound on',
     mute: 'Switch the sound off',
     way: 'Delivery',
