@@ -229,6 +229,15 @@ describe('a picture that breaks', () => {
     expect(v.way('whep').opened).toHaveLength(2);
   });
 
+  it('climbs from stills to the first way on another network', () => {
+    const v = viewer({ ways: ['stills'] });
+    v.player.watch('sub');
+    v.way('stills').bring();
+    v.state.ways = ['whep', 'stills'];
+    v.player.changed();
+    expect(v.tried).toEqual(['stills', 'whep']);
+  });
+
   it('does not listen to a connection that was given up', async () => {
     const v = viewer();
     v.player.watch('sub');

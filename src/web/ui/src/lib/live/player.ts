@@ -132,21 +132,30 @@ export class Player {
 
   resume(): void {
     if (this.#scene.name === 'away') this.#again();
-    else this.changed();
+    else this.#distrust();
   }
 
   /** The network came, went or changed: no need to wait, and no reason to trust what there is. */
   changed(): void {
-    if (this.#retry !== undefined) {
+    if (this.#connected && this.#way()?.name === 'stills') {
+      // The last resort: another network may carry more.
+      this.#again();
+    } else if (this.#retry !== undefined) {
       this.#attempt = 0;
       this.#open();
-    } else if (this.#connected && this.#shown) {
-      const before = this.lastFrameAt;
-      clearTimeout(this.#doubt);
-      this.#doubt = setTimeout(() => {
-        if (this.lastFrameAt === before && !this.#host.hidden()) this.#lost('lost');
-      }, DOUBT_MS);
+    } else {
+      this.#distrust();
     }
+  }
+
+  /** Without a new picture soon, the connection is dead. */
+  #distrust(): void {
+    if (!this.#connected || !this.#shown) return;
+    const before = this.lastFrameAt;
+    clearTimeout(this.#doubt);
+    this.#doubt = setTimeout(() => {
+      if (this.lastFrameAt === before && !this.#host.hidden()) this.#lost('lost');
+    }, DOUBT_MS);
   }
 
   /** What the list of cameras says, for ways that say nothing themselves. */

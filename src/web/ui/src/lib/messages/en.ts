@@ -183,6 +183,7 @@ export const en: Messages = {
     saver: 'Data saver: tap to open the picture.',
     stills: 'one still picture a second',
     noSound: 'no sound comes',
+    tryLive: 'Try live again',
     listen: 'Switch the sound on',
     mute: 'Switch the sound off',
     way: 'Delivery',

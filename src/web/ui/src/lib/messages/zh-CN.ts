@@ -181,6 +181,7 @@ export const zhCN = {
     saver: '省流量模式：点一下再打开画面。',
     stills: '每秒一张静态画面',
     noSound: '没有声音传来',
+    tryLive: '再试实时画面',
     listen: '打开声音',
     mute: '关闭声音',
     way: '传输方式',
