@@ -107,7 +107,7 @@ test('cameras are imported from a list, all of them or none', { timeout: 60_000 
     // Worth a look: the camera of an earlier story has this address.
     ['2', 'main_url'],
   ]);
-  assert.match(cells[0], /did you mean 3号楼\?/);
+  assert.match(cells[0], /是不是 3号楼？/);
   await portray(page, 'admin-import-errors');
 
   // Another file is another check.

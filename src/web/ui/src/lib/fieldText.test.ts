@@ -11,6 +11,7 @@ it('says in the language of the page what the gateway says about a field', () =>
     ['there is no such place in this site', zhCN.fields.gone],
     ['it goes to another address, or readably: write the password again', zhCN.fields.passwordAgain],
     ['dormitory is a private place: no camera may be registered there, so it cannot be a place', zhCN.fields.privatePlace],
+    ['there is no such place in the site; did you mean 3号楼?', zhCN.fields.noPlace('3号楼')],
     // What a test of the connection says, too.
     ['it is not an address; write rtsp://host/path', zhCN.probe.reasons.address],
   ];
