@@ -32,19 +32,24 @@ async function watches({ way, without }, login = 'resident@demo', options = {}) 
 /** Stills follow each other and differ. */
 async function stillsMove(page) {
   const seen = await page.evaluate(async () => {
-    const still = () => document.querySelector('[data-testid=still]')?.src;
-    const pixels = async (url) => (await (await fetch(url)).arrayBuffer()).byteLength;
+    const still = () => document.querySelector('[data-testid=still]');
+    // A sum over all that is shown: the policy lets nobody fetch the picture's address.
+    const pixels = (image) => {
+      const context = new OffscreenCanvas(96, 72).getContext('2d');
+      context.drawImage(image, 0, 0, 96, 72);
+      return context.getImageData(0, 0, 96, 72).data.reduce((sum, value, i) => (sum * 31 + value * (i + 1)) % 1e9, 0);
+    };
     const found = new Map();
     const end = performance.now() + 15_000;
     while (found.size < 4 && performance.now() < end) {
-      const url = still();
-      if (url && !found.has(url)) found.set(url, await pixels(url).catch(() => 0));
+      const image = still();
+      if (image?.complete && image.naturalWidth > 0 && !found.has(image.src)) found.set(image.src, pixels(image));
       await new Promise((done) => setTimeout(done, 100));
     }
     return [...found.values()];
   });
   assert.equal(seen.length, 4, 'four stills in fifteen seconds');
-  assert.ok(new Set(seen).size > 1, `they differ: ${seen} bytes`);
+  assert.ok(new Set(seen).size > 1, `they differ: ${seen}`);
 }
 
 for (const { way, without, how = '' } of WAYS) {
@@ -100,10 +105,18 @@ test('a WebRTC picture whose packets do not come through is replaced by another 
     const body = (await answer.text()).replace(/^(a=candidate:\S+ \d \S+ \d+ \S+) \d+/gm, '$1 9');
     await route.fulfill({ response: answer, body });
   });
+  await page.evaluate(() => {
+    window.said = new Set();
+    new MutationObserver(() => window.said.add(document.querySelector('[data-testid=sentence]')?.textContent.trim())).observe(
+      document.body,
+      { childList: true, subtree: true, characterData: true },
+    );
+  });
   const began = performance.now();
   await tile(page, CAMERA).click();
-  await page.getByText('这样打不开画面，正在换一种方式…').waitFor();
   await by(page, 'websocket', STEP_MS);
+  const said = await page.evaluate(() => [...window.said]);
+  assert.ok(said.includes('这样打不开画面，正在换一种方式…'), `meanwhile it says: ${said}`);
   t.diagnostic(`to the picture by the second way: ${Math.round(performance.now() - began)} ms`);
   await moves(page);
   // The next picture does not wait for it again.
@@ -141,11 +154,14 @@ test('the sound of a camera is heard after a tap, by WebRTC', { timeout: 60_000 
   await page.addInitScript(KEEP_PEERS);
   await page.reload();
   await listens(page, 'whep');
-  await page.waitForFunction(async () => {
-    const report = await window.peers.at(-1).getStats();
-    const audio = [...report.values()].find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio');
-    return audio && audio.totalSamplesReceived - (audio.concealedSamples ?? 0) > 24_000 && audio.totalAudioEnergy > 0;
-  }, null, { timeout: 20_000 });
+  let heard = {};
+  for (let tries = 0; tries < 40 && !(heard.real > 24_000 && heard.totalAudioEnergy > 0); tries += 1) {
+    await sleep(500);
+    heard = await inbound(page, 'audio');
+    heard.real = (heard.totalSamplesReceived ?? 0) - (heard.concealedSamples ?? 0);
+  }
+  assert.ok(heard.real > 24_000, `half a second of samples came: ${heard.real}`);
+  assert.ok(heard.totalAudioEnergy > 0, 'they are not silence');
   await page.getByRole('button', { name: '关闭声音' }).click();
   assert.equal(await live(page).evaluate((video) => video.muted), true);
 });
@@ -231,7 +247,6 @@ test('a change of networks that the connection does not survive is over in secon
   const began = performance.now();
   // What a phone does that leaves its network: what was open is dead, and the browser tells of the new one.
   await page.evaluate(() => {
-    for (const transceiver of window.peers.at(-1).getTransceivers()) transceiver.receiver.track.enabled = false;
     window.peers.at(-1).close();
     dispatchEvent(new Event('offline'));
     dispatchEvent(new Event('online'));

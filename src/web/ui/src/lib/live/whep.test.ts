@@ -30,10 +30,11 @@ class FakeConnection {
     this.connectionState = state;
     this.onconnectionstatechange?.();
   }
-  track(kind: string): { jitterBufferTarget: number | null } {
-    const receiver = { jitterBufferTarget: null };
-    this.ontrack?.call(this as never, { track: { kind }, receiver } as never);
-    return receiver;
+  track(kind: string) {
+    const receiver = { jitterBufferTarget: null as number | null };
+    const track = { kind, muted: true, onunmute: null as (() => void) | null };
+    this.ontrack?.call(this as never, { track, receiver } as never);
+    return { receiver, track };
   }
 }
 
@@ -118,11 +119,14 @@ it('offers to receive, takes the answer and shows what comes', async () => {
   expect(w.events.reached).not.toHaveBeenCalled();
   w.connection().become('connected');
   expect(w.events.reached).toHaveBeenCalled();
-  expect(w.connection().track('video').jitterBufferTarget).toBe(0);
+  expect(w.connection().track('video').receiver.jitterBufferTarget).toBe(0);
   expect(w.video.srcObject).not.toBeNull();
   expect(w.events.sound).not.toHaveBeenCalled();
-  w.connection().track('audio');
-  expect(w.events.sound).toHaveBeenCalledWith(true);
+  const { track } = w.connection().track('audio');
+  expect(w.events.sound).toHaveBeenLastCalledWith(false);
+  track.muted = false;
+  track.onunmute?.();
+  expect(w.events.sound).toHaveBeenLastCalledWith(true);
   w.frame();
   w.frame();
   expect(w.events.frame.mock.calls).toEqual([[0], [0]]);

@@ -108,7 +108,13 @@ export class WhepWay implements Way {
     media.addTrack(track);
     if (this.#video.srcObject !== media) this.#video.srcObject = media;
     if (track.kind === 'audio') {
-      this.#events?.sound(true);
+      // An answer may promise sound that never comes: it is there when it flows.
+      const events = this.#events;
+      const tell = (): void => {
+        if (this.#events === events) events?.sound(!track.muted);
+      };
+      track.onunmute = track.onmute = tell;
+      tell();
       return;
     }
     let first = true;
