@@ -155,6 +155,57 @@ export async function by(page, way, timeout = PATIENCE_MS) {
   await page.locator(`video[data-way="${way}"][data-scene="live"]`).waitFor({ state: 'attached', timeout });
 }
 
+/** A step of the ladder takes 3.5 s; the picture and a loaded machine take their time. */
+export const STEP_MS = 12_000;
+
+/** Which abilities a browser lacks, and by which way the picture comes then. */
+export const WAYS = [
+  { way: 'whep', without: [] },
+  { way: 'websocket', without: ['webrtc'] },
+  // By hls.js: it needs Media Source, so what is missing is the other use of it.
+  { way: 'hls', without: ['webrtc', 'websocket'], how: 'by hls.js' },
+  // By the browser itself.
+  { way: 'hls', without: ['webrtc', 'mse'], how: 'by the browser' },
+  { way: 'stills', without: ['webrtc', 'mse', 'hls'] },
+];
+
+/** Stills follow each other and differ. */
+export async function stillsMove(page) {
+  const seen = await page.evaluate(async () => {
+    const still = () => document.querySelector('[data-testid=still]');
+    // A sum over all that is shown: the policy lets nobody fetch the picture's address.
+    const pixels = (image) => {
+      const context = new OffscreenCanvas(96, 72).getContext('2d');
+      context.drawImage(image, 0, 0, 96, 72);
+      return context.getImageData(0, 0, 96, 72).data.reduce((sum, value, i) => (sum * 31 + value * (i + 1)) % 1e9, 0);
+    };
+    const found = new Map();
+    const end = performance.now() + 15_000;
+    while (found.size < 4 && performance.now() < end) {
+      const image = still();
+      if (image?.complete && image.naturalWidth > 0 && !found.has(image.src)) found.set(image.src, pixels(image));
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    return [...found.values()];
+  });
+  assert.equal(seen.length, 4, 'four stills in fifteen seconds');
+  assert.ok(new Set(seen).size > 1, `they differ: ${seen}`);
+}
+
+/** Keeps the page's peer connections, so that their statistics can be asked for. */
+export const KEEP_PEERS = `
+  window.peers = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...args) { super(...args); window.peers.push(this); }
+  };`;
+
+/** What came in of a kind, by the statistics of the newest connection. */
+export const inbound = (page, kind) =>
+  page.evaluate(async (wanted) => {
+    const report = await window.peers.at(-1).getStats();
+    return [...report.values()].find(({ type, kind }) => type === 'inbound-rtp' && kind === wanted) ?? {};
+  }, kind);
+
 /** Waits until the live picture is in this state. */
 export async function scene(page, name, timeout = PATIENCE_MS) {
   await page.locator(`video[data-scene="${name}"]`).waitFor({ state: 'attached', timeout });

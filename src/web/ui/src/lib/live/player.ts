@@ -107,6 +107,9 @@ export class Player {
   #doubt: ReturnType<typeof setTimeout> | undefined;
   #tick: ReturnType<typeof setInterval> | undefined;
   #askedAt = 0;
+  /** When anything moved, and when it began to after a silence; of this connection. */
+  #movedAt = Infinity;
+  #revivedAt = -Infinity;
   /** When the newest picture was made, by the host's clock. */
   lastFrameAt: number | null = null;
 
@@ -237,6 +240,8 @@ export class Player {
     this.#connected = true;
     this.#reached = false;
     this.#shown = false;
+    this.#movedAt = Infinity;
+    this.#revivedAt = -Infinity;
     if (way.name === 'websocket') this.#camera = 'live';
     // A retry leaves the sentence about what went wrong until something comes.
     if (this.#attempt === 0 && this.#at === 0) this.#show('opening');
@@ -295,6 +300,11 @@ export class Player {
 
   #frame(age: number): void {
     const now = this.#host.now();
+    // A browser that sees nothing asks for a key frame, and is sent the last ones again: a burst after a silence is
+    // news only when it goes on.
+    if (this.#way()?.name === 'whep' && now - this.#movedAt > QUIET_MS) this.#revivedAt = now;
+    this.#movedAt = now;
+    if (now - this.#revivedAt < REPLAY_MS) return;
     this.lastFrameAt = now - age;
     // The replay of a camera that is away is no sign of life; what comes later is.
     if (age < REPLAY_MS && now - this.#cameraAt > REPLAY_MS) this.#camera = 'live';
