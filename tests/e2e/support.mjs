@@ -156,7 +156,7 @@ export async function by(page, way, timeout = PATIENCE_MS) {
 }
 
 /** A step of the ladder takes 3.5 s; the picture and a loaded machine take their time. */
-export const STEP_MS = 12_000;
+export const STEP_MS = 20_000;
 
 /** Which abilities a browser lacks, and by which way the picture comes then. */
 export const WAYS = [
