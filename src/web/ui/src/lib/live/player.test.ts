@@ -498,6 +498,18 @@ it('asks for a tap where the browser wants one', () => {
   expect(v.scene()).toBe('live');
 });
 
+it('looks for a way with sound, once each, for somebody who wants to hear', () => {
+  const v = viewer({ ways: ['whep', 'websocket', 'stills'] });
+  v.player.watch('main');
+  v.player.mute();
+  expect(v.tried).toEqual(['whep']);
+  v.way('whep').bring();
+  v.player.mute();
+  v.way('websocket').bring();
+  v.player.mute();
+  expect(v.tried).toEqual(['whep', 'websocket']);
+});
+
 it('switches between streams on the same way, and leaves the picture until there is a new one', () => {
   const v = viewer();
   v.player.watch('sub');

@@ -75,6 +75,8 @@ export class Player {
   #stream: StreamKind = 'main';
   #scene: Scene = { name: 'opening' };
 
+  /** Ways that brought no sound to somebody who wants to hear. */
+  readonly #silent = new Set<WayName>();
   /** The ladder of this pass, and where on it. */
   #order: readonly WayName[] = [];
   #at = 0;
@@ -174,6 +176,15 @@ export class Player {
     this.#again();
   }
 
+  /** Somebody wants to hear, and this way brings no sound: another one may. */
+  mute(): void {
+    const name = this.#way()?.name;
+    const others = this.#host.ways().filter((other) => other !== name && other !== 'stills' && !this.#silent.has(other));
+    if (!name || !this.#shown || others.length === 0) return;
+    this.#silent.add(name);
+    this.#again();
+  }
+
   /** From the person: the tap that the browser wanted. */
   tapped(): void {
     this.#way()?.play();
@@ -216,7 +227,9 @@ export class Player {
 
   #climb(): void {
     const before = this.#way();
-    this.#order = this.#host.ways();
+    const ways = this.#host.ways();
+    const heard = ways.filter((name) => !this.#silent.has(name));
+    this.#order = heard.length > 0 ? heard : ways;
     this.#at = 0;
     this.#failed = [];
     this.#codec = null;
@@ -225,11 +238,11 @@ export class Player {
 
   /** Another way has its turn: it needs the screen for itself. */
   #chosen(before: Way | undefined): void {
-    this.#proved = false;
     this.#retries = 0;
     const name = this.#order[this.#at];
-    if (!name) return;
-    if (before && before.name !== name) before.clear();
+    if (!name || before?.name === name) return;
+    this.#proved = false;
+    before?.clear();
     this.#host.using(name);
   }
 
@@ -407,8 +420,11 @@ export class Player {
       if (diagnosis === 'signedOut' || diagnosis === 'gone') this.#end(this.#endOf(diagnosis));
       else if (WAITS_WITH.has(diagnosis)) this.#show(diagnosis as SceneName);
       else if (!this.#proved) this.#step(!this.#reached && diagnosis === 'live');
-      else if (this.#retries >= RETRIES) this.#climb();
-      else this.#retries += 1;
+      else if (this.#retries < RETRIES) this.#retries += 1;
+      else {
+        this.#proved = false;
+        this.#climb();
+      }
     });
   }
 

@@ -55,6 +55,11 @@ export interface Screen {
 
 type Step = { kind: 'begin'; mime: string; fresh: boolean } | { kind: 'append'; bytes: ArrayBuffer };
 
+/** Video, or video and sound. */
+function trackCount(mime: string): number {
+  return mime.split(',').length;
+}
+
 export class MediaScreen implements Screen {
   readonly #video: HTMLVideoElement;
   readonly #class: SourceClass | undefined = mediaSource();
@@ -62,6 +67,7 @@ export class MediaScreen implements Screen {
   #source: Source | null = null;
   #buffer: SourceBuffer | null = null;
   #mime = '';
+  #announced = '';
   #url = '';
   #steps: Step[] = [];
   #queuedBytes = 0;
@@ -95,6 +101,9 @@ export class MediaScreen implements Screen {
   }
 
   begin(mime: string, fresh: boolean): void {
+    // A buffer may change its codecs, but not how many tracks it has.
+    if (trackCount(mime) !== trackCount(this.#announced)) this.clear();
+    this.#announced = mime;
     if (!this.#source) this.#attach();
     if (fresh) {
       // What waits, and what is visible, belongs to the connection before.
