@@ -61,11 +61,13 @@ const ways = (page) =>
     return count;
   });
 
+/** All are live, and all but the one that has to be recoded come by this way. */
 async function allLive(page, way) {
   const all = (wanted) =>
-    [...document.querySelectorAll('[data-testid=wall-tile] video')].every(
-      (video) => video.dataset.scene === 'live' && video.dataset.way.match(wanted),
-    );
+    [...document.querySelectorAll('[data-testid=wall-tile]')].every((tile) => {
+      const { scene, way } = tile.querySelector('video').dataset;
+      return scene === 'live' && (way === wanted || tile.textContent.includes('H.265'));
+    });
   await page.waitForFunction(all, way, { timeout: ALL_MS }).catch(async (error) => {
     throw new Error(`not all are live: ${JSON.stringify(await ways(page))}`, { cause: error });
   });
@@ -82,8 +84,8 @@ async function answersBeside(page) {
 }
 
 for (const [name, without, way] of [
-  ['WebRTC', [], '^whep$'],
-  ['WebSocket', ['webrtc'], '^websocket$'],
+  ['WebRTC', [], 'whep'],
+  ['WebSocket', ['webrtc'], 'websocket'],
 ]) {
   test(`sixteen pictures are live at once by ${name}`, { timeout: 120_000 }, async (t) => {
     const page = await wall({ without });
@@ -100,18 +102,18 @@ for (const [name, without, way] of [
 
 test('stills take turns: four at a time, and everybody gets one', { timeout: 120_000 }, async (t) => {
   const page = await person(here.chromium, here.world, 'owner@demo', { viewport: DESK, without: ['webrtc', 'mse'] });
-  let running = 0;
+  const running = new Set();
   let most = 0;
   const asked = new Map();
   const isStill = (request) => request.url().includes('/snapshot.jpg');
   page.on('request', (request) => {
     if (!isStill(request)) return;
-    running += 1;
-    most = Math.max(most, running);
+    running.add(request);
+    most = Math.max(most, running.size);
     const { pathname } = new URL(request.url());
     asked.set(pathname, (asked.get(pathname) ?? 0) + 1);
   });
-  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => isStill(request) && (running -= 1));
+  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => running.delete(request));
   await page.getByRole('link', { name: '电视墙' }).click();
   await page.locator('select[name=layout]').selectOption({ label: '16 画面' });
   await page.waitForFunction(
@@ -122,7 +124,7 @@ test('stills take turns: four at a time, and everybody gets one', { timeout: 120
   assert.deepEqual(Object.keys(await ways(page)).filter((key) => !key.startsWith('stills')), [], 'HLS is not for walls');
   await answersBeside(page);
   t.diagnostic(`at most ${most} at a time; ${[...asked.values()].join(', ')} asked for`);
-  assert.ok(most <= 4, `${most} at a time`);
+  assert.ok(most >= 1 && most <= 4, `${most} at a time`);
 });
 
 test('a double click makes a picture large and clear, and the wall comes back', { timeout: 90_000 }, async () => {

@@ -142,6 +142,16 @@ describe('the ladder', () => {
     expect(v.learnt).toEqual([['websocket', []]]);
   });
 
+  it('waits once more before live gives way to stills, where the gateway answers', async () => {
+    const v = viewer({ ways: ['websocket', 'stills'] });
+    v.player.watch('sub');
+    v.way('websocket').events?.reached();
+    await pass(FIRST_PICTURE_MS);
+    expect(v.scene()).toBe('slow');
+    await pass(FIRST_PICTURE_MS);
+    expect(v.tried).toEqual(['websocket', 'stills']);
+  });
+
   it('tries no other way while the gateway does not answer', async () => {
     const v = viewer();
     v.state.diagnosis = 'lost';
@@ -220,10 +230,12 @@ describe('a picture that breaks', () => {
     v.player.changed();
     await pass(1000);
     v.way('whep').events?.frame(0);
-    await pass(1500);
+    await pass(1000);
     expect(v.way('whep').hungUp).toBe(0);
     v.player.changed();
-    await pass(2000);
+    await pass(100);
+    v.way('whep').events?.frame(0);
+    await pass(1900);
     expect(v.way('whep').hungUp).toBe(1);
     await pass(500);
     expect(v.way('whep').opened).toHaveLength(2);

@@ -59,8 +59,10 @@ const ASK_AGAIN_MS = 2500;
 const DEAD_MS = 15_000;
 /** How often the picture's age is looked at. */
 const TICK_MS = 1000;
-/** A network that changed: without a new picture for this long the connection did not survive it. */
+/** So long after the network changed the picture is looked at, … */
 const DOUBT_MS = 2000;
+/** … and one of this age means that the connection did not survive it: the last frames of the old network still came. */
+const DEAF_MS = 1500;
 /** The replay of the last GOP is over after this long. */
 const REPLAY_MS = 1500;
 /** Tries of a way that has worked, before the others get their turn. */
@@ -95,6 +97,8 @@ export class Player {
   /** Grows with each connection: what an older one reports does not count. */
   #connection = 0;
   #connected = false;
+  /** It was waited for longer, as what comes next are stills. */
+  #patient = false;
   #reached = false;
   /** A picture of this connection is visible. */
   #shown = false;
@@ -156,10 +160,9 @@ export class Player {
   /** Without a new picture soon, the connection is dead. */
   #distrust(): void {
     if (!this.#connected || !this.#shown) return;
-    const before = this.lastFrameAt;
     clearTimeout(this.#doubt);
     this.#doubt = setTimeout(() => {
-      if (this.lastFrameAt === before && !this.#host.hidden()) this.#lost('lost');
+      if (this.#age() >= DEAF_MS && !this.#host.hidden()) this.#lost('lost');
     }, DOUBT_MS);
   }
 
@@ -251,6 +254,7 @@ export class Player {
     const way = this.#take();
     if (!way) return;
     this.#connected = true;
+    this.#patient = false;
     this.#reached = false;
     this.#shown = false;
     this.#movedAt = Infinity;
@@ -390,6 +394,11 @@ export class Player {
     } else if (this.#reached && (diagnosis !== 'live' || this.#camera === 'reconnecting')) {
       // The gateway answers by this way: another one would wait for the same camera.
       if (name === 'opening' || name === 'otherWay') this.#show('slow');
+      this.#expect();
+    } else if (this.#reached && !this.#patient && this.#order[this.#at + 1] === 'stills') {
+      // The gateway may be recoding it: that is worth waiting for once more.
+      this.#patient = true;
+      this.#show('slow');
       this.#expect();
     } else {
       this.#step(!this.#reached && diagnosis === 'live');
