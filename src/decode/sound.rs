@@ -171,14 +171,15 @@ impl Adts {
     /// The frame with its header.
     fn before(&self, data: &[u8]) -> Option<Vec<u8>> {
         let length = u16::try_from(data.len() + 7).ok().filter(|length| *length < 1 << 13)?;
-        let [high, low] = (length << 3).to_be_bytes();
+        // Thirteen bits over three bytes, five from the end.
+        let [_, first, second, third] = (u32::from(length) << 5).to_be_bytes();
         let mut bytes = vec![
             0xff,
             0xf1,
             (self.object - 1) << 6 | self.frequency << 2 | self.channels >> 2,
-            (self.channels & 3) << 6 | high >> 5 & 3,
-            (length >> 3 & 0xff) as u8,
-            low & 0xe0 | 0x1f,
+            (self.channels & 3) << 6 | first,
+            second,
+            third | 0x1f,
             0xfc,
         ];
         bytes.extend_from_slice(data);
@@ -198,6 +199,9 @@ mod tests {
         let bytes = adts.before(&[0xaa; 1_000]).unwrap();
         assert_eq!(bytes[..7], [0xff, 0xf1, 0x60, 0x40, 0x7d, 0xff, 0xfc]);
         assert_eq!(bytes.len(), 1_007);
+        // 6,007 is 2 × 2,048 + 238 × 8 + 7.
+        let bytes = adts.before(&[0xaa; 6_000]).unwrap();
+        assert_eq!(bytes[3..6], [0x42, 0xee, 0xff]);
         assert!(adts.before(&[0; 8_192]).is_none());
         assert!(Adts::new(&[0x14]).is_none() && Adts::new(&[]).is_none());
     }
