@@ -193,7 +193,6 @@ fn text<'b>(headers: &HeaderMap, body: &'b Bytes, kind: &'static str) -> Result<
     std::str::from_utf8(body).map_err(|_| Problem::NotSdp("it is no UTF-8".to_owned()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn not_sdp(why: Malformed) -> Problem {
     Problem::NotSdp(why.to_string())
 }

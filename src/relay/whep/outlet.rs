@@ -92,7 +92,7 @@ impl Outlet {
     /// The viewer begins, or begins anew, with `backlog`: frames that are there already.
     pub(super) fn begin(&mut self, backlog: &[Arc<Frame>]) {
         let mine = || backlog.iter().filter(|frame| frame.track == self.track);
-        let Some(newest) = mine().last() else { return };
+        let Some(newest) = mine().next_back() else { return };
         match self.track {
             Track::Video => {
                 let count = i64::try_from(mine().count()).unwrap_or(0);

@@ -8,7 +8,7 @@ use super::sdp::Credentials;
 use crate::hub::{Hub, Stats};
 use media::Frame;
 use media::rtp::feedback::{self, Feedback};
-use media::rtp::srtp::{self, Opener, Sealer};
+use media::rtp::srtp::{self, Opener, Profile, Sealer};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,14 @@ pub(super) struct Asks {
 struct Keys {
     sealer: Sealer,
     opener: Opener,
+}
+
+impl Keys {
+    /// Ours are the server's. Nothing if the material has another length than it should.
+    fn new(profile: Profile, material: &[u8]) -> Option<Self> {
+        let (client, server) = srtp::split(profile, material)?;
+        Some(Self { sealer: Sealer::new(server)?, opener: Opener::new(client)? })
+    }
 }
 
 /// A viewer's session.
@@ -108,13 +116,7 @@ impl Session {
 
     fn event(&mut self, event: Option<Event>) {
         match event {
-            Some(Event::Keys(profile, material)) => {
-                let keys = || {
-                    let (client, server) = srtp::split(profile, &material)?;
-                    Some(Keys { sealer: Sealer::new(server)?, opener: Opener::new(client)? })
-                };
-                self.keys = keys();
-            }
+            Some(Event::Keys(profile, material)) => self.keys = Keys::new(profile, &material),
             Some(Event::Closed) => self.over = Some("the viewer has closed it"),
             None => {}
         }

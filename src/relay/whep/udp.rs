@@ -183,6 +183,6 @@ mod tests {
         assert_eq!(runs(&[1_200; 130], 64), [54, 54, 22], "no call carries more than 64 KiB");
         assert_eq!(runs(&[100; 130], 64), [64, 64, 2]);
         assert_eq!(runs(&[1_200, 1_200, 40], 1), [1, 1, 1]);
-        assert_eq!(runs(&[], 64), []);
+        assert!(runs(&[], 64).is_empty());
     }
 }
