@@ -85,14 +85,17 @@ test('clear and smooth are the main stream and the sub-stream', { timeout: 30_00
   await moves(page);
 });
 
-test('a codec that cannot be played is a sentence and never a bare black box', { timeout: 30_000 }, async () => {
-  const page = await resident();
-  await tile(page, '停车场').click();
-  const sentence = page.getByTestId('sentence').filter({ hasText: 'H.265' });
-  await sentence.waitFor();
-  assert.equal(await sentence.innerText(), '这个摄像头发送的是 H.265，这个浏览器无法播放。');
-  assert.equal(await live(page).isVisible(), false, 'there is no empty picture');
-  await portray(page, 'camera-h265');
+test('when no way brings a picture there is a sentence that says what to do, and no bare black box', { timeout: 60_000 }, async () => {
+  const page = await resident({ without: ['websocket'] });
+  await tileNames(page);
+  for (const path of ['**/whep', '**/hls/**', '**/snapshot.jpg*']) await page.route(path, (route) => route.fulfill({ status: 503 }));
+  await tile(page, '中心十字路口').click();
+  const sentence = page.getByTestId('sentence').filter({ hasText: '试过的方式都打不开画面' });
+  await sentence.waitFor({ timeout: 20_000 });
+  assert.match(await sentence.innerText(), /请换一个网络或浏览器，或告诉管理员。$/);
+  await portray(page, 'camera-no-way');
+  await page.unrouteAll();
+  await page.locator('video[data-scene=live]').waitFor({ state: 'attached', timeout: 30_000 });
 });
 
 test('a resident who is not yet approved is told what they wait for', { timeout: 30_000 }, async () => {

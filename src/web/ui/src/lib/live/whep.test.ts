@@ -153,6 +153,7 @@ it('ends at once with the goodbye of the gateway', async () => {
   w.connection().transport.state = 'closed';
   w.connection().transport.onstatechange?.();
   expect(w.events.ended).toHaveBeenCalledExactlyOnceWith({ why: 'lost' });
+  expect(w.asked.map(([, init]) => init?.method)).toEqual(['POST']);
 });
 
 it('gives a network that changes two seconds', async () => {
@@ -174,7 +175,12 @@ it('keeps the last picture between connections and deletes each session', async 
   await settled();
   w.connection().track('video');
   const media = w.video.srcObject as FakeMedia;
+  const first = w.connection();
   w.way.hangUp();
+  // The goodbye comes after it.
+  expect(first.closed).toBe(false);
+  await settled();
+  expect(first.closed).toBe(true);
   expect(w.asked.at(-1)).toEqual(['/sessions/7', { method: 'DELETE', keepalive: true }]);
   expect(w.video.srcObject).toBe(media);
   w.way.open('main', w.events);

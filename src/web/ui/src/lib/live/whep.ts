@@ -54,12 +54,17 @@ export class WhepWay implements Way {
     this.#stopFrames();
     this.#abort?.abort();
     this.#abort = null;
-    this.#connection?.close();
-    this.#connection = null;
-    const session = this.#session;
-    this.#session = null;
-    // Also when the page is left: else the gateway finds out only by silence.
-    if (session) void this.#host.fetch(session, { method: 'DELETE', keepalive: true }).catch(() => undefined);
+    const [connection, session] = [this.#connection, this.#session];
+    this.#connection = this.#session = null;
+    if (!connection) return;
+    // Its goodbye may be lost, and then the gateway would find out only by silence; and where it arrives first, there
+    // is nothing to delete any more.
+    if (session) {
+      const deleted = this.#host.fetch(session, { method: 'DELETE', keepalive: true });
+      void deleted.catch(() => undefined).finally(() => connection.close());
+    } else {
+      connection.close();
+    }
   }
 
   clear(): void {
@@ -74,7 +79,9 @@ export class WhepWay implements Way {
     const abort = (this.#abort = new AbortController());
     connection.addTransceiver('video', { direction: 'recvonly' });
     connection.addTransceiver('audio', { direction: 'recvonly' });
-    connection.ontrack = ({ track, receiver }) => this.#track(track, receiver);
+    connection.ontrack = ({ track, receiver }) => {
+      if (this.#connection === connection) this.#track(track, receiver);
+    };
     connection.onconnectionstatechange = () => this.#state(connection);
     try {
       await connection.setLocalDescription(await connection.createOffer());
@@ -144,7 +151,10 @@ export class WhepWay implements Way {
     if (!transport) return;
     transport.onstatechange = () => {
       if (this.#connection !== connection) return;
-      if (transport.state === 'closed' || transport.state === 'failed') this.#end({ why: 'lost' });
+      if (transport.state !== 'closed' && transport.state !== 'failed') return;
+      // The gateway has forgotten it.
+      this.#session = null;
+      this.#end({ why: 'lost' });
     };
   }
 
