@@ -108,7 +108,7 @@ test('a change of networks that the connection does not survive is over in secon
 });
 
 test('the data saver shows nothing live before a tap, and the small picture after it', { timeout: 60_000 }, async () => {
-  const page = await person(here.chromium, here.world, 'resident@demo');
+  const page = await person(here.chromium, here.world, 'patrol@demo');
   await page.locator('a[href="/me"]').click();
   await page.locator('input[name=saver]').check();
   await portray(page, 'me-saver');

@@ -241,6 +241,26 @@ describe('a picture that breaks', () => {
     expect(v.way('whep').opened).toHaveLength(2);
   });
 
+  it('tries the other ways again after half a minute of stills, and then ever more seldom', async () => {
+    const v = viewer({ ways: ['whep', 'stills'] });
+    v.player.watch('sub');
+    for (const wait of [30_000, 60_000]) {
+      v.way('whep').end({ why: 'unopened' });
+      await pass(0);
+      v.way('stills').bring();
+      const before = v.way('whep').opened.length;
+      for (let ms = 0; ms < wait - 1000; ms += 1000) {
+        await pass(1000);
+        v.way('stills').events?.frame(0);
+      }
+      expect(v.way('whep').opened).toHaveLength(before);
+      await pass(1000);
+      expect(v.way('whep').opened).toHaveLength(before + 1);
+    }
+    v.way('whep').bring();
+    expect(v.scene()).toBe('live');
+  });
+
   it('climbs from stills to the first way on another network', () => {
     const v = viewer({ ways: ['stills'] });
     v.player.watch('sub');

@@ -63,6 +63,10 @@ const TICK_MS = 1000;
 const DOUBT_MS = 2000;
 /** … and one of this age means that the connection did not survive it: the last frames of the old network still came. */
 const DEAF_MS = 1500;
+/** After so long by stills the other ways are tried again, then after twice as long, … */
+const BETTER_MS = 30_000;
+/** … and at last this seldom. */
+const SELDOM_MS = 10 * 60_000;
 /** The replay of the last GOP is over after this long. */
 const REPLAY_MS = 1500;
 /** Tries of a way that has worked, before the others get their turn. */
@@ -111,6 +115,8 @@ export class Player {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #late: ReturnType<typeof setTimeout> | undefined;
   #doubt: ReturnType<typeof setTimeout> | undefined;
+  #better: ReturnType<typeof setTimeout> | undefined;
+  #hopes = 0;
   #tick: ReturnType<typeof setInterval> | undefined;
   #askedAt = 0;
   /** When anything moved, and when it began to after a silence; of this connection. */
@@ -294,6 +300,7 @@ export class Player {
     clearTimeout(this.#retry);
     clearTimeout(this.#late);
     clearTimeout(this.#doubt);
+    clearTimeout(this.#better);
     this.#retry = undefined;
     this.#connection += 1;
     if (!this.#connected) return;
@@ -312,7 +319,18 @@ export class Player {
     const way = this.#way();
     if (way) this.#host.worked(way.name, this.#failed);
     this.#failed = [];
+    this.#hope(way?.name);
     this.#tell();
+  }
+
+  /** Stills are a last resort: what was in the way of the others may be over after a while. */
+  #hope(name: WayName | undefined): void {
+    if (name !== 'stills') {
+      this.#hopes = 0;
+    } else if (this.#order.length > 1 && !this.#unplayable.has(this.#stream)) {
+      this.#better = setTimeout(() => this.#again(), Math.min(BETTER_MS * 2 ** this.#hopes, SELDOM_MS));
+      this.#hopes += 1;
+    }
   }
 
   #frame(age: number): void {
