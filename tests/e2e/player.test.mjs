@@ -47,34 +47,6 @@ test('WebRTC frames are decoded, all that come', { timeout: 60_000 }, async () =
   assert.ok(after.framesDecoded - before.framesDecoded >= 20, `${before.framesDecoded} → ${after.framesDecoded}`);
 });
 
-test('a WebRTC picture whose packets do not come through is replaced by another way', { timeout: 60_000 }, async (t) => {
-  const page = await person(here.chromium, here.world, 'resident@demo');
-  // The answer names a port where nobody listens, as a network that lets no UDP through.
-  await page.route('**/whep', async (route) => {
-    const answer = await route.fetch();
-    const body = (await answer.text()).replace(/^(a=candidate:\S+ \d \S+ \d+ \S+) \d+/gm, '$1 9');
-    await route.fulfill({ response: answer, body });
-  });
-  await page.evaluate(() => {
-    window.said = new Set();
-    new MutationObserver(() => window.said.add(document.querySelector('[data-testid=sentence]')?.textContent.trim())).observe(
-      document.body,
-      { childList: true, subtree: true, characterData: true },
-    );
-  });
-  const began = performance.now();
-  await tile(page, CAMERA).click();
-  await by(page, 'websocket', STEP_MS);
-  const said = await page.evaluate(() => [...window.said]);
-  assert.ok(said.includes('这样打不开画面，正在换一种方式…'), `meanwhile it says: ${said}`);
-  t.diagnostic(`to the picture by the second way: ${Math.round(performance.now() - began)} ms`);
-  await moves(page);
-  // The next picture does not wait for it again.
-  await page.goto(here.world.url);
-  await tile(page, '3号楼大厅').click();
-  await by(page, 'websocket', 3_400);
-});
-
 test('a camera that sends H.265 plays in a browser that cannot', { timeout: 90_000 }, async () => {
   for (const without of [[], ['webrtc']]) {
     const page = await person(here.chromium, here.world, 'resident@demo', { without });
@@ -86,44 +58,4 @@ test('a camera that sends H.265 plays in a browser that cannot', { timeout: 90_0
     await portray(page, `player-h265${without.length > 0 ? '-websocket' : ''}`);
     await page.context().close();
   }
-});
-
-test('a change of networks that the connection does not survive is over in seconds', { timeout: 60_000 }, async (t) => {
-  const page = await person(here.chromium, here.world, 'resident@demo');
-  await page.addInitScript(KEEP_PEERS);
-  await page.reload();
-  await tile(page, CAMERA).click();
-  await by(page, 'whep');
-  const began = performance.now();
-  // What a phone does that leaves its network: what was open is dead, and the browser tells of the new one.
-  await page.evaluate(() => {
-    window.peers.at(-1).close();
-    dispatchEvent(new Event('offline'));
-    dispatchEvent(new Event('online'));
-  });
-  await page.waitForFunction(() => window.peers.length === 2);
-  await by(page, 'whep');
-  await moves(page);
-  t.diagnostic(`new network to moving picture: ${Math.round(performance.now() - began)} ms`);
-});
-
-test('the data saver shows nothing live before a tap, and the small picture after it', { timeout: 60_000 }, async () => {
-  const page = await person(here.chromium, here.world, 'patrol@demo');
-  await page.locator('a[href="/me"]').click();
-  await page.locator('input[name=saver]').check();
-  await portray(page, 'me-saver');
-  const asked = [];
-  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
-  await page.locator('a[href="/"]').first().click();
-  await tile(page, CAMERA).click();
-  await page.getByText('省流量模式：点一下再打开画面。').waitFor();
-  await sleep(1_000);
-  assert.deepEqual(asked.filter((path) => /whep|\/live$|m3u8/.test(path)), []);
-  await portray(page, 'player-saver');
-  await page.getByRole('button', { name: '播放' }).click();
-  await moves(page);
-  await page.getByRole('button', { name: '全屏', exact: true }).click();
-  await sleep(1_500);
-  assert.equal(await live(page).evaluate((video) => video.videoWidth), 384, 'it stays small');
-  await page.evaluate(() => document.exitFullscreen().catch(() => {}));
 });
