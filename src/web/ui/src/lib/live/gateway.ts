@@ -1,7 +1,7 @@
 // The live player's way to the gateway: its addresses, and why there is no picture.
 import { api, outcome } from '../api/client';
 import type { Failure } from '../api/failure';
-import type { Diagnosis } from './player';
+import type { Diagnosis } from './host';
 import type { StreamKind } from './way';
 
 /** What of a camera is asked for. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { FIRST_PICTURE_MS, Player, type Diagnosis } from './player.ts';
+import type { Diagnosis } from './host.ts';
+import { FIRST_PICTURE_MS, Player } from './player.ts';
 import type { Scene } from './scene.ts';
 import type { Ending, Events, StreamKind, Way, WayName } from './way.ts';
 

@@ -2,58 +2,14 @@
 // It decides which way is tried next, when to try again and what to tell; the ways do
 // the rest.
 import { backoff } from './backoff.ts';
+import { Freshness, QUIET_MS } from './freshness.ts';
+import type { Diagnosis, Host } from './host.ts';
 import { isEnd, type Scene, type SceneName } from './scene.ts';
 import type { CameraWord, Ending, Events, StreamKind, Way, WayName } from './way.ts';
 
-/** What the API says when it is asked why there is no picture. */
-export type Diagnosis =
-  | 'signedOut'
-  | 'gone'
-  /** The camera is away, or refuses the gateway. */
-  | 'offline'
-  | 'refused'
-  /** It is being connected. */
-  | 'connecting'
-  /** It is connected and sends nothing. */
-  | 'stale'
-  /** It sends: a picture should be here. */
-  | 'live'
-  /** The gateway answers, but not this. */
-  | 'busy'
-  /** The gateway does not answer. */
-  | 'lost';
-
-export interface Host {
-  /** The ways to try, best first; never empty. */
-  ways(): readonly WayName[];
-  /** One of them; asked for once. */
-  way(name: WayName): Way;
-  /** A way brought a picture, and these before it did not even reach the gateway. */
-  worked(name: WayName, failed: readonly WayName[]): void;
-  diagnose(): Promise<Diagnosis>;
-  /** In [0, 1): jitter. */
-  chance(): number;
-  /** Milliseconds that only grow. */
-  now(): number;
-  /** Nobody sees the page: browsers draw nothing then. */
-  hidden(): boolean;
-  /** The scene changed. */
-  show(scene: Scene): void;
-  /** Another way is tried. */
-  using(name: WayName): void;
-  /** Another stream plays, or a stream turned out to be unplayable. */
-  switched(stream: StreamKind, unplayable: Scene | null): void;
-  /** Whether there is something to hear. */
-  sound(available: boolean): void;
-}
-
 /** How long a way may take to its first picture, unless it is the camera that is late. */
 export const FIRST_PICTURE_MS = 3500;
-/** Without a new picture for this long it is not live any more: ten seconds, with a margin for the clock's step. */
-const STALE_MS = 8500;
-/** Without a new picture for this long the API is asked why, where the way itself does not tell, … */
-const QUIET_MS = 2000;
-/** … and again after this long. */
+/** Who has fallen silent is asked about again after this long, where the way itself does not tell. */
 const ASK_AGAIN_MS = 2500;
 /** A camera that sends by the API's word, and nothing here for this long: the connection is dead. */
 const DEAD_MS = 15_000;
@@ -67,8 +23,6 @@ const DEAF_MS = 1500;
 const BETTER_MS = 30_000;
 /** … and at last this seldom. */
 const SELDOM_MS = 10 * 60_000;
-/** The replay of the last GOP is over after this long. */
-const REPLAY_MS = 1500;
 /** Tries of a way that has worked, before the others get their turn. */
 const RETRIES = 2;
 
@@ -108,9 +62,6 @@ export class Player {
   #shown = false;
   /** A picture of this stream was visible, maybe on a connection before. */
   #seen = false;
-  /** What is known about the camera, and since when by the host's clock. */
-  #camera: CameraWord = 'live';
-  #cameraAt = 0;
 
   #retry: ReturnType<typeof setTimeout> | undefined;
   #late: ReturnType<typeof setTimeout> | undefined;
@@ -119,11 +70,7 @@ export class Player {
   #hopes = 0;
   #tick: ReturnType<typeof setInterval> | undefined;
   #askedAt = 0;
-  /** When anything moved, and when it began to after a silence; of this connection. */
-  #movedAt = Infinity;
-  #revivedAt = -Infinity;
-  /** When the newest picture was made, by the host's clock. */
-  lastFrameAt: number | null = null;
+  readonly #fresh = new Freshness();
 
   constructor(host: Host, hasSub: boolean) {
     this.#host = host;
@@ -148,6 +95,11 @@ export class Player {
   resume(): void {
     if (this.#scene.name === 'away') this.#again();
     else this.#distrust();
+  }
+
+  /** When the newest picture was made, by the host's clock. */
+  get lastFrameAt(): number | null {
+    return this.#fresh.madeAt;
   }
 
   /** The network came, went or changed: no need to wait, and no reason to trust what there is. */
@@ -263,9 +215,8 @@ export class Player {
     this.#patient = false;
     this.#reached = false;
     this.#shown = false;
-    this.#movedAt = Infinity;
-    this.#revivedAt = -Infinity;
-    if (way.name === 'websocket') this.#camera = 'live';
+    this.#fresh.begin();
+    if (way.name === 'websocket') this.#fresh.word('live', this.#host.now());
     // A retry leaves the sentence about what went wrong until something comes.
     if (this.#attempt === 0 && this.#at === 0) this.#show('opening');
     way.open(this.#stream, this.#listen());
@@ -334,22 +285,12 @@ export class Player {
   }
 
   #frame(age: number): void {
-    const now = this.#host.now();
-    // A browser that sees nothing asks for a key frame, and is sent the last ones again: a burst after a silence is
-    // news only when it goes on.
-    if (this.#way()?.name === 'whep' && now - this.#movedAt > QUIET_MS) this.#revivedAt = now;
-    this.#movedAt = now;
-    if (now - this.#revivedAt < REPLAY_MS) return;
-    this.lastFrameAt = now - age;
-    // The replay of a camera that is away is no sign of life; what comes later is.
-    if (age < REPLAY_MS && now - this.#cameraAt > REPLAY_MS) this.#camera = 'live';
+    this.#fresh.frame(age, this.#host.now(), this.#way()?.name === 'whep');
     this.#tell();
   }
 
   #word(word: CameraWord): void {
-    if (word === this.#camera) return;
-    this.#camera = word;
-    this.#cameraAt = this.#host.now();
+    this.#fresh.word(word, this.#host.now());
     this.#tell();
   }
 
@@ -358,15 +299,15 @@ export class Player {
     const { name } = this.#scene;
     if (name === 'tap' || name === 'away' || isEnd(name)) return;
     if (!this.#connected) return;
-    if (this.#camera === 'stale' || (this.#shown && this.#age() >= STALE_MS)) this.#show('stale');
-    else if (this.#camera === 'reconnecting' && this.#seen) this.#show('reconnecting');
-    else if (this.#camera === 'live' && this.#shown) this.#show('live');
+    if (this.#fresh.camera === 'stale' || (this.#shown && this.#fresh.isStale(this.#host.now()))) this.#show('stale');
+    else if (this.#fresh.camera === 'reconnecting' && this.#seen) this.#show('reconnecting');
+    else if (this.#fresh.camera === 'live' && this.#shown) this.#show('live');
     // A camera on demand is "reconnecting" until its first picture.
     else if (!WAITING.has(name)) this.#show('opening');
   }
 
   #age(): number {
-    return this.lastFrameAt === null ? 0 : this.#host.now() - this.lastFrameAt;
+    return this.#fresh.age(this.#host.now());
   }
 
   /** Looks at the age of the picture. */
@@ -409,7 +350,7 @@ export class Player {
     } else if (diagnosis === 'offline' || diagnosis === 'refused') {
       this.#show(diagnosis);
       this.#expect();
-    } else if (this.#reached && (diagnosis !== 'live' || this.#camera === 'reconnecting')) {
+    } else if (this.#reached && (diagnosis !== 'live' || this.#fresh.camera === 'reconnecting')) {
       // The gateway answers by this way: another one would wait for the same camera.
       if (name === 'opening' || name === 'otherWay') this.#show('slow');
       this.#expect();
@@ -518,7 +459,7 @@ export class Player {
     this.#hangUp();
     this.#stream = stream;
     this.#seen = false;
-    this.lastFrameAt = null;
+    this.#fresh.madeAt = null;
     this.#host.switched(stream, unplayable);
     this.#again();
   }
