@@ -3,9 +3,8 @@
 use crate::support::camera::{self, AAC, H264, H265};
 use crate::support::foreign::run;
 use crate::support::live::{Heard, Live};
-use crate::support::{House, until};
-use domain::Timestamp;
-use domain::repository::{Cameras as _, Persons as _, Registers as _};
+use crate::support::{House, until, viewings};
+use domain::repository::{Cameras as _, Persons as _};
 use domain::role::Role;
 use reqwest::Method;
 use serde_json::json;
@@ -93,12 +92,12 @@ async fn every_viewing_is_in_the_register_with_its_end() {
     let resident = house.sign_in_as(Role::Resident).await;
     let mut live = Live::open(&resident, &id).await;
     live.binary().await;
-    let open = house.store.viewings(&id, Timestamp(0), Timestamp(i64::MAX), 10).await.unwrap();
+    let open = viewings(&house.store, &id).await;
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].role, open[0].ended_at), (Role::Resident, None));
     drop(live);
     for _ in 0..200 {
-        let row = house.store.viewings(&id, Timestamp(0), Timestamp(i64::MAX), 10).await.unwrap().remove(0);
+        let row = viewings(&house.store, &id).await.remove(0);
         if row.ended_at.is_some() {
             assert!(row.bytes > 20_000, "{} bytes: at least a key frame was seen", row.bytes);
             return;
@@ -126,7 +125,7 @@ async fn a_stopping_gateway_says_goodbye_and_closes_the_register() {
     let key =
         store::seal::SealingKey::load_or_create(&folder.path("key"), store::seal::Hold::Shared).unwrap();
     let store = ::store::Store::open(&url, key).await.unwrap();
-    assert!(store.viewings(&id, Timestamp(0), Timestamp(i64::MAX), 10).await.unwrap()[0].ended_at.is_some());
+    assert!(viewings(&store, &id).await[0].ended_at.is_some());
     assert!(store.camera(&id).await.unwrap().is_some() && store.anybody().await.unwrap());
 }
 

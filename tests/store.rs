@@ -11,7 +11,7 @@ use domain::person::{Passkey, Person, Session, SignedInBy, ViewerKey};
 use domain::place::{Place, PlaceKind};
 use domain::repository::{
     Cameras as _, Devices as _, DoorEventFilter, Error, Page, Passkeys as _, People, Persons as _,
-    Registers as _, Rights as _, Sites as _,
+    Registers as _, Rights as _, Sites as _, ViewingFilter,
 };
 use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
@@ -124,7 +124,7 @@ async fn cameras_with_every_field() {
         full.password = None;
         assert!(store.update_camera(&full).await.unwrap());
         assert_eq!(store.cameras().await.unwrap(), [full.clone(), plain.clone()], "by name");
-        assert!(store.remove_camera(&plain.id).await.unwrap());
+        assert!(store.remove_camera(&plain.id, Timestamp(9)).await.unwrap());
         assert_eq!(store.camera(&plain.id).await.unwrap(), None);
     }
 }
@@ -324,9 +324,24 @@ async fn viewings_begin_and_end() {
         store.end_viewing(&first.id, Timestamp(9), 1).await.unwrap();
         assert_eq!(store.end_open_viewings(Timestamp(7)).await.unwrap(), 1);
         let ended = |v: &Viewing, at, bytes| Viewing { ended_at: Some(Timestamp(at)), bytes, ..v.clone() };
-        let list = store.viewings(&camera.id, Timestamp(1), Timestamp(3), 10).await.unwrap();
-        assert_eq!(list, [ended(&second, 7, 0), ended(&first, 5, 99)], "{database:?}");
-        assert!(store.viewings(&camera.id, Timestamp(3), Timestamp(9), 10).await.unwrap().is_empty());
+        let (first, second) = (ended(&first, 5, 99), ended(&second, 7, 0));
+        // Whoever watched at any moment of the stretch, in pages.
+        let page = async |since, until, after, limit| {
+            let (camera, since, until) = (camera.id.clone(), Timestamp(since), Timestamp(until));
+            store.viewings(&ViewingFilter { camera, since, until, after, limit }).await.unwrap()
+        };
+        let watched = async |since, until| {
+            page(since, until, None, 10).await.into_iter().map(|(_, viewing)| viewing).collect::<Vec<_>>()
+        };
+        let (newest, oldest) = (second.clone(), first.clone());
+        assert_eq!(watched(1, 3).await, [newest.clone(), oldest.clone()], "{database:?}");
+        assert_eq!(watched(4, 9).await, [newest.clone(), oldest.clone()], "it went on into the stretch");
+        assert_eq!(watched(6, 9).await, [newest.clone()], "it was over before");
+        assert_eq!(watched(0, 2).await, [oldest.clone()], "it began at its end");
+        assert_eq!(watched(8, 9).await, []);
+        let last = page(1, 3, None, 1).await.remove(0);
+        let rest = page(1, 3, Some((last.1.started_at, last.0)), 9).await;
+        assert_eq!((last.1, rest.into_iter().map(|(_, viewing)| viewing).collect()), (newest, vec![oldest]));
         let head = sharp_eyes::audit::verify(&store, vec![]).await.unwrap();
         assert_eq!((head.seq, head), (4, store.head().await.unwrap()), "{database:?}");
     }

@@ -11,6 +11,7 @@ mod accounts;
 mod decoder;
 mod doors;
 mod durability;
+mod filmed;
 mod guardrails;
 mod hls;
 mod import;

@@ -7,7 +7,7 @@ use crate::support::database::{BOTH, Database, open};
 use crate::support::hls::Player;
 use crate::support::live::{Heard, Live};
 use crate::support::process::{Gateway, configure, serve};
-use crate::support::{House, until, whep};
+use crate::support::{House, until, viewings, whep};
 use camsim::viewers::Viewer;
 use domain::camera::StreamKind;
 use domain::repository::{Registers as _, Rights as _};
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use web::token::random;
 
 async fn rows(house: &House, camera: &CameraId) -> Vec<Viewing> {
-    house.store.viewings(camera, Timestamp(0), Timestamp(i64::MAX), 500).await.unwrap()
+    viewings(&house.store, camera).await
 }
 
 async fn all_ended(house: &House, camera: &CameraId, count: usize) -> Vec<Viewing> {

@@ -143,6 +143,13 @@ pub fn is_staff(who: &Standing, now: Timestamp) -> bool {
     who.grants.iter().any(|grant| grant.in_force(now) && grant.role != Role::Resident)
 }
 
+/// Whether they hold any role for this site, rather than only live there.
+#[must_use]
+pub fn is_staff_of(who: &Standing, site: &SiteId, now: Timestamp) -> bool {
+    let mut held = who.grants.iter().filter(|grant| grant.in_force(now) && grant.role != Role::Resident);
+    held.any(|grant| grant.is_for(site))
+}
+
 /// Whether they may read any audit log at all.
 #[must_use]
 pub fn audits_somewhere(who: &Standing, now: Timestamp) -> bool {

@@ -118,3 +118,18 @@ impl Camera {
         }
     }
 }
+
+/// What stays of a camera that was removed, for those who read who watched it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The id it had.
+    pub id: CameraId,
+    /// The site it belonged to.
+    pub site_id: SiteId,
+    /// Its name; the id of one that was removed before names were kept.
+    pub name: String,
+    /// Who might be let see it.
+    pub visibility: Visibility,
+    /// When.
+    pub removed_at: Timestamp,
+}

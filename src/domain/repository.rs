@@ -3,7 +3,7 @@
 use crate::access::Standing;
 use crate::approval::Approval;
 use crate::audit::{Entry, Head, Link};
-use crate::camera::Camera;
+use crate::camera::{Camera, Removed};
 use crate::device::Device;
 use crate::event::door::{DoorEvent, Recorded};
 use crate::household::{Household, Membership, Unit};
@@ -74,6 +74,21 @@ pub struct DoorEventFilter {
     pub until: Option<Timestamp>,
 }
 
+/// Which viewings.
+#[derive(Clone, Debug)]
+pub struct ViewingFilter {
+    /// Of this camera.
+    pub camera: CameraId,
+    /// Not ended before.
+    pub since: Timestamp,
+    /// Begun before.
+    pub until: Timestamp,
+    /// After this one, which is the last of a page: when it began, and its place in the order.
+    pub after: Option<(Timestamp, i64)>,
+    /// The most rows.
+    pub limit: u32,
+}
+
 /// Sites and places.
 #[async_trait]
 pub trait Sites: Send + Sync {
@@ -114,8 +129,12 @@ pub trait Cameras: Send + Sync {
     async fn add_cameras(&self, cameras: &[Camera]) -> Result<()>;
     /// Replaces a camera. False if there is none.
     async fn update_camera(&self, camera: &Camera) -> Result<bool>;
-    /// Removes a camera. False if there is none.
-    async fn remove_camera(&self, id: &CameraId) -> Result<bool>;
+    /// Removes a camera; who watched it stays. False if there is none.
+    async fn remove_camera(&self, id: &CameraId, at: Timestamp) -> Result<bool>;
+    /// A camera that was removed.
+    async fn removed_camera(&self, id: &CameraId) -> Result<Option<Removed>>;
+    /// Cameras that were removed from a site, the last one first.
+    async fn removed_cameras(&self, site: &SiteId) -> Result<Vec<Removed>>;
 }
 
 /// People, their roles, sessions and keys.
@@ -329,14 +348,9 @@ pub trait Registers: Send + Sync {
     async fn end_viewing(&self, id: &ViewingId, at: Timestamp, bytes: u64) -> Result<()>;
     /// Ends all viewings that a crash left open. Answers how many.
     async fn end_open_viewings(&self, at: Timestamp) -> Result<u64>;
-    /// Viewings of a camera that began within a stretch of time, the newest first.
-    async fn viewings(
-        &self,
-        camera: &CameraId,
-        since: Timestamp,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Viewing>>;
+    /// Viewings of a camera that went on within a stretch of time, the newest first,
+    /// each with its place in the order.
+    async fn viewings(&self, filter: &ViewingFilter) -> Result<Vec<(i64, Viewing)>>;
     /// Every viewing there is, for the check against the chain.
     async fn all_viewings(&self) -> Result<Vec<Viewing>>;
 }

@@ -3,9 +3,9 @@
 use crate::row::{count, get, time, truth, word};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
-use domain::camera::{Camera, Position, Pull, Retention, Transport, Visibility};
+use domain::camera::{Camera, Position, Pull, Removed, Retention, Transport, Visibility};
 use domain::repository::{Cameras, Result};
-use domain::{CameraId, PlaceId, SiteId};
+use domain::{CameraId, PlaceId, SiteId, Timestamp};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
@@ -16,6 +16,16 @@ const INSERT: &str = "
         allow_basic, transport, pull, purpose, responsible_unit, visibility, audio_reason,
         floor_days, ceiling_days, latitude, longitude, created_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+
+fn removed(row: &AnyRow) -> Result<Removed> {
+    Ok(Removed {
+        id: word(row, "id", CameraId::parse)?,
+        site_id: word(row, "site_id", SiteId::parse)?,
+        name: get(row, "name")?,
+        visibility: word(row, "visibility", Visibility::from_word)?,
+        removed_at: time(row, "removed_at")?,
+    })
+}
 
 impl Store {
     fn camera_from(&self, row: &AnyRow) -> Result<Camera> {
@@ -120,9 +130,32 @@ impl Cameras for Store {
         changed(&query.execute(&self.write).await.map_err(failed)?)
     }
 
-    async fn remove_camera(&self, id: &CameraId) -> Result<bool> {
-        let done =
-            sqlx::query("delete from cameras where id = $1").bind(id.as_str()).execute(&self.write).await;
-        changed(&done.map_err(failed)?)
+    async fn remove_camera(&self, id: &CameraId, at: Timestamp) -> Result<bool> {
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        let done = sqlx::query(
+            "insert into removed_cameras (id, site_id, name, visibility, removed_at)
+             select id, site_id, name, visibility, $2 from cameras where id = $1",
+        )
+        .bind(id.as_str())
+        .bind(at.0)
+        .execute(&mut *tx)
+        .await;
+        if !changed(&done.map_err(failed)?)? {
+            return Ok(false);
+        }
+        let done = sqlx::query("delete from cameras where id = $1").bind(id.as_str()).execute(&mut *tx).await;
+        done.map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
+    }
+
+    async fn removed_camera(&self, id: &CameraId) -> Result<Option<Removed>> {
+        let rows = self.rows("select * from removed_cameras where id = $1", &[id.as_str()]).await?;
+        rows.first().map(removed).transpose()
+    }
+
+    async fn removed_cameras(&self, site: &SiteId) -> Result<Vec<Removed>> {
+        let sql = "select * from removed_cameras where site_id = $1 order by removed_at desc, id";
+        self.rows(sql, &[site.as_str()]).await?.iter().map(removed).collect()
     }
 }

@@ -79,9 +79,19 @@ impl Sites for Store {
     }
 
     async fn remove_site(&self, id: &SiteId) -> Result<bool> {
-        let done =
-            sqlx::query("delete from sites where id = $1").bind(id.as_str()).execute(&self.write).await;
-        changed(&done.map_err(failed)?)
+        let mut tx = self.write.begin().await.map_err(failed)?;
+        // A removed camera keeps its site as long as there is somebody's watching to read about.
+        let unseen = sqlx::query(
+            "delete from removed_cameras where site_id = $1
+                and not exists (select 1 from viewings where camera_id = removed_cameras.id)",
+        );
+        unseen.bind(id.as_str()).execute(&mut *tx).await.map_err(failed)?;
+        let done = sqlx::query("delete from sites where id = $1").bind(id.as_str()).execute(&mut *tx).await;
+        if !changed(&done.map_err(failed)?)? {
+            return Ok(false);
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(true)
     }
 
     async fn scene(&self) -> Result<Scene> {

@@ -6,7 +6,7 @@ use crate::{Store, failed};
 use async_trait::async_trait;
 use domain::audit::{Entry, Head, Link};
 use domain::camera::StreamKind;
-use domain::repository::{Error, Registers, Result};
+use domain::repository::{Error, Registers, Result, ViewingFilter};
 use domain::role::Role;
 use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
@@ -124,24 +124,23 @@ impl Registers for Store {
         Ok(ended)
     }
 
-    async fn viewings(
-        &self,
-        camera: &CameraId,
-        since: Timestamp,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Viewing>> {
+    async fn viewings(&self, filter: &ViewingFilter) -> Result<Vec<(i64, Viewing)>> {
+        // Nothing begins at the end of the stretch, so the first page is after its end.
+        let (began, seq) = filter.after.unwrap_or((filter.until, 0));
         let rows = sqlx::query(
-            "select * from viewings where camera_id = $1 and started_at >= $2 and started_at < $3
-             order by seq desc limit $4",
+            "select * from viewings where camera_id = $1 and (ended_at is null or ended_at >= $2)
+                and started_at < $3 and (started_at < $4 or started_at = $4 and seq < $5)
+             order by started_at desc, seq desc limit $6",
         )
-        .bind(camera.as_str())
-        .bind(since.0)
-        .bind(until.0)
-        .bind(i64::from(limit))
+        .bind(filter.camera.as_str())
+        .bind(filter.since.0)
+        .bind(filter.until.0)
+        .bind(began.0)
+        .bind(seq)
+        .bind(i64::from(filter.limit))
         .fetch_all(&self.read)
         .await;
-        rows.map_err(failed)?.iter().map(viewing).collect()
+        rows.map_err(failed)?.iter().map(|row| Ok((get(row, "seq")?, viewing(row)?))).collect()
     }
 
     async fn all_viewings(&self) -> Result<Vec<Viewing>> {

@@ -281,7 +281,7 @@ pub(crate) async fn delete(
     who.must_manage(&app, &camera.site_id)?;
     app.note(Some(&who.person.id), Some(&camera.site_id), "camera.delete", camera.id.as_str(), &json!({}))
         .await?;
-    if !app.repository().remove_camera(&camera.id).await? {
+    if !app.repository().remove_camera(&camera.id, app.now()).await? {
         return Err(Problem::NotFound);
     }
     app.changed();

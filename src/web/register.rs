@@ -5,9 +5,10 @@ use crate::extract::{Path, Query, id};
 use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
-use domain::access::Question;
+use domain::access::{Question, is_staff_of};
 use domain::audit::Entry;
-use domain::camera::StreamKind;
+use domain::camera::{StreamKind, Visibility};
+use domain::repository::ViewingFilter;
 use domain::role::Role;
 use domain::viewing::{Purpose, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp};
@@ -73,9 +74,26 @@ pub(crate) struct ViewingView {
 pub(crate) struct Day {
     /// A day of the site's time zone, like `2026-11-25`; today if it is not said.
     day: Option<String>,
+    /// From the last page's `next`.
+    cursor: Option<String>,
+    /// Rows, at most 500.
+    limit: Option<u32>,
 }
 
-/// Who watched this camera on a day.
+/// Where a page of viewings ended, as it is sent.
+fn viewings_cursor(text: &str) -> Option<(Timestamp, i64)> {
+    let (began, seq) = text.split_once('.')?;
+    Some((Timestamp(began.parse().ok()?), seq.parse().ok()?))
+}
+
+/// The next page's cursor, if this one is full.
+fn next_after<T>(rows: &[T], limit: u32, cursor: impl Fn(&T) -> String) -> Option<String> {
+    let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
+    rows.last().filter(|_| full).map(cursor)
+}
+
+/// Who watched this camera on a day, the newest first; also after it was removed. Whoever
+/// watched over midnight is in both days.
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/viewings", tag = "registers", operation_id = "list_viewings",
     params(("id" = String, Path), Day), responses((status = 200, body = List<ViewingView>), (status = 404)))]
 pub(crate) async fn viewings(
@@ -85,12 +103,14 @@ pub(crate) async fn viewings(
     Query(day): Query<Day>,
 ) -> Result<axum::Json<List<ViewingView>>, Problem> {
     let repository = app.repository();
-    let camera = repository.camera(&id(CameraId::parse, &camera)?).await?.ok_or(Problem::NotFound)?;
+    let camera = id(CameraId::parse, &camera)?;
+    let site = match repository.camera(&camera).await? {
+        Some(camera) => Some(camera.site_id),
+        None => repository.removed_camera(&camera).await?.map(|removed| removed.site_id),
+    };
     // Those who are filmed may read it, also of cameras that they may not watch.
-    if !who.may(&app, Question::ReadViewings(&camera.site_id)) {
-        return Err(Problem::NotFound);
-    }
-    let site = repository.site(&camera.site_id).await?.ok_or(Problem::NotFound)?;
+    let site = site.filter(|site| who.may(&app, Question::ReadViewings(site))).ok_or(Problem::NotFound)?;
+    let site = repository.site(&site).await?.ok_or(Problem::NotFound)?;
     let wrong = || Problem::field("day", "it is not a day; write it like 2026-11-25");
     let (since, until) = app.now().day(day.day.as_deref(), &site.time_zone).ok_or_else(wrong)?;
     let names = if who.may(&app, Question::ReadNames(&site.id)) {
@@ -99,8 +119,12 @@ pub(crate) async fn viewings(
     } else {
         HashMap::from([(who.person.id.clone(), who.person.name.clone())])
     };
-    let rows = repository.viewings(&camera.id, since, until, MOST).await?;
-    let views = rows.into_iter().map(|viewing| ViewingView {
+    let wrong = || Problem::field("cursor", "it is not from a list's next");
+    let after = day.cursor.map(|text| viewings_cursor(&text).ok_or_else(wrong)).transpose()?;
+    let limit = day.limit.unwrap_or(USUAL).clamp(1, MOST);
+    let rows = repository.viewings(&ViewingFilter { camera, since, until, after, limit }).await?;
+    let next = next_after(&rows, limit, |(seq, viewing)| format!("{}.{seq}", viewing.started_at.0));
+    let views = rows.into_iter().map(|(_, viewing)| ViewingView {
         role: viewing.role,
         stream: viewing.stream,
         transport: viewing.transport,
@@ -111,7 +135,46 @@ pub(crate) async fn viewings(
         own: viewing.person_id == who.person.id,
         name: names.get(&viewing.person_id).cloned(),
     });
-    Ok(axum::Json(List::whole(views.collect())))
+    Ok(axum::Json(List { items: views.collect(), next }))
+}
+
+/// A camera that was removed, whose register can be read.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct RemovedView {
+    #[schema(value_type = String)]
+    id: CameraId,
+    #[schema(value_type = String)]
+    site_id: SiteId,
+    name: String,
+    #[schema(value_type = String, format = DateTime)]
+    removed_at: Timestamp,
+}
+
+/// Cameras that were removed from my sites: who watched them can still be read. Who only
+/// lives there is shown those that residents might see.
+#[utoipa::path(get, path = "/api/v1/removed-cameras", tag = "registers", operation_id = "list_removed_cameras",
+    responses((status = 200, body = List<RemovedView>)))]
+pub(crate) async fn removed(
+    State(app): State<App>,
+    who: Who,
+) -> Result<axum::Json<List<RemovedView>>, Problem> {
+    let repository = app.repository();
+    let mut views = Vec::new();
+    for site in repository.sites().await? {
+        if !who.may(&app, Question::ReadViewings(&site.id)) {
+            continue;
+        }
+        let staff = is_staff_of(&who.standing, &site.id, app.now());
+        let cameras = repository.removed_cameras(&site.id).await?.into_iter();
+        let shown = cameras.filter(|camera| staff || camera.visibility == Visibility::Residents);
+        views.extend(shown.map(|removed| RemovedView {
+            id: removed.id,
+            site_id: removed.site_id,
+            name: removed.name,
+            removed_at: removed.removed_at,
+        }));
+    }
+    Ok(axum::Json(List::whole(views)))
 }
 
 /// One entry of the audit log.
@@ -160,8 +223,7 @@ pub(crate) async fn audit(
     let before = cursor.map_err(|_| Problem::field("cursor", "it is not from a list's next"))?;
     let limit = filter.limit.unwrap_or(USUAL).clamp(1, MOST);
     let links = app.repository().audit(site.as_ref(), before.unwrap_or(i64::MAX), limit).await?;
-    let full = u32::try_from(links.len()).is_ok_and(|n| n == limit);
-    let next = links.last().filter(|_| full).map(|link| link.seq.to_string());
+    let next = next_after(&links, limit, |link| link.seq.to_string());
     let items = links.into_iter().map(|link| EntryView {
         seq: link.seq,
         at: link.entry.at,

@@ -131,6 +131,7 @@ fn entries() -> Vec<Entry> {
         signed_in(routes!(crate::snapshot::picture)),
         // Registers
         signed_in(routes!(crate::register::viewings)),
+        signed_in(routes!(crate::register::removed)),
         audit(routes!(crate::register::audit)),
         signed_in(routes!(crate::register::head)),
         // Events

@@ -27,12 +27,15 @@ use domain::device::{Device, DeviceKind};
 use domain::household::{Household, Unit};
 use domain::person::{Person, Session, SignedInBy};
 use domain::place::{Place, PlaceKind};
-use domain::repository::{Cameras as _, Devices as _, Persons as _, Rights as _, Sites as _};
+use domain::repository::{
+    Cameras as _, Devices as _, Persons as _, Registers as _, Rights as _, Sites as _, ViewingFilter,
+};
 use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
+use domain::viewing::Viewing;
 use domain::{
     ApprovalId, CameraId, Clock as _, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, Secret, SessionId,
-    SiteId, UnitId,
+    SiteId, Timestamp, UnitId,
 };
 use folder::Folder;
 use relay::hub::Hub;
@@ -362,6 +365,14 @@ pub fn camera_at(site: &SiteId, place: &PlaceId, main_url: &str) -> Camera {
         position: None,
         created_at: SystemClock.now(),
     }
+}
+
+/// Everybody who ever watched a camera, the newest first.
+pub async fn viewings(store: &Store, camera: &CameraId) -> Vec<Viewing> {
+    let (since, until) = (Timestamp(0), Timestamp(i64::MAX));
+    let filter = ViewingFilter { camera: camera.clone(), since, until, after: None, limit: 500 };
+    let rows = store.viewings(&filter).await.unwrap();
+    rows.into_iter().map(|(_, viewing)| viewing).collect()
 }
 
 /// Waits until something holds, and fails if it does not within 20 s.

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { everyPage, type PageQuery } from './everyPage.ts';
+import { everyPage, firstPages, type PageQuery } from './everyPage.ts';
 
 const reply = (items: number[], next?: string | null) =>
   Promise.resolve({ data: next === undefined ? { items } : { items, next }, response: new Response('') });
@@ -30,4 +30,11 @@ it('comes to an end where the gateway does not, and says that it is not the whol
   });
   expect(asked).toBe(100);
   expect(answer).toEqual({ ok: false, failure: { kind: 'tooLong' } });
+});
+
+it('stops where it is told to, and says that there is more', async () => {
+  const ask = ({ cursor }: PageQuery) => (cursor === 'c' ? reply([3]) : cursor ? reply([2], 'c') : reply([1], 'b'));
+  expect(await firstPages(ask, 2, 10)).toEqual({ ok: true, data: { items: [1, 2], more: true } });
+  expect(await firstPages(ask, 3, 10)).toEqual({ ok: true, data: { items: [1, 2, 3], more: false } });
+  expect(await firstPages(ask, 9, 10)).toEqual({ ok: true, data: { items: [1, 2, 3], more: false } });
 });

@@ -243,7 +243,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who watched this camera on a day. */
+        /**
+         * Who watched this camera on a day, the newest first; also after it was removed. Whoever
+         *     watched over midnight is in both days.
+         */
         get: operations["list_viewings"];
         put?: never;
         post?: never;
@@ -743,6 +746,26 @@ export interface paths {
         put?: never;
         /** Refuse a registration; its person reads why. */
         post: operations["refuse_registration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/removed-cameras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Cameras that were removed from my sites: who watched them can still be read. Who only
+         *     lives there is shown those that residents might see.
+         */
+        get: operations["list_removed_cameras"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1635,6 +1658,18 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_RemovedView: {
+            items: {
+                id: string;
+                name: string;
+                /** Format: date-time */
+                removed_at: string;
+                site_id: string;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_SessionView: {
             items: {
                 /** Format: date-time */
@@ -1940,6 +1975,14 @@ export interface components {
             /** @enum {string} */
             state: "waiting" | "accepted" | "refused";
             unit: string;
+        };
+        /** @description A camera that was removed, whose register can be read. */
+        RemovedView: {
+            id: string;
+            name: string;
+            /** Format: date-time */
+            removed_at: string;
+            site_id: string;
         };
         RenewalInput: {
             /** @description What the one who asks wants to say. */
@@ -2749,6 +2792,10 @@ export interface operations {
             query?: {
                 /** @description A day of the site's time zone, like `2026-11-25`; today if it is not said. */
                 day?: string;
+                /** @description From the last page's `next`. */
+                cursor?: string;
+                /** @description Rows, at most 500. */
+                limit?: number;
             };
             header?: never;
             path: {
@@ -4041,6 +4088,28 @@ export interface operations {
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    list_removed_cameras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_RemovedView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };

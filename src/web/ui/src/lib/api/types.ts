@@ -33,6 +33,7 @@ export type Zone = Schemas['ZoneView'];
 export type HeldRole = Schemas['List_GrantView']['items'][number];
 export type RoleWord = HeldRole['role'];
 export type Viewing = Schemas['List_ViewingView']['items'][number];
+export type RemovedCamera = Schemas['List_RemovedView']['items'][number];
 export type Probe = Schemas['ProbeView'];
 export type ProbedStream = Schemas['ProbedView'];
 export type Viewer = Schemas['List_ViewerView']['items'][number];

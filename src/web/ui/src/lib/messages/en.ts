@@ -251,6 +251,10 @@ export const en: Messages = {
     minutes: (m, s) => `${m} min ${s} s`,
     hours: (h, m) => `${h} h ${m} min`,
     all: (n) => `Show all ${n}`,
+    more: 'Show more',
+    removed: 'Removed cameras',
+    removedHint: 'Who watched them can still be read.',
+    removedOn: (day) => `removed on ${day}`,
   },
   doors: {
     title: 'Doors',

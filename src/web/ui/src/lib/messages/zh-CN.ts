@@ -249,6 +249,10 @@ export const zhCN = {
     minutes: (m: number, s: number) => `${m} 分 ${s} 秒`,
     hours: (h: number, m: number) => `${h} 小时 ${m} 分`,
     all: (n: number) => `显示全部 ${n} 条`,
+    more: '显示更多',
+    removed: '已拆除的摄像头',
+    removedHint: '谁看过这些摄像头，仍可查阅。',
+    removedOn: (day: string) => `${day} 拆除`,
   },
   doors: {
     title: '门禁',
