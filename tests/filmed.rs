@@ -7,9 +7,8 @@ use crate::support::{House, camera_at};
 use domain::camera::{StreamKind, Visibility};
 use domain::repository::{Registers as _, Rights as _, Sites as _};
 use domain::role::Role;
-use domain::site::{ResidentPolicy, Site, SiteKind};
 use domain::viewing::{Purpose, Viewing, ViewingTransport};
-use domain::{CameraId, Clock as _, PersonId, SiteId, Timestamp, ViewingId};
+use domain::{CameraId, Clock as _, PersonId, Timestamp, ViewingId};
 use serde_json::{Value, json};
 use sharp_eyes::audit::verify;
 use web::token::random;
@@ -144,25 +143,12 @@ async fn the_register_of_a_removed_camera_stays() {
 
 /// An auditor of another site.
 async fn elsewhere(house: &House) -> Client {
-    let site = another_site(house).await;
+    let site = house.another_site().await;
     let person = house.person("stranger").await;
     let mut grant = house.grant(&person, Role::Auditor);
     grant.site_id = Some(site);
     house.store.add_grant(&grant).await.unwrap();
     house.signed_in(&person).await
-}
-
-async fn another_site(house: &House) -> SiteId {
-    let site = Site {
-        id: SiteId::from_random(random()),
-        name: "another".into(),
-        kind: SiteKind::Village,
-        time_zone: "Asia/Shanghai".into(),
-        resident_policy: ResidentPolicy::Approved,
-        created_at: house.clock.now(),
-    };
-    house.store.add_site(&site).await.unwrap();
-    site.id
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +159,7 @@ async fn a_site_stays_as_long_as_somebody_was_watched_there() {
         let house = House::start_on(database).await;
         let owner = house.sign_in_as(Role::Owner).await;
         for (seen, expected) in [(false, 204), (true, 409)] {
-            let site = another_site(&house).await;
+            let site = house.another_site().await;
             let place = Place {
                 id: domain::PlaceId::from_random(random()),
                 site_id: site.clone(),

@@ -16,6 +16,7 @@ mod guardrails;
 mod hls;
 mod import;
 mod ingest;
+mod invitations;
 mod joining;
 mod keys;
 mod live;

@@ -16,8 +16,8 @@ use crate::scene::Scene;
 use crate::site::Site;
 use crate::viewing::Viewing;
 use crate::{
-    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, PasskeyId, PersonId, PlaceId, RegistrationId,
-    Secret, SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
+    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, InvitationId, PasskeyId, PersonId, PlaceId,
+    RegistrationId, Secret, SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 use async_trait::async_trait;
 
@@ -251,6 +251,12 @@ pub trait Rights: Send + Sync {
     async fn add_invitation(&self, invitation: &Invitation) -> Result<()>;
     /// The invitation whose token has this hash.
     async fn invitation_by_token(&self, token_hash: &[u8]) -> Result<Option<Invitation>>;
+    /// One invitation.
+    async fn invitation(&self, id: &InvitationId) -> Result<Option<Invitation>>;
+    /// Invitations of a site that can still be used at `now`, the newest first.
+    async fn open_invitations(&self, site: &SiteId, now: Timestamp) -> Result<Vec<Invitation>>;
+    /// Takes back an invitation that was not used. False if there is none.
+    async fn withdraw_invitation(&self, id: &InvitationId) -> Result<bool>;
     /// Uses an invitation: the new person and their membership in one step. False
     /// if somebody was faster.
     async fn use_invitation(&self, invitation: &Invitation, person: &Person, at: Timestamp) -> Result<bool>;

@@ -12,7 +12,9 @@ use domain::invitation::Invitation;
 use domain::person::Person;
 use domain::repository::{Error, People, Result, Rights};
 use domain::role::{Grant, Role, Zone};
-use domain::{ApprovalId, GrantId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp, UnitId, ZoneId};
+use domain::{
+    ApprovalId, GrantId, HouseholdId, InvitationId, PersonId, PlaceId, SiteId, Timestamp, UnitId, ZoneId,
+};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, SqlSafeStr as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -289,6 +291,34 @@ impl Rights for Store {
             .fetch_optional(&self.read)
             .await;
         row.map_err(failed)?.as_ref().map(household::invitation).transpose()
+    }
+
+    async fn invitation(&self, id: &InvitationId) -> Result<Option<Invitation>> {
+        let rows = self.rows("select * from invitations where id = $1", &[id.as_str()]).await?;
+        rows.first().map(household::invitation).transpose()
+    }
+
+    async fn open_invitations(&self, site: &SiteId, now: Timestamp) -> Result<Vec<Invitation>> {
+        let rows = sqlx::query(
+            "select i.* from invitations i join households h on h.id = i.household_id
+                join units u on u.id = h.unit_id
+             where u.site_id = $1 and i.used_by is null and i.expires_at > $2
+                and (h.until_at is null or h.until_at > $2)
+             order by i.created_at desc, i.id",
+        )
+        .bind(site.as_str())
+        .bind(now.0)
+        .fetch_all(&self.read)
+        .await;
+        rows.map_err(failed)?.iter().map(household::invitation).collect()
+    }
+
+    async fn withdraw_invitation(&self, id: &InvitationId) -> Result<bool> {
+        let done = sqlx::query("delete from invitations where id = $1 and used_by is null")
+            .bind(id.as_str())
+            .execute(&self.write)
+            .await;
+        changed(&done.map_err(failed)?)
     }
 
     async fn use_invitation(&self, invitation: &Invitation, person: &Person, at: Timestamp) -> Result<bool> {

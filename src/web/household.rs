@@ -1,4 +1,4 @@
-//! Units, the households in them, their members, and invitations to join.
+//! Units, the households in them, and their members.
 
 use crate::access::Who;
 use crate::extract::{Json, Path, Query, id, name};
@@ -7,19 +7,14 @@ use crate::{App, Problem, renewal, token};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::household::{Household, Unit};
-use domain::invitation::Invitation;
-use domain::{HouseholdId, InvitationId, PersonId, PlaceId, SiteId, Timestamp, UnitId};
+use domain::{HouseholdId, PersonId, PlaceId, SiteId, Timestamp, UnitId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::time::Duration;
-
-/// How long an invitation can be used.
-const LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OfSite {
-    site_id: String,
+    pub(crate) site_id: String,
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -170,7 +165,7 @@ pub(crate) async fn create(
 }
 
 /// The household of that id and its site, if this person manages it.
-async fn managed(app: &App, who: &Who, text: &str) -> Result<(Household, SiteId), Problem> {
+pub(crate) async fn managed(app: &App, who: &Who, text: &str) -> Result<(Household, SiteId), Problem> {
     let household = app.repository().household(&id(HouseholdId::parse, text)?).await?;
     let household = household.ok_or(Problem::NotFound)?;
     let unit = app.repository().unit(&household.unit_id).await?.ok_or(Problem::NotFound)?;
@@ -217,54 +212,4 @@ pub(crate) async fn end_member(
     }
     app.changed();
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[derive(Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct InvitationInput {
-    household_id: String,
-}
-
-/// An invitation: the only time that its token is shown. The link is `/join#TOKEN`.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(crate) struct ShownInvitation {
-    #[schema(value_type = String)]
-    id: InvitationId,
-    token: String,
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
-}
-
-/// Invite somebody into a household.
-#[utoipa::path(post, path = "/api/v1/invitations", tag = "rights", operation_id = "create_invitation",
-    request_body = InvitationInput, responses((status = 201, body = ShownInvitation)))]
-pub(crate) async fn invite(
-    State(app): State<App>,
-    who: Who,
-    Json(input): Json<InvitationInput>,
-) -> Result<(StatusCode, axum::Json<ShownInvitation>), Problem> {
-    let none = |why| match why {
-        Problem::NotFound => Problem::field("/household_id", "there is no such household"),
-        other => other,
-    };
-    let (household, site) = managed(&app, &who, &input.household_id).await.map_err(none)?;
-    let now = app.now();
-    if household.until.is_some_and(|until| until <= now) {
-        return Err(Problem::field("/household_id", "this household has moved out"));
-    }
-    let token = token::new();
-    let invitation = Invitation {
-        id: InvitationId::from_random(token::random()),
-        household_id: household.id,
-        token_hash: token::hash(&token),
-        created_by: who.person.id.clone(),
-        created_at: now,
-        expires_at: now.after(LIFE),
-        used_by: None,
-    };
-    let (person, site) = (Some(&who.person.id), Some(&site));
-    app.note(person, site, "invitation.create", invitation.id.as_str(), &json!({})).await?;
-    app.repository().add_invitation(&invitation).await?;
-    let shown = ShownInvitation { id: invitation.id, token, expires_at: invitation.expires_at };
-    Ok((StatusCode::CREATED, axum::Json(shown)))
 }

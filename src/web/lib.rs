@@ -26,6 +26,7 @@ mod hls;
 mod household;
 mod import;
 mod intake;
+mod invitation;
 mod join;
 mod join_code;
 mod layers;

@@ -10,6 +10,7 @@ const UNIT = '3-1-502';
 const here = setting(furnished);
 // Made by the first story, used by the second.
 let invitation;
+let withdrawn;
 
 async function residents() {
   const page = await enter(here.chromium, here.world, OWNER);
@@ -41,7 +42,30 @@ test('the owner adds a unit and invites into its household', { timeout: 60_000 }
   await assertNoBarriers(page, 'the invitation');
   await dialog(page).getByRole('button', { name: '关闭' }).click();
   assert.ok(!(await page.content()).includes(new URL(invitation).hash.slice(1)), 'the link is shown once');
+
+  // A second one is sent to the wrong person, and taken back.
+  await unit(page).getByRole('button', { name: '邀请', exact: false }).last().click();
+  withdrawn = await page.getByTestId('invitation-link').innerText();
+  await dialog(page).getByRole('button', { name: '关闭' }).click();
+  await closed(page);
+  const open = unit(page).getByTestId('invitation');
+  await open.nth(1).waitFor();
+  await portray(page, 'residents-invited');
+  await assertNoBarriers(page, 'the invitations');
+  await open.first().getByRole('button', { name: '撤回' }).click();
+  await portray(page, 'residents-withdraw');
+  await dialog(page).getByRole('button', { name: '撤回' }).click();
+  await closed(page);
+  await open.nth(1).waitFor({ state: 'detached' });
+  assert.equal(await open.count(), 1);
   assert.deepEqual(page.complaints, []);
+});
+
+test('a withdrawn invitation opens nothing', { timeout: 60_000 }, async () => {
+  const page = await stranger(here.chromium);
+  await page.goto(withdrawn);
+  await join(page, { ...RESIDENT, login: 'wrong' });
+  await page.getByText('这份邀请已经用过或已过期。请向管理员要一份新的。').waitFor();
 });
 
 test('who holds the invitation joins once, and waits', { timeout: 60_000 }, async () => {

@@ -164,6 +164,20 @@ impl House {
         }
     }
 
+    /// A site besides this one.
+    pub async fn another_site(&self) -> SiteId {
+        let site = Site {
+            id: SiteId::from_random(random()),
+            name: "another".into(),
+            kind: SiteKind::Village,
+            time_zone: "Asia/Shanghai".into(),
+            resident_policy: ResidentPolicy::Approved,
+            created_at: self.clock.now(),
+        };
+        self.store.add_site(&site).await.unwrap();
+        site.id
+    }
+
     /// Registers a camera at the gate that residents may see.
     pub async fn camera(&self, main_url: &str) -> CameraId {
         self.camera_like(main_url, |_| {}).await

@@ -16,6 +16,7 @@ const approval = (id: string, state: string, more: Partial<Approval>): Approval 
   requested_at: AT,
   ...more,
 });
+const invitation = (id: string, household_id: string) => ({ id, household_id, created_at: AT, expires_at: AT });
 
 it('puts people and approvals to their homes', () => {
   const { requests, lapsing, homes, others } = residentsOf({
@@ -44,6 +45,7 @@ it('puts people and approvals to their homes', () => {
       approval('moved', 'granted', { household_id: 'gone', lapses_soon: true }),
       approval('over', 'revoked', { household_id: 'h2' }),
     ],
+    invitations: [invitation('i1', 'h2'), invitation('i2', 'gone')],
   });
   const li = { id: 'p1', name: '李阿姨' };
   expect(requests.map(({ approval: { id }, label, people }) => [id, label, people])).toEqual([
@@ -55,6 +57,7 @@ it('puts people and approvals to their homes', () => {
     ['1-2', 'h2', [li], ['home', 'own']],
     ['1-10', undefined, [], []],
   ]);
+  expect(homes.map((home) => home.invitations.map(({ id }) => id))).toEqual([['i1'], []]);
   expect(lapsing.map(({ approval: { id } }) => id)).toEqual(['home']);
   expect(others.map(({ approval: { id } }) => id)).toEqual(['asked', 'else']);
 });

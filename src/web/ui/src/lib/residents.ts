@@ -1,11 +1,12 @@
 // Who lives where and what was approved for them, put together for the page.
-import type { Account, Approval, Household, Unit } from './api/types';
+import type { Account, Approval, Household, Invitation, Unit } from './api/types';
 
 export interface Lists {
   units: readonly Unit[];
   households: readonly Household[];
   persons: readonly Pick<Account, 'id' | 'name'>[];
   approvals: readonly Approval[];
+  invitations: readonly Invitation[];
 }
 
 export interface Resident {
@@ -27,6 +28,8 @@ export interface Home {
   members: Resident[];
   /** In force, of the household or of one of its members. */
   approvals: Approval[];
+  /** That nobody has used yet. */
+  invitations: Invitation[];
 }
 
 export interface Residents {
@@ -40,7 +43,7 @@ export interface Residents {
 
 const collator = new Intl.Collator('zh-CN', { numeric: true });
 
-export function residentsOf({ units, households, persons, approvals }: Lists): Residents {
+export function residentsOf({ units, households, persons, approvals, invitations }: Lists): Residents {
   const names = new Map(persons.map(({ id, name }) => [id, name]));
   const resident = (id: string): Resident => ({ id, name: names.get(id) });
   const granted = approvals.filter(({ state }) => state === 'granted');
@@ -53,7 +56,8 @@ export function residentsOf({ units, households, persons, approvals }: Lists): R
         ({ household_id, person_id }) =>
           (household && household_id === household.id) || members.some(({ id }) => id === person_id),
       );
-      return { unit, household, members, approvals: theirs };
+      const open = invitations.filter(({ household_id }) => household_id === household?.id);
+      return { unit, household, members, approvals: theirs, invitations: open };
     })
     .sort((a, b) => collator.compare(a.unit.label, b.unit.label));
 

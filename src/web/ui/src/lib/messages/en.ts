@@ -559,6 +559,11 @@ export const en: Messages = {
     invitationOnce: (when) =>
       `The link is shown only this once, works once, and expires ${when}. Send it to the person who joins.`,
     invitationLink: 'Invitation link',
+    invited: (when) => `Invited ${when}`,
+    open: (when) => `not used yet; works until ${when}`,
+    withdraw: 'Withdraw',
+    withdrawQuestion: (label) => `Withdraw this invitation to ${label}?`,
+    withdrawHint: 'Its link stops working at once. You can make a new one at any time.',
   },
   sight: {
     viewers: 'Who can see it',

@@ -551,6 +551,11 @@ export const zhCN = {
     invitationTitle: (label: string) => `邀请加入 ${label}`,
     invitationOnce: (when: string) => `链接只显示这一次，只能用一次，有效期到 ${when}。请发给要加入的人。`,
     invitationLink: '邀请链接',
+    invited: (when: string) => `${when} 发出的邀请`,
+    open: (when: string) => `还没有人使用，${when} 前有效`,
+    withdraw: '撤回',
+    withdrawQuestion: (label: string) => `撤回给 ${label} 的这份邀请？`,
+    withdrawHint: '链接立即失效，之后可以随时重新邀请。',
   },
   sight: {
     viewers: '谁能看',

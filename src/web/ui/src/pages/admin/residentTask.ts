@@ -1,5 +1,5 @@
 // Which dialog of the residents page is open.
-import type { Household, Invitation, Registration, ShownJoinCode } from '../../lib/api/types';
+import type { Household, Invitation, Registration, ShownInvitation, ShownJoinCode } from '../../lib/api/types';
 import type { Asked, Resident } from '../../lib/residents';
 
 export type ResidentTask =
@@ -11,4 +11,5 @@ export type ResidentTask =
   | { name: 'accept' | 'decline'; registration: Registration }
   | { name: 'joinCode'; shown: ShownJoinCode }
   | { name: 'joinCodeNew' | 'joinCodeOff' }
-  | { name: 'invitation'; label: string; invitation: Invitation };
+  | { name: 'invitation'; label: string; invitation: ShownInvitation }
+  | { name: 'withdraw'; label: string; invitation: Invitation };
