@@ -6,7 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "real time is what it measures")]
 
 use domain::access::{Standing, decide_watch};
-use domain::repository::{Cameras as _, Persons as _, Rights as _, Sites as _};
+use domain::repository::{ApprovalFilter, Cameras as _, Page, Persons as _, Rights as _, Sites as _};
 use domain::{Clock as _, PersonId};
 use sharp_eyes::clock::SystemClock;
 use sharp_eyes::{App, Listeners, Settings};
@@ -125,7 +125,11 @@ async fn main() {
         "{} residents, {} cameras, {} approvals",
         store.persons().await.unwrap().len() - 1,
         cameras.len(),
-        store.approvals(&site).await.unwrap().len()
+        store
+            .approvals(&ApprovalFilter::of(site.clone()), &Page { after: None, limit: u32::MAX })
+            .await
+            .unwrap()
+            .len()
     );
     let (now, began) = (SystemClock.now(), Instant::now());
     for n in 0..DECISIONS {
@@ -151,6 +155,12 @@ async fn main() {
         ("see as this person", format!("/api/v1/persons/{who}/cameras"), session.clone()),
         ("people of the site", format!("/api/v1/persons?site_id={site}"), session.clone()),
         ("a resident's cameras", "/api/v1/cameras".to_owned(), format!("{session}-resident")),
+        ("approvals, the first page", format!("/api/v1/approvals?site_id={site}"), session.clone()),
+        (
+            "approvals, a page from the middle",
+            format!("/api/v1/approvals?site_id={site}&state=granted&cursor={}", RESIDENTS),
+            session.clone(),
+        ),
         ("approvals that wait", format!("/api/v1/approvals?site_id={site}&state=requested"), session.clone()),
     ] {
         let mut times = Vec::new();

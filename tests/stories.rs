@@ -9,6 +9,7 @@
 
 mod accounts;
 mod decoder;
+mod approvals;
 mod doors;
 mod durability;
 mod filmed;

@@ -21,3 +21,8 @@ insert into removed_cameras (id, site_id, name, visibility, removed_at)
 -- are in the index, so a day long ago does not read every row since.
 create index viewings_by_day on viewings (camera_id, started_at, seq, ended_at);
 drop index viewings_by_camera;
+
+-- A site's approvals come in pages: all of them, or those in one state.
+create index approvals_in_order on approvals (site_id, seq);
+create index approvals_by_state on approvals (site_id, state, seq);
+drop index approvals_by_site;

@@ -1,5 +1,6 @@
 //! The decision that a household, or a person, may watch a set of cameras.
 
+use crate::repository::ApprovalFilter;
 use crate::schedule::Schedule;
 use crate::{ApprovalId, CameraId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp, words};
 use std::time::Duration;
@@ -100,6 +101,42 @@ impl Withdrawal {
             Self::Left => "left",
             Self::Disabled => "disabled",
         }
+    }
+}
+
+/// Every word that a list can be asked for: those of [`Approval::shown_state`], and
+/// `lapsing` for those that lapse soon.
+pub const ASKED: [&str; 8] =
+    ["requested", "granted", "refused", "revoked", "withdrawn", "renewed", "expired", "lapsing"];
+
+impl ApprovalFilter {
+    /// All of a site.
+    #[must_use]
+    pub fn of(site: SiteId) -> Self {
+        let (begun_by, ends_after, ends_by) = (Timestamp(i64::MAX), Timestamp(i64::MIN), Timestamp(i64::MAX));
+        Self { site, state: None, begun_by, ends_after, ends_by }
+    }
+
+    /// Those that are shown by one of the words of [`ASKED`] at `now`. Nothing for another word.
+    #[must_use]
+    pub fn shown_as(self, word: &str, now: Timestamp) -> Option<Self> {
+        let state = Some(State::Granted);
+        Some(match word {
+            "granted" => Self { state, ends_after: now, ..self },
+            "expired" => Self { state, ends_by: now, ..self },
+            "lapsing" => Self { state, begun_by: now, ends_after: now, ends_by: now.after(SOON), ..self },
+            other => Self { state: Some(State::from_word(other)?), ..self },
+        })
+    }
+
+    /// Whether an approval is one of them.
+    #[must_use]
+    pub fn has(&self, approval: &Approval) -> bool {
+        approval.site_id == self.site
+            && self.state.is_none_or(|state| state == approval.state)
+            && approval.from <= self.begun_by
+            && self.ends_after < approval.until
+            && approval.until <= self.ends_by
     }
 }
 

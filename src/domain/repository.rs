@@ -1,7 +1,7 @@
 //! What the house keeps, as traits. `store` implements them; tests may too.
 
 use crate::access::Standing;
-use crate::approval::Approval;
+use crate::approval::{self, Approval};
 use crate::audit::{Entry, Head, Link};
 use crate::camera::{Camera, Removed};
 use crate::device::Device;
@@ -72,6 +72,21 @@ pub struct DoorEventFilter {
     pub since: Option<Timestamp>,
     /// Received before.
     pub until: Option<Timestamp>,
+}
+
+/// Which approvals.
+#[derive(Clone, Debug)]
+pub struct ApprovalFilter {
+    /// Of this site.
+    pub site: SiteId,
+    /// That stand so.
+    pub state: Option<approval::State>,
+    /// Begun by then.
+    pub begun_by: Timestamp,
+    /// That end after this moment …
+    pub ends_after: Timestamp,
+    /// … and by then.
+    pub ends_by: Timestamp,
 }
 
 /// Which viewings.
@@ -261,8 +276,10 @@ pub trait Rights: Send + Sync {
     /// if somebody was faster.
     async fn use_invitation(&self, invitation: &Invitation, person: &Person, at: Timestamp) -> Result<bool>;
 
-    /// Approvals of a site, the newest first.
-    async fn approvals(&self, site: &SiteId) -> Result<Vec<Approval>>;
+    /// Approvals, the newest first, each with its place in the order.
+    async fn approvals(&self, filter: &ApprovalFilter, page: &Page) -> Result<Vec<(i64, Approval)>>;
+    /// All approvals of a household, the oldest first.
+    async fn approvals_of(&self, household: &HouseholdId) -> Result<Vec<Approval>>;
     /// One approval.
     async fn approval(&self, id: &ApprovalId) -> Result<Option<Approval>>;
     /// Adds an approval.

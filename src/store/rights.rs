@@ -6,11 +6,11 @@ use crate::row::{get, time, time_opt, word, word_opt};
 use crate::{Store, approval, changed, failed};
 use async_trait::async_trait;
 use domain::access::Standing;
-use domain::approval::Approval;
+use domain::approval::{Approval, State};
 use domain::household::{Household, Membership, Unit};
 use domain::invitation::Invitation;
 use domain::person::Person;
-use domain::repository::{Error, People, Result, Rights};
+use domain::repository::{ApprovalFilter, Error, Page, People, Result, Rights};
 use domain::role::{Grant, Role, Zone};
 use domain::{
     ApprovalId, GrantId, HouseholdId, InvitationId, PersonId, PlaceId, SiteId, Timestamp, UnitId, ZoneId,
@@ -337,9 +337,30 @@ impl Rights for Store {
         Ok(true)
     }
 
-    async fn approvals(&self, site: &SiteId) -> Result<Vec<Approval>> {
-        let sql = "select * from approvals where site_id = $1 order by seq desc";
-        self.rows(sql, &[site.as_str()]).await?.iter().map(approval::approval).collect()
+    async fn approvals(&self, filter: &ApprovalFilter, page: &Page) -> Result<Vec<(i64, Approval)>> {
+        let state = filter.state.map(State::word);
+        let of_state = if state.is_some() { "and state = $7" } else { "" };
+        let sql = format!(
+            "select * from approvals where site_id = $1 and seq < $2 and from_at <= $3 and until_at > $4
+                and until_at <= $5 {of_state} order by seq desc limit $6"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql).into_sql_str())
+            .bind(filter.site.as_str())
+            .bind(page.after.unwrap_or(i64::MAX))
+            .bind(filter.begun_by.0)
+            .bind(filter.ends_after.0)
+            .bind(filter.ends_by.0)
+            .bind(i64::from(page.limit));
+        if let Some(state) = state {
+            query = query.bind(state);
+        }
+        let rows = query.fetch_all(&self.read).await.map_err(failed)?;
+        rows.iter().map(|row| Ok((get(row, "seq")?, approval::approval(row)?))).collect()
+    }
+
+    async fn approvals_of(&self, household: &HouseholdId) -> Result<Vec<Approval>> {
+        let sql = "select * from approvals where household_id = $1 order by seq";
+        self.rows(sql, &[household.as_str()]).await?.iter().map(approval::approval).collect()
     }
 
     async fn approval(&self, id: &ApprovalId) -> Result<Option<Approval>> {

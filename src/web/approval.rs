@@ -2,13 +2,14 @@
 
 use crate::access::Who;
 use crate::extract::{Json, Path, Query, id, optional_name};
-use crate::renewal::is_own;
-use crate::schema::List;
+use crate::renewal::{is_own, waiting};
+use crate::schema::{List, next_after};
 use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::access::Question;
-use domain::approval::{Approval, CameraSet, State as ApprovalState, Subject};
+use domain::approval::{ASKED, Approval, CameraSet, State as ApprovalState, Subject};
+use domain::repository::{ApprovalFilter, Page};
 use domain::schedule::{Schedule, Window};
 use domain::{ApprovalId, CameraId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -153,9 +154,16 @@ pub(crate) struct Filter {
     site_id: Option<String>,
     /// One of the states, or `lapsing`: granted, and it ends within 30 days.
     state: Option<String>,
+    /// From the last page's `next`. One's own come in one page.
+    cursor: Option<String>,
+    /// Approvals of a page, at most and usually 200.
+    limit: Option<u32>,
 }
 
-/// Approvals: my own and my households', or a site's for its administrators.
+/// Approvals a page.
+const PAGE: u32 = 200;
+
+/// Approvals: my own and my households', or a site's for its administrators, the newest first.
 #[utoipa::path(get, path = "/api/v1/approvals", tag = "rights", operation_id = "list_approvals",
     params(Filter), responses((status = 200, body = List<ApprovalView>), (status = 403), (status = 404)))]
 pub(crate) async fn list(
@@ -164,26 +172,30 @@ pub(crate) async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<axum::Json<List<ApprovalView>>, Problem> {
     let now = app.now();
-    let approvals = match &filter.site_id {
-        Some(site) => {
-            let site = id(SiteId::parse, site)?;
-            who.must_manage(&app, &site)?;
-            app.repository().approvals(&site).await?
-        }
-        // What a household asks after one has left it is not one's own any more.
-        None => {
-            let all = who.standing.approvals.iter();
-            all.filter(|approval| is_own(&who.standing, approval, now)).cloned().collect()
-        }
+    let no_word = || Problem::field("state", format!("use one of {}", ASKED.join(", ")));
+    let of = |site: SiteId| match &filter.state {
+        None => Ok(ApprovalFilter::of(site)),
+        Some(word) => ApprovalFilter::of(site).shown_as(word, now).ok_or_else(no_word),
     };
-    let views = approvals.into_iter().map(|approval| view(approval, now));
-    let wanted = |v: &ApprovalView| match filter.state.as_deref() {
-        None => true,
-        Some("lapsing") => v.lapses_soon,
-        Some(state) => state == v.state,
+    let Some(site) = &filter.site_id else {
+        let mut views = Vec::new();
+        for approval in &who.standing.approvals {
+            // What a household asks after one has left it is not one's own any more.
+            if of(approval.site_id.clone())?.has(approval) && is_own(&who.standing, approval, now) {
+                views.push(view(approval.clone(), now));
+            }
+        }
+        return Ok(axum::Json(List::whole(views)));
     };
-    let views = views.filter(wanted);
-    Ok(axum::Json(List::whole(views.collect())))
+    let site = id(SiteId::parse, site)?;
+    who.must_manage(&app, &site)?;
+    let after = filter.cursor.as_ref().map(|text| text.parse::<i64>()).transpose();
+    let after = after.map_err(|_| Problem::field("cursor", "it is not from a list's next"))?;
+    let limit = filter.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let approvals = app.repository().approvals(&of(site)?, &Page { after, limit }).await?;
+    let next = next_after(&approvals, limit, |(seq, _)| seq.to_string());
+    let views = approvals.into_iter().map(|(_, approval)| view(approval, now));
+    Ok(axum::Json(List { items: views.collect(), next }))
 }
 
 /// Ask for an approval. An administrator who asks for a household has to grant it as well.
@@ -219,9 +231,8 @@ pub(crate) async fn request(
             Subject::Household(household)
         }
     };
-    let waiting = app.repository().approvals(&site).await?;
-    let mine = |a: &&Approval| a.state == ApprovalState::Requested && a.requested_by == who.person.id;
-    if !manages && waiting.iter().filter(mine).count() >= WAITING {
+    let mine = |a: &&Approval| a.requested_by == who.person.id;
+    if !manages && waiting(&who.standing, &site).filter(mine).count() >= WAITING {
         return Err(Problem::Conflict(
             "five requests of yours are waiting; the administrator decides them first",
         ));

@@ -2,7 +2,7 @@
 
 use crate::access::Who;
 use crate::extract::{Json, Path, Query, id};
-use crate::schema::{List, word};
+use crate::schema::{List, next_after, word};
 use crate::{App, Problem, renewal, token};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -52,8 +52,7 @@ async fn people(
 ) -> Result<(Vec<(Person, Standing)>, Option<String>), Problem> {
     let limit = limit.unwrap_or(USUAL).clamp(1, MOST);
     let people = app.repository().standings(site, &People { after: cursor, limit }).await?;
-    let full = u32::try_from(people.len()).is_ok_and(|n| n == limit);
-    let next = people.last().filter(|_| full).map(|(person, _)| person.login.clone());
+    let next = next_after(&people, limit, |(person, _)| person.login.clone());
     Ok((people, next))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::access::Who;
 use crate::extract::{Path, Query, id};
-use crate::schema::{List, word};
+use crate::schema::{List, next_after, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
 use domain::access::{Question, is_staff_of};
@@ -84,12 +84,6 @@ pub(crate) struct Day {
 fn viewings_cursor(text: &str) -> Option<(Timestamp, i64)> {
     let (began, seq) = text.split_once('.')?;
     Some((Timestamp(began.parse().ok()?), seq.parse().ok()?))
-}
-
-/// The next page's cursor, if this one is full.
-fn next_after<T>(rows: &[T], limit: u32, cursor: impl Fn(&T) -> String) -> Option<String> {
-    let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
-    rows.last().filter(|_| full).map(cursor)
 }
 
 /// Who watched this camera on a day, the newest first; also after it was removed. Whoever

@@ -22,17 +22,14 @@ pub(crate) async fn ask_for_household(
     by: &PersonId,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    let subject = Subject::Household(household);
-    let asked = app.repository().approvals(&site).await?.into_iter().any(|approval| {
-        approval.subject == subject && ["requested", "granted"].contains(&approval.shown_state(now))
-    });
-    if asked {
+    let mut approvals = app.repository().approvals_of(&household).await?.into_iter();
+    if approvals.any(|approval| ["requested", "granted"].contains(&approval.shown_state(now))) {
         return Ok(());
     }
     let approval = Approval {
         id: ApprovalId::from_random(token::random()),
         site_id: site,
-        subject,
+        subject: Subject::Household(household),
         cameras: CameraSet::Site,
         state: ApprovalState::Requested,
         from: now,
@@ -60,6 +57,11 @@ pub(crate) fn is_own(standing: &Standing, approval: &Approval, now: Timestamp) -
     }
 }
 
+/// What waits in a site of what this person or their households have asked for.
+pub(crate) fn waiting<'s>(standing: &'s Standing, site: &'s SiteId) -> impl Iterator<Item = &'s Approval> {
+    standing.approvals.iter().filter(|a| a.site_id == *site && a.state == ApprovalState::Requested)
+}
+
 #[derive(Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RenewalInput {
@@ -82,16 +84,14 @@ pub(crate) async fn renew(
     let approval = id(ApprovalId::parse, &approval)?;
     let old = who.standing.approvals.iter().find(|a| a.id == approval && is_own(&who.standing, a, now));
     let old = old.ok_or(Problem::NotFound)?;
-    let of_site = app.repository().approvals(&old.site_id).await?;
-    let waits = |a: &&Approval| a.state == ApprovalState::Requested;
     let same = |a: &Approval| a.subject == old.subject && a.cameras == old.cameras;
-    if of_site.iter().filter(waits).any(same) {
+    if waiting(&who.standing, &old.site_id).any(same) {
         return Err(Problem::Conflict("this was asked for already; the administrator decides it"));
     }
     if old.in_force(now) && !old.lapses_soon(now) || old.state == ApprovalState::Renewed {
         return Err(Problem::Conflict("this approval does not lapse soon; ask again when it does"));
     }
-    if of_site.iter().filter(waits).filter(|a| a.requested_by == who.person.id).count() >= WAITING {
+    if waiting(&who.standing, &old.site_id).filter(|a| a.requested_by == who.person.id).count() >= WAITING {
         return Err(Problem::Conflict(
             "five requests of yours are waiting; the administrator decides them first",
         ));
@@ -147,10 +147,7 @@ pub(crate) async fn withdraw_of_household(
     site: &SiteId,
     household: &HouseholdId,
 ) -> Result<(), Problem> {
-    let subject = Subject::Household(household.clone());
-    let requests = app.repository().approvals(site).await?;
-    let theirs = requests.into_iter().filter(|request| request.subject == subject);
-    withdraw(app, by, Withdrawal::MovedOut, theirs).await?;
+    withdraw(app, by, Withdrawal::MovedOut, app.repository().approvals_of(household).await?).await?;
     for member in app.repository().memberships(site).await? {
         if member.household_id == *household {
             end_own(app, by, Withdrawal::MovedOut, site, household, &member.person_id).await?;

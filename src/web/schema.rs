@@ -23,3 +23,9 @@ impl<T> List<T> {
         Self { items, next: None }
     }
 }
+
+/// The next page's cursor, if this one is full.
+pub(crate) fn next_after<T>(rows: &[T], limit: u32, cursor: impl Fn(&T) -> String) -> Option<String> {
+    let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
+    rows.last().filter(|_| full).map(cursor)
+}

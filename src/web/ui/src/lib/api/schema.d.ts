@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Approvals: my own and my households', or a site's for its administrators. */
+        /** Approvals: my own and my households', or a site's for its administrators, the newest first. */
         get: operations["list_approvals"];
         put?: never;
         /** Ask for an approval. An administrator who asks for a household has to grant it as well. */
@@ -2302,6 +2302,10 @@ export interface operations {
                 site_id?: string;
                 /** @description One of the states, or `lapsing`: granted, and it ends within 30 days. */
                 state?: string;
+                /** @description From the last page's `next`. One's own come in one page. */
+                cursor?: string;
+                /** @description Approvals of a page, at most and usually 200. */
+                limit?: number;
             };
             header?: never;
             path?: never;
