@@ -4,9 +4,8 @@ use crate::app::{BuildError, open_store, open_store_holding};
 use crate::clock::SystemClock;
 use crate::settings::Settings;
 use domain::audit::Entry;
-use domain::repository::{self, Persons as _, Registers as _};
+use domain::repository::{self, Persons as _, Registers as _, Repository as _};
 use domain::{Clock as _, Secret};
-use store::Store;
 use store::rotate::{RotateError, Rotation};
 use store::seal::Hold;
 use web::password::Passwords;
@@ -48,10 +47,10 @@ pub async fn reset_password(settings: &Settings, login: &str) -> Result<String, 
         let person = store.person_by_login(login).await?;
         let person = person.ok_or_else(|| Error::Unknown(login.to_owned()))?;
         let password = hex(&random::<10>());
-        note(&store, "person.reset_password", person.id.as_str()).await?;
         let hash = Passwords::default().hash(Secret::new(password.as_str())).await;
         // Who asks for this may have lost the device with the passkey too.
-        if !store.set_password(&person.id, &person.password_hash, &hash, true).await? {
+        let noted = store.noting(entry("person.reset_password", person.id.as_str()));
+        if !noted.set_password(&person.id, &person.password_hash, &hash, true).await? {
             return Err(Error::Changed);
         }
         store.raise_signal().await?;
@@ -79,8 +78,7 @@ pub async fn create_owner(
         let password = hex(&random::<10>());
         let hash = Passwords::default().hash(Secret::new(password.as_str())).await;
         let (person, grant) = candidate.with_password(hash, SystemClock.now());
-        note(&store, "owner.create", person.id.as_str()).await?;
-        match store.add_owner(&person, &grant).await {
+        match store.noting(entry("owner.create", person.id.as_str())).add_owner(&person, &grant).await {
             Err(repository::Error::Exists) => return Err(taken()),
             other => other?,
         }
@@ -96,23 +94,22 @@ pub async fn create_owner(
 /// many secrets. Refused while a gateway on this machine uses the key.
 pub async fn rotate_key(settings: &Settings) -> Result<u64, Error> {
     let store = open_store_holding(settings, Hold::Alone).await?;
-    note(&store, "sealing_key.rotate", "sealing_key").await?;
+    // Beforehand: the files and the rows change in several steps.
+    store.record(&entry("sealing_key.rotate", "sealing_key")).await?;
     let rotation = Rotation::begin(store)?;
     let secrets = rotation.reseal().await?;
     rotation.finish().await?;
     Ok(secrets)
 }
 
-/// Notes what is about to be done on the machine itself.
-async fn note(store: &Store, action: &str, object: &str) -> Result<(), Error> {
-    let entry = Entry {
+/// How the chain keeps what is done on the machine itself.
+fn entry(action: &str, object: &str) -> Entry {
+    Entry {
         at: SystemClock.now(),
         actor: None,
         site_id: None,
         action: action.to_owned(),
         object: object.to_owned(),
         detail: "{}".to_owned(),
-    };
-    store.record(&entry).await?;
-    Ok(())
+    }
 }

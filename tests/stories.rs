@@ -22,6 +22,7 @@ mod joining;
 mod keys;
 mod live;
 mod marks;
+mod noted;
 mod oracle;
 mod outage;
 mod parity;

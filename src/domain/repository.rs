@@ -382,9 +382,9 @@ pub trait Registers: Send + Sync {
 pub trait Repository:
     Sites + Cameras + Persons + Passkeys + Rights + Joining + Devices + Registers + 'static
 {
-}
-
-impl<T: Sites + Cameras + Persons + Passkeys + Rights + Joining + Devices + Registers + 'static> Repository
-    for T
-{
+    /// The same; what is changed through it is sealed into the chain as `entry` in the
+    /// change's own transaction: both happen, or neither. What changes nothing (it is not
+    /// there, or somebody was faster) is not noted. Door events are not acts: theirs are
+    /// kept by themselves.
+    fn noting(&self, entry: Entry) -> Box<dyn Repository>;
 }

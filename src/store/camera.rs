@@ -1,5 +1,6 @@
 //! Cameras. Their passwords are sealed on the way in and opened on the way out.
 
+use crate::act::Alone as _;
 use crate::row::{count, get, time, truth, word};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
@@ -106,16 +107,16 @@ impl Cameras for Store {
     }
 
     async fn add_camera(&self, camera: &Camera) -> Result<()> {
-        self.camera_query(INSERT, camera)?.execute(&self.write).await.map_err(failed)?;
+        self.camera_query(INSERT, camera)?.act(&self.write).await?;
         Ok(())
     }
 
     async fn add_cameras(&self, cameras: &[Camera]) -> Result<()> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         for camera in cameras {
             self.camera_query(INSERT, camera)?.execute(&mut *tx).await.map_err(failed)?;
         }
-        tx.commit().await.map_err(failed)
+        tx.commit().await
     }
 
     async fn update_camera(&self, camera: &Camera) -> Result<bool> {
@@ -127,11 +128,11 @@ impl Cameras for Store {
              where id = $1",
             camera,
         )?;
-        changed(&query.execute(&self.write).await.map_err(failed)?)
+        changed(&query.act(&self.write).await?)
     }
 
     async fn remove_camera(&self, id: &CameraId, at: Timestamp) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         let done = sqlx::query(
             "insert into removed_cameras (id, site_id, name, visibility, removed_at)
              select id, site_id, name, visibility, $2 from cameras where id = $1",
@@ -145,7 +146,7 @@ impl Cameras for Store {
         }
         let done = sqlx::query("delete from cameras where id = $1").bind(id.as_str()).execute(&mut *tx).await;
         done.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 

@@ -1,5 +1,6 @@
 //! Devices; what they tell is in `door_event`.
 
+use crate::act::Alone as _;
 use crate::row::{get, time, word};
 use crate::{Store, changed, door_event, failed};
 use async_trait::async_trait;
@@ -56,9 +57,8 @@ impl Devices for Store {
         .bind(device.kind.word())
         .bind(device.token_hash.as_deref())
         .bind(device.created_at.0)
-        .execute(&self.write)
-        .await
-        .map_err(failed)?;
+        .act(&self.write)
+        .await?;
         Ok(())
     }
 
@@ -66,9 +66,9 @@ impl Devices for Store {
         let done = sqlx::query("update devices set token_hash = $2 where id = $1")
             .bind(id.as_str())
             .bind(token_hash)
-            .execute(&self.write)
+            .act(&self.write)
             .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 
     async fn record_door_events(&self, events: Vec<DoorEvent>) -> Result<Vec<Recorded>> {

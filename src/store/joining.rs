@@ -1,5 +1,6 @@
 //! A site's code, and the registrations that were made with it.
 
+use crate::act::Alone as _;
 use crate::audit::append;
 use crate::person::{insert_person, person};
 use crate::rights::{insert_household, insert_member, insert_unit};
@@ -97,9 +98,8 @@ impl Joining for Store {
         .bind(code.token_hash.as_slice())
         .bind(code.created_by.as_str())
         .bind(code.created_at.0)
-        .execute(&self.write)
-        .await
-        .map_err(failed)?;
+        .act(&self.write)
+        .await?;
         Ok(())
     }
 
@@ -122,9 +122,9 @@ impl Joining for Store {
     async fn remove_join_code(&self, site: &SiteId) -> Result<bool> {
         let done = sqlx::query("delete from join_codes where site_id = $1")
             .bind(site.as_str())
-            .execute(&self.write)
+            .act(&self.write)
             .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 
     async fn register(
@@ -133,7 +133,7 @@ impl Joining for Store {
         registration: &Registration,
         person: Option<&Person>,
     ) -> Result<Filed> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         // The code's row is what those who register queue for, so that the count holds.
         let code = sqlx::query(
             "update join_codes set created_at = created_at where token_hash = $1 and site_id = $2",
@@ -183,7 +183,7 @@ impl Joining for Store {
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(Filed::Waiting)
     }
 
@@ -227,9 +227,9 @@ impl Joining for Store {
     }
 
     async fn refuse_registration(&self, refused: &Registration) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         let done = decide(&mut tx, refused).await?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(done)
     }
 
@@ -240,7 +240,7 @@ impl Joining for Store {
         new: Option<&Household>,
         household: &HouseholdId,
     ) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         if !decide(&mut tx, accepted).await? {
             return Ok(false);
         }
@@ -252,7 +252,7 @@ impl Joining for Store {
         }
         let from = accepted.decided_at.unwrap_or(accepted.created_at);
         insert_member(household, &accepted.person_id, from).execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 
@@ -280,7 +280,7 @@ impl Joining for Store {
 impl Store {
     /// Removes a registration, with its account if that is wished and it has nothing else.
     async fn remove_registration(&self, old: &Registration, account: bool, now: Timestamp) -> Result<()> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         sqlx::query("delete from registrations where id = $1")
             .bind(old.id.as_str())
             .execute(&mut *tx)
@@ -297,6 +297,6 @@ impl Store {
             detail: format!("{{\"state\":\"{}\",\"account\":{account}}}", old.state.word()),
         };
         append(&mut tx, &entry).await?;
-        tx.commit().await.map_err(failed)
+        tx.commit().await
     }
 }

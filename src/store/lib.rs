@@ -5,6 +5,7 @@
 //! databases: `$1` parameters, `returning`, `on conflict`, and the types text,
 //! bigint and bytes. Who may depend on it: the root package.
 
+mod act;
 mod approval;
 mod audit;
 mod camera;
@@ -25,12 +26,15 @@ mod site;
 mod standing;
 mod viewing;
 
-use domain::repository::{Error, Result};
+use act::Writer;
+use domain::audit::Entry;
+use domain::repository::{Error, Repository, Result};
 use seal::SealingKey;
 use sqlx::AnyPool;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -53,9 +57,9 @@ const PRAGMAS: &[&str] = &[
 pub struct Store {
     read: AnyPool,
     /// SQLite has one writer: one connection, so writers queue instead of failing.
-    write: AnyPool,
+    write: Writer,
     sealing: SealingKey,
-    intake: intake::Intake,
+    intake: Arc<intake::Intake>,
 }
 
 /// Why the store could not be opened; the text says what to do.
@@ -126,8 +130,8 @@ impl Store {
         }
         let sealing = rotate::settle(&write, sealing).await?;
         let read = pool(8).await?;
-        let intake = intake::Intake::start(write.clone());
-        Ok(Self { read, write, sealing, intake })
+        let intake = Arc::new(intake::Intake::start(write.clone()));
+        Ok(Self { read, write: Writer::new(write), sealing, intake })
     }
 
     /// Commits what is queued and closes all connections.
@@ -135,6 +139,17 @@ impl Store {
         self.intake.close().await;
         self.read.close().await;
         self.write.close().await;
+    }
+}
+
+impl Repository for Store {
+    fn noting(&self, entry: Entry) -> Box<dyn Repository> {
+        Box::new(Self {
+            read: self.read.clone(),
+            write: self.write.noting(entry),
+            sealing: self.sealing.clone(),
+            intake: Arc::clone(&self.intake),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Passkeys.
 
+use crate::act::Alone as _;
 use crate::row::{get, time, time_opt, word};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
@@ -41,9 +42,8 @@ impl Passkeys for Store {
         .bind(passkey.name.as_str())
         .bind(passkey.created_at.0)
         .bind(passkey.used_at.map(|at| at.0))
-        .execute(&self.write)
-        .await
-        .map_err(failed)?;
+        .act(&self.write)
+        .await?;
         Ok(())
     }
 
@@ -71,17 +71,17 @@ impl Passkeys for Store {
         .bind(before.credential.as_str())
         .bind(credential)
         .bind(at.0)
-        .execute(&self.write)
+        .act(&self.write)
         .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 
     async fn remove_passkey(&self, person: &PersonId, id: &PasskeyId) -> Result<bool> {
         let done = sqlx::query("delete from passkeys where id = $1 and person_id = $2")
             .bind(id.as_str())
             .bind(person.as_str())
-            .execute(&self.write)
+            .act(&self.write)
             .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 }

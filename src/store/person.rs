@@ -1,5 +1,6 @@
 //! People, their roles, sessions and keys.
 
+use crate::act::Alone as _;
 use crate::passkey::remove_passkeys;
 use crate::rights::insert_grant;
 use crate::row::{get, time, truth, word};
@@ -78,10 +79,10 @@ impl Store {
 #[async_trait]
 impl Persons for Store {
     async fn add_first_owner(&self, person: &Person, grant: &Grant) -> Result<()> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         // The insert is conditional, so two who hold the same token cannot both win:
         // SQLite has one writer, and in PostgreSQL the lock orders them.
-        if self.write.connect_options().database_url.scheme().starts_with("postgres") {
+        if self.write.is_postgres() {
             sqlx::query("lock table persons in exclusive mode").execute(&mut *tx).await.map_err(failed)?;
         }
         let known: i64 =
@@ -91,14 +92,14 @@ impl Persons for Store {
         }
         insert_person(person).execute(&mut *tx).await.map_err(failed)?;
         insert_grant(grant).execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)
+        tx.commit().await
     }
 
     async fn add_owner(&self, person: &Person, grant: &Grant) -> Result<()> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         insert_person(person).execute(&mut *tx).await.map_err(failed)?;
         insert_grant(grant).execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)
+        tx.commit().await
     }
 
     async fn anybody(&self) -> Result<bool> {
@@ -108,7 +109,7 @@ impl Persons for Store {
     }
 
     async fn add_person(&self, person: &Person) -> Result<()> {
-        insert_person(person).execute(&self.write).await.map_err(failed)?;
+        insert_person(person).act(&self.write).await?;
         Ok(())
     }
 
@@ -140,7 +141,7 @@ impl Persons for Store {
         after: &Secret,
         lost: bool,
     ) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         let done = sqlx::query("update persons set password_hash = $3 where id = $1 and password_hash = $2")
             .bind(person.as_str())
             .bind(before.expose())
@@ -154,12 +155,12 @@ impl Persons for Store {
         if lost {
             remove_passkeys(&mut tx, person).await?;
         }
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 
     async fn set_disabled(&self, person: &PersonId, disabled: bool) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         let done = sqlx::query("update persons set disabled = $2 where id = $1")
             .bind(person.as_str())
             .bind(i64::from(disabled))
@@ -171,12 +172,12 @@ impl Persons for Store {
         if disabled {
             end_credentials(&mut tx, person).await?;
         }
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 
     async fn add_session(&self, session: &Session, password_hash: &Secret) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         // Changes nothing, but holds the row until the session is there: whoever resets
         // the password or switches the account off comes before or after, not between.
         let valid = sqlx::query(
@@ -202,7 +203,7 @@ impl Persons for Store {
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 
@@ -226,9 +227,9 @@ impl Persons for Store {
         let done = sqlx::query("delete from sessions where expires_at <= $1 or seen_at <= $2")
             .bind(now.0)
             .bind(now.before(IDLE).0)
-            .execute(&self.write)
+            .act(&self.write)
             .await;
-        Ok(done.map_err(failed)?.rows_affected())
+        Ok(done?.rows_affected())
     }
 
     async fn sessions(&self, person: &PersonId) -> Result<Vec<Session>> {
@@ -243,9 +244,8 @@ impl Persons for Store {
         sqlx::query("update sessions set seen_at = $2 where id = $1")
             .bind(id.as_str())
             .bind(at.0)
-            .execute(&self.write)
-            .await
-            .map_err(failed)?;
+            .act(&self.write)
+            .await?;
         Ok(())
     }
 
@@ -253,15 +253,15 @@ impl Persons for Store {
         let done = sqlx::query("delete from sessions where id = $1 and person_id = $2")
             .bind(id.as_str())
             .bind(person.as_str())
-            .execute(&self.write)
+            .act(&self.write)
             .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 
     async fn remove_credentials(&self, person: &PersonId) -> Result<()> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         end_credentials(&mut tx, person).await?;
-        tx.commit().await.map_err(failed)
+        tx.commit().await
     }
 
     async fn add_viewer_key(&self, key: &ViewerKey) -> Result<()> {
@@ -277,9 +277,8 @@ impl Persons for Store {
         .bind(self.sealing.seal(&key.ha1_md5, row, HA1_MD5)?)
         .bind(self.sealing.seal(&key.ha1_sha256, row, HA1_SHA256)?)
         .bind(key.created_at.0)
-        .execute(&self.write)
-        .await
-        .map_err(failed)?;
+        .act(&self.write)
+        .await?;
         Ok(())
     }
 
@@ -303,9 +302,9 @@ impl Persons for Store {
         let done = sqlx::query("delete from viewer_keys where id = $1 and person_id = $2")
             .bind(id.as_str())
             .bind(person.as_str())
-            .execute(&self.write)
+            .act(&self.write)
             .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 }
 

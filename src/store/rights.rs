@@ -1,5 +1,6 @@
 //! Everything a decision rests on: roles, households, approvals.
 
+use crate::act::Alone as _;
 use crate::household::{self, MEMBERSHIPS, membership};
 use crate::person::{AnyQuery, insert_person, person};
 use crate::row::{get, time, time_opt, word, word_opt};
@@ -119,7 +120,7 @@ impl Store {
 #[async_trait]
 impl Rights for Store {
     async fn add_grant(&self, grant: &Grant) -> Result<()> {
-        insert_grant(grant).execute(&self.write).await.map_err(failed)?;
+        insert_grant(grant).act(&self.write).await?;
         Ok(())
     }
 
@@ -132,8 +133,8 @@ impl Rights for Store {
 
     async fn end_grant(&self, id: &GrantId, at: Timestamp) -> Result<bool> {
         let sql = "update grants set until_at = $2 where id = $1 and (until_at is null or until_at > $2)";
-        let done = sqlx::query(sql).bind(id.as_str()).bind(at.0).execute(&self.write).await;
-        changed(&done.map_err(failed)?)
+        let done = sqlx::query(sql).bind(id.as_str()).bind(at.0).act(&self.write).await;
+        changed(&done?)
     }
 
     async fn zones(&self, site: &SiteId) -> Result<Vec<Zone>> {
@@ -152,7 +153,7 @@ impl Rights for Store {
     }
 
     async fn add_zone(&self, zone: &Zone) -> Result<()> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         sqlx::query("insert into zones (id, site_id, name, created_at) values ($1, $2, $3, $4)")
             .bind(zone.id.as_str())
             .bind(zone.site_id.as_str())
@@ -162,11 +163,11 @@ impl Rights for Store {
             .await
             .map_err(failed)?;
         insert_places(&mut tx, zone).await?;
-        tx.commit().await.map_err(failed)
+        tx.commit().await
     }
 
     async fn update_zone(&self, zone: &Zone) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         let done = sqlx::query("update zones set name = $2 where id = $1 and removed_at is null")
             .bind(zone.id.as_str())
             .bind(zone.name.as_str())
@@ -181,12 +182,12 @@ impl Rights for Store {
             .await
             .map_err(failed)?;
         insert_places(&mut tx, zone).await?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 
     async fn remove_zone(&self, id: &ZoneId, at: Timestamp) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         let done = sqlx::query("update zones set removed_at = $2 where id = $1 and removed_at is null")
             .bind(id.as_str())
             .bind(at.0)
@@ -204,7 +205,7 @@ impl Rights for Store {
         let sql =
             "update grants set until_at = $2 where zone_id = $1 and (until_at is null or until_at > $2)";
         sqlx::query(sql).bind(id.as_str()).bind(at.0).execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 
@@ -220,7 +221,7 @@ impl Rights for Store {
     }
 
     async fn add_unit(&self, unit: &Unit) -> Result<()> {
-        insert_unit(unit).execute(&self.write).await.map_err(failed)?;
+        insert_unit(unit).act(&self.write).await?;
         Ok(())
     }
 
@@ -236,14 +237,14 @@ impl Rights for Store {
     }
 
     async fn add_household(&self, household: &Household) -> Result<()> {
-        insert_household(household).execute(&self.write).await.map_err(failed)?;
+        insert_household(household).act(&self.write).await?;
         Ok(())
     }
 
     async fn end_household(&self, id: &HouseholdId, at: Timestamp) -> Result<bool> {
         let sql = "update households set until_at = $2 where id = $1 and (until_at is null or until_at > $2)";
-        let done = sqlx::query(sql).bind(id.as_str()).bind(at.0).execute(&self.write).await;
-        changed(&done.map_err(failed)?)
+        let done = sqlx::query(sql).bind(id.as_str()).bind(at.0).act(&self.write).await;
+        changed(&done?)
     }
 
     async fn memberships(&self, site: &SiteId) -> Result<Vec<Membership>> {
@@ -251,20 +252,16 @@ impl Rights for Store {
     }
 
     async fn add_member(&self, household: &HouseholdId, person: &PersonId, from: Timestamp) -> Result<()> {
-        insert_member(household, person, from).execute(&self.write).await.map_err(failed)?;
+        insert_member(household, person, from).act(&self.write).await?;
         Ok(())
     }
 
     async fn end_member(&self, household: &HouseholdId, person: &PersonId, at: Timestamp) -> Result<bool> {
         let sql = "update household_members set until_at = $3
                    where household_id = $1 and person_id = $2 and (until_at is null or until_at > $3)";
-        let done = sqlx::query(sql)
-            .bind(household.as_str())
-            .bind(person.as_str())
-            .bind(at.0)
-            .execute(&self.write)
-            .await;
-        changed(&done.map_err(failed)?)
+        let done =
+            sqlx::query(sql).bind(household.as_str()).bind(person.as_str()).bind(at.0).act(&self.write).await;
+        changed(&done?)
     }
 
     async fn add_invitation(&self, invitation: &Invitation) -> Result<()> {
@@ -279,9 +276,8 @@ impl Rights for Store {
         .bind(invitation.created_at.0)
         .bind(invitation.expires_at.0)
         .bind(invitation.used_by.as_ref().map(PersonId::as_str))
-        .execute(&self.write)
-        .await
-        .map_err(failed)?;
+        .act(&self.write)
+        .await?;
         Ok(())
     }
 
@@ -316,13 +312,13 @@ impl Rights for Store {
     async fn withdraw_invitation(&self, id: &InvitationId) -> Result<bool> {
         let done = sqlx::query("delete from invitations where id = $1 and used_by is null")
             .bind(id.as_str())
-            .execute(&self.write)
+            .act(&self.write)
             .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 
     async fn use_invitation(&self, invitation: &Invitation, person: &Person, at: Timestamp) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         insert_person(person).execute(&mut *tx).await.map_err(failed)?;
         let used = sqlx::query("update invitations set used_by = $2 where id = $1 and used_by is null")
             .bind(invitation.id.as_str())
@@ -333,7 +329,7 @@ impl Rights for Store {
             return Ok(false);
         }
         insert_member(&invitation.household_id, &person.id, at).execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 
@@ -375,12 +371,12 @@ impl Rights for Store {
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             approval,
         )?;
-        query.execute(&self.write).await.map_err(failed)?;
+        query.act(&self.write).await?;
         Ok(())
     }
 
     async fn update_approvals(&self, changes: &[(Approval, Approval)]) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         for (before, approval) in changes {
             let query = approval::bind(
                 "update approvals set site_id = $2, household_id = $3, person_id = $4, camera_id = $5, place_id = $6,
@@ -394,7 +390,7 @@ impl Rights for Store {
                 return Ok(false);
             }
         }
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 

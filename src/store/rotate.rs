@@ -99,7 +99,7 @@ impl Rotation {
 
     /// Seals everything with the new key, all or nothing. Answers how many secrets.
     pub async fn reseal(&self) -> Result<u64> {
-        let mut tx = self.store.write.begin().await.map_err(failed)?;
+        let mut tx = self.store.write.begin().await?;
         let mut count = 0;
         for (table, column, field) in SEALED {
             let sql = format!("select id, {column} from {table} where {column} is not null");
@@ -117,7 +117,7 @@ impl Rotation {
         let check =
             sqlx::query("update sealing_check set sealed = $1 where id = 1").bind(seal_check(&self.next)?);
         check.execute(&mut *tx).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(count)
     }
 

@@ -1,5 +1,6 @@
 //! Tells a gateway that runs that another process has changed rights.
 
+use crate::act::Alone as _;
 use crate::row::get;
 use crate::{Store, failed};
 use domain::repository::Result;
@@ -8,7 +9,7 @@ impl Store {
     /// Says that rights were changed. Called after the change is committed.
     pub async fn raise_signal(&self) -> Result<()> {
         let raised = sqlx::query("update change_signal set count = count + 1 where id = 1");
-        raised.execute(&self.write).await.map_err(failed)?;
+        raised.act(&self.write).await?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Sites and places.
 
+use crate::act::Alone as _;
 use crate::row::{get, time, word, word_opt};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
@@ -58,9 +59,8 @@ impl Sites for Store {
         .bind(site.time_zone.as_str())
         .bind(site.resident_policy.word())
         .bind(site.created_at.0)
-        .execute(&self.write)
-        .await
-        .map_err(failed)?;
+        .act(&self.write)
+        .await?;
         Ok(())
     }
 
@@ -73,13 +73,13 @@ impl Sites for Store {
         .bind(site.kind.word())
         .bind(site.time_zone.as_str())
         .bind(site.resident_policy.word())
-        .execute(&self.write)
+        .act(&self.write)
         .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 
     async fn remove_site(&self, id: &SiteId) -> Result<bool> {
-        let mut tx = self.write.begin().await.map_err(failed)?;
+        let mut tx = self.write.begin().await?;
         // A removed camera keeps its site as long as there is somebody's watching to read about.
         let unseen = sqlx::query(
             "delete from removed_cameras where site_id = $1
@@ -90,7 +90,7 @@ impl Sites for Store {
         if !changed(&done.map_err(failed)?)? {
             return Ok(false);
         }
-        tx.commit().await.map_err(failed)?;
+        tx.commit().await?;
         Ok(true)
     }
 
@@ -125,9 +125,8 @@ impl Sites for Store {
         .bind(place.name.as_str())
         .bind(place.kind.word())
         .bind(place.created_at.0)
-        .execute(&self.write)
-        .await
-        .map_err(failed)?;
+        .act(&self.write)
+        .await?;
         Ok(())
     }
 
@@ -137,14 +136,13 @@ impl Sites for Store {
             .bind(place.parent_id.as_ref().map(PlaceId::as_str))
             .bind(place.name.as_str())
             .bind(place.kind.word())
-            .execute(&self.write)
+            .act(&self.write)
             .await;
-        changed(&done.map_err(failed)?)
+        changed(&done?)
     }
 
     async fn remove_place(&self, id: &PlaceId) -> Result<bool> {
-        let done =
-            sqlx::query("delete from places where id = $1").bind(id.as_str()).execute(&self.write).await;
-        changed(&done.map_err(failed)?)
+        let done = sqlx::query("delete from places where id = $1").bind(id.as_str()).act(&self.write).await;
+        changed(&done?)
     }
 }

@@ -63,14 +63,11 @@ pub(crate) async fn accept(
         "unit": home.unit.as_ref().map(|unit| &unit.id),
     });
     let site = Some(&registration.site_id);
-    app.note(Some(&who.person.id), site, "registration.accepted", registration.id.as_str(), &detail).await?;
-    let accepted = app.repository().accept_registration(
-        &registration,
-        home.unit.as_ref(),
-        home.new.as_ref(),
-        &home.household,
-    );
-    if !accepted.await? {
+    let accepted = app
+        .noting(Some(&who.person.id), site, "registration.accepted", registration.id.as_str(), &detail)
+        .accept_registration(&registration, home.unit.as_ref(), home.new.as_ref(), &home.household)
+        .await?;
+    if !accepted {
         return Err(Problem::Conflict("somebody else has just decided it; look at it again"));
     }
     app.changed();

@@ -45,8 +45,7 @@ pub(crate) async fn change(
         return Err(Problem::field("/current", "it is not your password; check it and try again"));
     }
     setup::check_password("/new", &input.new)?;
-    app.note(Some(&who.person.id), None, "password.change", who.person.id.as_str(), &json!({})).await?;
-    let person = replace(&app, who.person, &input.new, false).await?;
+    let person = replace(&app, "password.change", None, who.person, &input.new).await?;
     session::begin(&app, person, who.session.by, &headers, StatusCode::OK).await
 }
 
@@ -74,16 +73,23 @@ pub(crate) async fn reset(
     if person.id == who.person.id {
         return Err(Problem::Conflict("this is your own account; change your password on your own page"));
     }
-    app.note(Some(&who.person.id), None, "password.reset", person.id.as_str(), &json!({})).await?;
     let password = token::hex(&token::random::<10>());
-    replace(&app, person, &password, true).await?;
+    replace(&app, "password.reset", Some(&who.person.id), person, &password).await?;
     Ok(axum::Json(NewPassword { password }))
 }
 
-async fn replace(app: &App, mut person: Person, password: &str, lost: bool) -> Result<Person, Problem> {
+/// Replaces a password: one's own, or, if somebody else does it, one that is lost.
+async fn replace(
+    app: &App,
+    action: &str,
+    by: Option<&PersonId>,
+    mut person: Person,
+    password: &str,
+) -> Result<Person, Problem> {
     let before = person.password_hash;
     person.password_hash = app.passwords.hash(Secret::new(password)).await;
-    if !app.repository().set_password(&person.id, &before, &person.password_hash, lost).await? {
+    let repository = app.noting(by.or(Some(&person.id)), None, action, person.id.as_str(), &json!({}));
+    if !repository.set_password(&person.id, &before, &person.password_hash, by.is_some()).await? {
         return Err(Problem::Conflict("the password was changed meanwhile; nothing was saved, try again"));
     }
     app.changed();

@@ -1,7 +1,8 @@
-//! Approvals: asked for by residents, decided by the site's administrators.
+//! Approvals: asked for by residents, listed, and how they are shown. `decision`
+//! decides them.
 
 use crate::access::Who;
-use crate::extract::{Json, Path, Query, id, optional_name};
+use crate::extract::{Json, Query, id, optional_name};
 use crate::renewal::{is_own, waiting};
 use crate::schema::{List, next_after};
 use crate::{App, Problem, token};
@@ -10,15 +11,14 @@ use axum::http::StatusCode;
 use domain::access::Question;
 use domain::approval::{ASKED, Approval, CameraSet, State as ApprovalState, Subject};
 use domain::repository::{ApprovalFilter, Page};
-use domain::schedule::{Schedule, Window};
+use domain::schedule::Window;
 use domain::{ApprovalId, CameraId, HouseholdId, PersonId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 
-/// How long an approval lasts if nobody says otherwise, and at most.
+/// How long an approval lasts if nobody says otherwise.
 pub(crate) const USUAL: Duration = Duration::from_secs(365 * 24 * 3_600);
-const LONGEST: Duration = Duration::from_secs(3 * 366 * 24 * 3_600);
 /// Requests of one person that may wait in a site.
 pub(crate) const WAITING: usize = 5;
 
@@ -35,46 +35,16 @@ pub(crate) struct ApprovalInput {
     message: Option<String>,
 }
 
-/// What an administrator says with a yes.
-#[derive(Default, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct GrantInput {
-    /// RFC 3339; a year from now if it is not said.
-    until: Option<String>,
-    /// Only at these times of the week, in the site's time zone; null for always. If it is
-    /// not said, it stays as it was asked for.
-    #[serde(default, deserialize_with = "said")]
-    #[schema(value_type = Option<Vec<WindowInput>>)]
-    schedule: Option<Option<Vec<WindowInput>>>,
-    reason: Option<String>,
-}
-
-/// Tells a null from nothing.
-fn said<'de, D, T>(field: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(field).map(Some)
-}
-
-/// What an administrator says with a no.
-#[derive(Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ReasonInput {
-    reason: String,
-}
-
 /// A stretch of some days of the week.
 #[derive(Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WindowInput {
     /// 1 is Monday, 7 is Sunday.
-    days: Vec<u8>,
+    pub(crate) days: Vec<u8>,
     /// Minute of the day.
-    from_minute: u16,
+    pub(crate) from_minute: u16,
     /// Minute of the day; 1440 is midnight.
-    until_minute: u16,
+    pub(crate) until_minute: u16,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -255,8 +225,9 @@ pub(crate) async fn request(
         renews: None,
     };
     let site = Some(&approval.site_id);
-    app.note(Some(&who.person.id), site, "approval.request", approval.id.as_str(), &json!({})).await?;
-    app.repository().add_approval(&approval).await?;
+    app.noting(Some(&who.person.id), site, "approval.request", approval.id.as_str(), &json!({}))
+        .add_approval(&approval)
+        .await?;
     Ok((StatusCode::CREATED, axum::Json(view(approval, now))))
 }
 
@@ -279,158 +250,4 @@ async fn cameras(app: &App, site: &SiteId, input: &ApprovalInput) -> Result<Came
             known.map(|place| CameraSet::Place(place.id)).ok_or_else(none)
         }
     }
-}
-
-/// Decides: notes it, then changes the approval if nobody was faster.
-async fn decide(
-    app: &App,
-    who: &Who,
-    approval: &str,
-    from: &[ApprovalState],
-    to: ApprovalState,
-    change: impl FnOnce(&mut Approval) -> Result<(), Problem>,
-) -> Result<axum::Json<ApprovalView>, Problem> {
-    let before = app.repository().approval(&id(ApprovalId::parse, approval)?).await?;
-    let before = before.ok_or(Problem::NotFound)?;
-    who.must_manage(app, &before.site_id)?;
-    if !from.contains(&before.state) {
-        return Err(Problem::Conflict("it was decided already; look at it again"));
-    }
-    if to == ApprovalState::Granted && !who.may(app, Question::ManageSites) {
-        let own = match &before.subject {
-            Subject::Person(person) => *person == who.person.id,
-            Subject::Household(home) => who.standing.memberships.iter().any(|m| m.household_id == *home),
-        };
-        if own {
-            return Err(Problem::Conflict("nobody approves themselves; another administrator must do it"));
-        }
-    }
-    let now = app.now();
-    let mut approval = before.clone();
-    approval.state = to;
-    approval.decided_by = Some(who.person.id.clone());
-    approval.decided_at = Some(now);
-    change(&mut approval)?;
-    let action = format!("approval.{}", to.word());
-    let detail = decided(&approval);
-    app.note(Some(&who.person.id), Some(&approval.site_id), &action, approval.id.as_str(), &detail).await?;
-    let mut changes = vec![(before, approval.clone())];
-    changes.extend(replaced(app, &approval).await?);
-    if !app.repository().update_approvals(&changes).await? {
-        return Err(Problem::Conflict("somebody else has just decided it; look at it again"));
-    }
-    app.changed();
-    Ok(axum::Json(view(approval, now)))
-}
-
-/// What the chain keeps of a decision: all that it rests on.
-fn decided(approval: &Approval) -> serde_json::Value {
-    let subject = match &approval.subject {
-        Subject::Household(household) => json!({ "household": household }),
-        Subject::Person(person) => json!({ "person": person }),
-    };
-    let cameras = match &approval.cameras {
-        CameraSet::Camera(camera) => json!({ "camera": camera }),
-        CameraSet::Place(place) => json!({ "place": place }),
-        CameraSet::Site => json!("site"),
-    };
-    json!({
-        "subject": subject, "cameras": cameras, "from": approval.from, "until": approval.until,
-        "schedule": approval.schedule, "reason": approval.reason, "renews": approval.renews,
-    })
-}
-
-/// The approval whose place a granted one takes, as it was and as it is to be: two in
-/// force side by side would be a right that one revocation does not end.
-async fn replaced(app: &App, granted: &Approval) -> Result<Option<(Approval, Approval)>, Problem> {
-    if granted.state != ApprovalState::Granted {
-        return Ok(None);
-    }
-    let mut renews = granted.renews.clone();
-    // A request that was refused may have been asked for again: the one in force is further back.
-    while let Some(id) = renews {
-        let Some(old) = app.repository().approval(&id).await? else { break };
-        if old.state == ApprovalState::Granted {
-            return Ok(Some((old.clone(), Approval { state: ApprovalState::Renewed, ..old })));
-        }
-        renews = old.renews;
-    }
-    Ok(None)
-}
-
-/// Say yes.
-#[utoipa::path(post, path = "/api/v1/approvals/{id}/grant", tag = "rights", operation_id = "grant_approval",
-    params(("id" = String, Path)), request_body = GrantInput,
-    responses((status = 200, body = ApprovalView), (status = 404), (status = 409)))]
-pub(crate) async fn grant(
-    State(app): State<App>,
-    who: Who,
-    Path(approval): Path<String>,
-    Json(input): Json<GrantInput>,
-) -> Result<axum::Json<ApprovalView>, Problem> {
-    let now = app.now();
-    let wrong =
-        || Problem::field("/until", "it is a time after now and at most three years away, in RFC 3339");
-    let until = match &input.until {
-        None => now.after(USUAL),
-        Some(text) => Timestamp::parse(text).ok_or_else(wrong)?,
-    };
-    if until <= now || until > now.after(LONGEST) {
-        return Err(wrong());
-    }
-    let window = |WindowInput { days, from_minute, until_minute }| Window { days, from_minute, until_minute };
-    let schedule = input
-        .schedule
-        .map(|said| said.map(|windows| Schedule(windows.into_iter().map(window).collect::<Vec<_>>())));
-    if let Some(Some(schedule)) = &schedule {
-        schedule.check().map_err(|why| Problem::field("/schedule", why.to_string()))?;
-    }
-    let reason = optional_name("/reason", input.reason.as_deref())?;
-    // Also again after it was revoked, refused or has lapsed: a new decision.
-    let from =
-        [ApprovalState::Requested, ApprovalState::Granted, ApprovalState::Refused, ApprovalState::Revoked];
-    decide(&app, &who, &approval, &from, ApprovalState::Granted, |approval| {
-        (approval.from, approval.until, approval.reason) = (now, until, reason);
-        if let Some(schedule) = schedule {
-            approval.schedule = schedule;
-        }
-        Ok(())
-    })
-    .await
-}
-
-/// Say no.
-#[utoipa::path(post, path = "/api/v1/approvals/{id}/refuse", tag = "rights", operation_id = "refuse_approval",
-    params(("id" = String, Path)), request_body = ReasonInput,
-    responses((status = 200, body = ApprovalView), (status = 404), (status = 409)))]
-pub(crate) async fn refuse(
-    State(app): State<App>,
-    who: Who,
-    Path(approval): Path<String>,
-    Json(input): Json<ReasonInput>,
-) -> Result<axum::Json<ApprovalView>, Problem> {
-    let reason = crate::extract::name("/reason", &input.reason)?;
-    decide(&app, &who, &approval, &[ApprovalState::Requested], ApprovalState::Refused, |approval| {
-        approval.reason = Some(reason);
-        Ok(())
-    })
-    .await
-}
-
-/// Take it back: every picture that rests on it ends.
-#[utoipa::path(post, path = "/api/v1/approvals/{id}/revoke", tag = "rights", operation_id = "revoke_approval",
-    params(("id" = String, Path)), request_body = ReasonInput,
-    responses((status = 200, body = ApprovalView), (status = 404), (status = 409)))]
-pub(crate) async fn revoke(
-    State(app): State<App>,
-    who: Who,
-    Path(approval): Path<String>,
-    Json(input): Json<ReasonInput>,
-) -> Result<axum::Json<ApprovalView>, Problem> {
-    let reason = crate::extract::name("/reason", &input.reason)?;
-    decide(&app, &who, &approval, &[ApprovalState::Granted], ApprovalState::Revoked, |approval| {
-        approval.reason = Some(reason);
-        Ok(())
-    })
-    .await
 }

@@ -231,15 +231,15 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, axum::Json<CameraView>), Problem> {
     let id = CameraId::from_random(token::random());
     let camera = input.into_camera(&app, &who, id, None, app.now()).await?;
-    app.note(
+    app.noting(
         Some(&who.person.id),
         Some(&camera.site_id),
         "camera.create",
         camera.id.as_str(),
         &json!({ "name": camera.name }),
     )
+    .add_camera(&camera)
     .await?;
-    app.repository().add_camera(&camera).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(view(&app, &camera, true))))
 }
@@ -260,9 +260,11 @@ pub(crate) async fn update(
     let kept = patch.get("password").is_none() && old.password.is_some();
     let input = merged(&CameraInput::of(&old), patch)?;
     let camera = input.into_camera(&app, &who, old.id.clone(), kept.then_some(&old), old.created_at).await?;
-    app.note(Some(&who.person.id), Some(&camera.site_id), "camera.update", camera.id.as_str(), &changed)
-        .await?;
-    if !app.repository().update_camera(&camera).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&camera.site_id), "camera.update", camera.id.as_str(), &changed)
+        .update_camera(&camera)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();
@@ -279,9 +281,11 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let camera = find(&app, &camera).await?;
     who.must_manage(&app, &camera.site_id)?;
-    app.note(Some(&who.person.id), Some(&camera.site_id), "camera.delete", camera.id.as_str(), &json!({}))
-        .await?;
-    if !app.repository().remove_camera(&camera.id, app.now()).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&camera.site_id), "camera.delete", camera.id.as_str(), &json!({}))
+        .remove_camera(&camera.id, app.now())
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();

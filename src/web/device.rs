@@ -83,9 +83,9 @@ pub(crate) async fn create(
         token_hash: None,
         created_at: app.now(),
     };
-    app.note(Some(&who.person.id), Some(&device.site_id), "device.create", device.id.as_str(), &json!({}))
+    app.noting(Some(&who.person.id), Some(&device.site_id), "device.create", device.id.as_str(), &json!({}))
+        .add_device(&device)
         .await?;
-    app.repository().add_device(&device).await?;
     Ok((StatusCode::CREATED, axum::Json(device.into())))
 }
 
@@ -101,8 +101,11 @@ pub(crate) async fn new_token(
     let device = id(DeviceId::parse, &device)?;
     let known = app.repository().device(&device).await?.ok_or(Problem::NotFound)?;
     who.must_manage(&app, &known.site_id)?;
-    app.note(Some(&who.person.id), Some(&known.site_id), "device.token", device.as_str(), &json!({})).await?;
-    if !app.repository().set_device_token(&device, &token::hash(&token)).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&known.site_id), "device.token", device.as_str(), &json!({}))
+        .set_device_token(&device, &token::hash(&token))
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     Ok((StatusCode::CREATED, axum::Json(ShownToken { token })))

@@ -77,8 +77,9 @@ pub(crate) async fn create_unit(
         label: name("/label", &input.label)?,
         created_at: app.now(),
     };
-    app.note(Some(&who.person.id), Some(&unit.site_id), "unit.create", unit.id.as_str(), &json!({})).await?;
-    app.repository().add_unit(&unit).await?;
+    app.noting(Some(&who.person.id), Some(&unit.site_id), "unit.create", unit.id.as_str(), &json!({}))
+        .add_unit(&unit)
+        .await?;
     Ok((StatusCode::CREATED, axum::Json(unit.into())))
 }
 
@@ -158,8 +159,9 @@ pub(crate) async fn create(
         until: None,
     };
     let (person, site) = (Some(&who.person.id), Some(&unit.site_id));
-    app.note(person, site, "household.create", household.id.as_str(), &json!({})).await?;
-    app.repository().add_household(&household).await?;
+    app.noting(person, site, "household.create", household.id.as_str(), &json!({}))
+        .add_household(&household)
+        .await?;
     let Household { id, unit_id, from, until } = household;
     Ok((StatusCode::CREATED, axum::Json(HouseholdView { id, unit_id, from, until, members: Vec::new() })))
 }
@@ -183,9 +185,9 @@ pub(crate) async fn end(
 ) -> Result<StatusCode, Problem> {
     let (household, site_id) = managed(&app, &who, &household).await?;
     let (person, site) = (Some(&who.person.id), Some(&site_id));
-    app.note(person, site, "household.end", household.id.as_str(), &json!({})).await?;
     renewal::withdraw_of_household(&app, &who.person.id, &site_id, &household.id).await?;
-    if !app.repository().end_household(&household.id, app.now()).await? {
+    let repository = app.noting(person, site, "household.end", household.id.as_str(), &json!({}));
+    if !repository.end_household(&household.id, app.now()).await? {
         return Err(Problem::NotFound);
     }
     app.changed();
@@ -204,10 +206,10 @@ pub(crate) async fn end_member(
     let (household, site) = managed(&app, &who, &household).await?;
     let person = id(PersonId::parse, &person)?;
     let detail = json!({ "person": person });
-    app.note(Some(&who.person.id), Some(&site), "household.member_end", household.id.as_str(), &detail)
-        .await?;
     renewal::withdraw_of_member(&app, &who.person.id, &site, &household.id, &person).await?;
-    if !app.repository().end_member(&household.id, &person, app.now()).await? {
+    let (by, object) = (Some(&who.person.id), household.id.as_str());
+    let repository = app.noting(by, Some(&site), "household.member_end", object, &detail);
+    if !repository.end_member(&household.id, &person, app.now()).await? {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -76,9 +76,11 @@ pub(crate) async fn withdraw(
     let invitation = invitation.ok_or(Problem::NotFound)?;
     let (household, site) = managed(&app, &who, invitation.household_id.as_str()).await?;
     let detail = json!({ "household": household.id });
-    app.note(Some(&who.person.id), Some(&site), "invitation.withdraw", invitation.id.as_str(), &detail)
-        .await?;
-    if !app.repository().withdraw_invitation(&invitation.id).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&site), "invitation.withdraw", invitation.id.as_str(), &detail)
+        .withdraw_invitation(&invitation.id)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     Ok(StatusCode::NO_CONTENT)
@@ -113,8 +115,9 @@ pub(crate) async fn create(
     };
     let (person, site) = (Some(&who.person.id), Some(&site));
     let detail = json!({ "household": invitation.household_id });
-    app.note(person, site, "invitation.create", invitation.id.as_str(), &detail).await?;
-    app.repository().add_invitation(&invitation).await?;
+    app.noting(person, site, "invitation.create", invitation.id.as_str(), &detail)
+        .add_invitation(&invitation)
+        .await?;
     let shown = ShownInvitation { id: invitation.id, token, expires_at: invitation.expires_at };
     Ok((StatusCode::CREATED, axum::Json(shown)))
 }

@@ -75,8 +75,9 @@ pub(crate) async fn join(
         created_at: now,
     };
     let detail = json!({ "household": household.id });
-    app.note(Some(&person.id), Some(&unit.site_id), "person.join", person.id.as_str(), &detail).await?;
-    if !repository.use_invitation(&invitation, &person, now).await? {
+    let joined =
+        app.noting(Some(&person.id), Some(&unit.site_id), "person.join", person.id.as_str(), &detail);
+    if !joined.use_invitation(&invitation, &person, now).await? {
         return Err(Problem::LinkOver);
     }
     renewal::ask_for_household(&app, unit.site_id, household.id, &person.id, now).await?;

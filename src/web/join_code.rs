@@ -56,14 +56,15 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, axum::Json<ShownJoinCode>), Problem> {
     let site = managed(&app, &who, &site).await?;
     let (code, since) = (token::new(), app.now());
-    app.note(Some(&who.person.id), Some(&site), "join_code.create", site.as_str(), &json!({})).await?;
+    let repository =
+        app.noting(Some(&who.person.id), Some(&site), "join_code.create", site.as_str(), &json!({}));
     let kept = JoinCode {
         site_id: site,
         token_hash: token::hash(&code),
         created_by: who.person.id.clone(),
         created_at: since,
     };
-    app.repository().set_join_code(&kept).await?;
+    repository.set_join_code(&kept).await?;
     Ok((StatusCode::CREATED, axum::Json(ShownJoinCode { code, since })))
 }
 
@@ -76,8 +77,11 @@ pub(crate) async fn delete(
     Path(site): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let site = managed(&app, &who, &site).await?;
-    app.note(Some(&who.person.id), Some(&site), "join_code.delete", site.as_str(), &json!({})).await?;
-    if !app.repository().remove_join_code(&site).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&site), "join_code.delete", site.as_str(), &json!({}))
+        .remove_join_code(&site)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     Ok(StatusCode::NO_CONTENT)

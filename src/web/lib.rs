@@ -18,6 +18,7 @@ mod camera;
 mod camera_input;
 mod ceremony;
 mod delivery;
+mod decision;
 mod device;
 mod door_event;
 mod error;

@@ -193,8 +193,7 @@ pub(crate) async fn create(
         created_at: app.now(),
         used_at: None,
     };
-    app.note(me, None, "passkey.create", passkey.id.as_str(), &json!({})).await?;
-    app.repository().add_passkey(&passkey).await?;
+    app.noting(me, None, "passkey.create", passkey.id.as_str(), &json!({})).add_passkey(&passkey).await?;
     Ok((StatusCode::CREATED, axum::Json(passkey.into())))
 }
 
@@ -207,7 +206,9 @@ pub(crate) async fn delete(
     Path(passkey): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let passkey = id(PasskeyId::parse, &passkey)?;
-    app.note(Some(&who.person.id), None, "passkey.delete", passkey.as_str(), &json!({})).await?;
-    let removed = app.repository().remove_passkey(&who.person.id, &passkey).await?;
+    let removed = app
+        .noting(Some(&who.person.id), None, "passkey.delete", passkey.as_str(), &json!({}))
+        .remove_passkey(&who.person.id, &passkey)
+        .await?;
     if removed { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::NotFound) }
 }

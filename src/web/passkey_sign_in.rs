@@ -86,8 +86,11 @@ pub(crate) async fn sign_in(
         Err(refused) => return Err(refused.note(&app, address).await?),
     };
     let detail = json!({ "by": SignedInBy::Passkey, "passkey": passkey.id });
-    app.note(Some(&person.id), None, "session.begin", "session", &detail).await?;
-    if !app.repository().use_passkey(&passkey, &after, app.now()).await? {
+    if !app
+        .noting(Some(&person.id), None, "session.begin", "session", &detail)
+        .use_passkey(&passkey, &after, app.now())
+        .await?
+    {
         return Err(Refused::new(Some(&passkey), "meanwhile").note(&app, address).await?);
     }
     session::begin(&app, person, SignedInBy::Passkey, &headers, StatusCode::OK).await

@@ -110,8 +110,9 @@ pub(crate) async fn update(
         return Err(Problem::Conflict("this is your own account; another owner must do it"));
     }
     let detail = json!({ "disabled": patch.disabled });
-    app.note(Some(&who.person.id), None, "person.update", person.id.as_str(), &detail).await?;
-    app.repository().set_disabled(&person.id, patch.disabled).await?;
+    app.noting(Some(&who.person.id), None, "person.update", person.id.as_str(), &detail)
+        .set_disabled(&person.id, patch.disabled)
+        .await?;
     app.changed();
     if patch.disabled {
         renewal::withdraw_of_person(&app, &who.person.id, &person.id).await?;
@@ -245,8 +246,9 @@ pub(crate) async fn give(
     };
     let detail = json!({ "person": grant.person_id, "role": grant.role, "zone": grant.zone.as_ref().map(|zone| &zone.id),
         "from": grant.from, "until": grant.until });
-    app.note(Some(&who.person.id), grant.site_id.as_ref(), "role.give", grant.id.as_str(), &detail).await?;
-    app.repository().add_grant(&grant).await?;
+    app.noting(Some(&who.person.id), grant.site_id.as_ref(), "role.give", grant.id.as_str(), &detail)
+        .add_grant(&grant)
+        .await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(grant.into())))
 }
@@ -268,8 +270,11 @@ pub(crate) async fn end(
     if matches!(held.role, Role::Administrator | Role::Auditor) && !who.may(&app, Question::ManageSites) {
         return Err(who.forbidden(&app, Some(&site)));
     }
-    app.note(Some(&who.person.id), Some(&site), "role.end", role.as_str(), &json!({})).await?;
-    if !app.repository().end_grant(&role, app.now()).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&site), "role.end", role.as_str(), &json!({}))
+        .end_grant(&role, app.now())
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -135,15 +135,15 @@ pub(crate) async fn create(
     Json(input): Json<PlaceInput>,
 ) -> Result<(StatusCode, axum::Json<PlaceView>), Problem> {
     let place = input.into_place(&app, &who, PlaceId::from_random(token::random()), app.now()).await?;
-    app.note(
+    app.noting(
         Some(&who.person.id),
         Some(&place.site_id),
         "place.create",
         place.id.as_str(),
         &json!({ "name": place.name }),
     )
+    .add_place(&place)
     .await?;
-    app.repository().add_place(&place).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(place.into())))
 }
@@ -166,8 +166,11 @@ pub(crate) async fn update(
     if place.site_id != old.site_id {
         return Err(Problem::field("/site_id", "a place stays in its site; register a new one there"));
     }
-    app.note(Some(&who.person.id), Some(&place.site_id), "place.update", place.id.as_str(), &changed).await?;
-    if !app.repository().update_place(&place).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&place.site_id), "place.update", place.id.as_str(), &changed)
+        .update_place(&place)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();
@@ -185,9 +188,11 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let place = find(&app, &place).await?;
     who.must_manage(&app, &place.site_id)?;
-    app.note(Some(&who.person.id), Some(&place.site_id), "place.delete", place.id.as_str(), &json!({}))
-        .await?;
-    if !app.repository().remove_place(&place.id).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&place.site_id), "place.delete", place.id.as_str(), &json!({}))
+        .remove_place(&place.id)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -8,7 +8,7 @@ use axum::extract::State;
 use domain::access::{Question, is_staff_of};
 use domain::audit::Entry;
 use domain::camera::{StreamKind, Visibility};
-use domain::repository::ViewingFilter;
+use domain::repository::{Repository, ViewingFilter};
 use domain::role::Role;
 use domain::viewing::{Purpose, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp};
@@ -21,8 +21,20 @@ const MOST: u32 = 500;
 const USUAL: u32 = 100;
 
 impl App {
-    /// Seals what somebody is about to do into the chain. What cannot be written
-    /// there is not done.
+    /// The repository for one act, which is sealed into the chain with it: what cannot be
+    /// written there is not done, and what is not done is not written there.
+    pub(crate) fn noting(
+        &self,
+        actor: Option<&PersonId>,
+        site: Option<&SiteId>,
+        action: &str,
+        object: &str,
+        detail: &Value,
+    ) -> Box<dyn Repository> {
+        self.repository().noting(self.entry(actor, site, action, object, detail))
+    }
+
+    /// Seals what changes nothing here, or is about to be done, into the chain.
     pub(crate) async fn note(
         &self,
         actor: Option<&PersonId>,
@@ -31,16 +43,26 @@ impl App {
         object: &str,
         detail: &Value,
     ) -> Result<(), Problem> {
-        let entry = Entry {
+        self.repository().record(&self.entry(actor, site, action, object, detail)).await?;
+        Ok(())
+    }
+
+    fn entry(
+        &self,
+        actor: Option<&PersonId>,
+        site: Option<&SiteId>,
+        action: &str,
+        object: &str,
+        detail: &Value,
+    ) -> Entry {
+        Entry {
             at: self.now(),
             actor: actor.cloned(),
             site_id: site.cloned(),
             action: action.to_owned(),
             object: object.to_owned(),
             detail: detail.to_string(),
-        };
-        self.repository().record(&entry).await?;
-        Ok(())
+        }
     }
 }
 

@@ -183,9 +183,9 @@ pub(crate) async fn register(
     person.password_hash = app.passwords.hash(Secret::new(input.password)).await;
     let detail = json!({ "person": person.id, "account": "new" });
     let site = Some(&claim.site_id);
-    app.note(Some(&person.id), site, "registration.create", claim.id.as_str(), &detail).await?;
+    let repository = app.noting(Some(&person.id), site, "registration.create", claim.id.as_str(), &detail);
     for left in (0..TRIES).rev() {
-        match app.repository().register(&code.token_hash, &claim, Some(&person)).await {
+        match repository.register(&code.token_hash, &claim, Some(&person)).await {
             Err(domain::repository::Error::Exists) if left > 0 => person.login = new_login(),
             other => {
                 filed(other?)?;
@@ -214,8 +214,9 @@ pub(crate) async fn create(
     let person = &who.person.id;
     let claim = claim(&app, code.site_id, person.clone(), &input.unit, input.message.as_deref())?;
     let detail = json!({ "person": person, "account": "own" });
-    app.note(Some(person), Some(&claim.site_id), "registration.create", claim.id.as_str(), &detail).await?;
-    filed(app.repository().register(&code.token_hash, &claim, None).await?)?;
+    let noted =
+        app.noting(Some(person), Some(&claim.site_id), "registration.create", claim.id.as_str(), &detail);
+    filed(noted.register(&code.token_hash, &claim, None).await?)?;
     let site = app.repository().site(&claim.site_id).await?.ok_or(Problem::LinkOver)?;
     Ok((StatusCode::CREATED, axum::Json(view(claim, &site.name, &who.person.name))))
 }
@@ -312,8 +313,10 @@ async fn refuse_one(
     registration.decided_at = Some(app.now());
     registration.reason = Some(reason.to_owned());
     let (site, detail) = (Some(&registration.site_id), json!({ "reason": reason }));
-    app.note(Some(by), site, "registration.refused", registration.id.as_str(), &detail).await?;
-    Ok(app.repository().refuse_registration(registration).await?)
+    Ok(app
+        .noting(Some(by), site, "registration.refused", registration.id.as_str(), &detail)
+        .refuse_registration(registration)
+        .await?)
 }
 
 /// Refuses all that waits of a person.

@@ -43,7 +43,8 @@ pub(crate) async fn ask_for_household(
         reason: None,
         renews: None,
     };
-    app.repository().add_approval(&approval).await?;
+    let (site, id) = (Some(&approval.site_id), approval.id.as_str());
+    app.noting(Some(by), site, "approval.request", id, &json!({})).add_approval(&approval).await?;
     Ok(())
 }
 
@@ -101,8 +102,7 @@ pub(crate) async fn renew(
     request.message = optional_name("/message", input.message.as_deref())?.unwrap_or_default();
     let detail = json!({ "renews": old.id });
     let (person, site) = (Some(&who.person.id), Some(&request.site_id));
-    app.note(person, site, "approval.request", request.id.as_str(), &detail).await?;
-    app.repository().add_approval(&request).await?;
+    app.noting(person, site, "approval.request", request.id.as_str(), &detail).add_approval(&request).await?;
     Ok((StatusCode::CREATED, axum::Json(view(request, now))))
 }
 
@@ -128,8 +128,11 @@ pub(crate) async fn withdraw(
             after.decided_at = Some(app.now());
             after.reason = Some(why.word().to_owned());
             let (action, detail) = (format!("approval.{}", to.word()), json!({ "reason": why.word() }));
-            app.note(Some(by), Some(&after.site_id), &action, after.id.as_str(), &detail).await?;
-            if app.repository().update_approvals(&[(before.clone(), after)]).await? {
+            if app
+                .noting(Some(by), Some(&after.site_id), &action, after.id.as_str(), &detail)
+                .update_approvals(&[(before.clone(), after)])
+                .await?
+            {
                 break;
             }
             let Some(now) = app.repository().approval(&before.id).await? else { break };

@@ -204,8 +204,9 @@ pub(crate) async fn current(State(app): State<App>, who: Who) -> axum::Json<Sign
 #[utoipa::path(delete, path = "/api/v1/session", tag = "accounts", operation_id = "sign_out", responses((status = 204)))]
 pub(crate) async fn sign_out(State(app): State<App>, who: Who) -> Result<impl IntoResponse, Problem> {
     let session = who.session.id.to_string();
-    app.note(Some(&who.person.id), None, "session.end", &session, &json!({})).await?;
-    app.repository().remove_session(&who.person.id, &who.session.id).await?;
+    app.noting(Some(&who.person.id), None, "session.end", &session, &json!({}))
+        .remove_session(&who.person.id, &who.session.id)
+        .await?;
     app.changed();
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, set_cookie(&app, session_cookie(&app), "", Duration::ZERO))]))
 }
@@ -234,8 +235,11 @@ pub(crate) async fn end(
     Path(session): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let session = id(SessionId::parse, &session)?;
-    app.note(Some(&who.person.id), None, "session.end", session.as_str(), &json!({})).await?;
-    if !app.repository().remove_session(&who.person.id, &session).await? {
+    if !app
+        .noting(Some(&who.person.id), None, "session.end", session.as_str(), &json!({}))
+        .remove_session(&who.person.id, &session)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -104,8 +104,11 @@ pub(crate) async fn create_owner(
     check_password("/password", &input.password)?;
     let hash = app.passwords.hash(Secret::new(input.password)).await;
     let (person, grant) = owner.with_password(hash, app.now());
-    app.note(Some(&person.id), None, "owner.create", person.id.as_str(), &json!({})).await?;
-    match app.repository().add_first_owner(&person, &grant).await {
+    match app
+        .noting(Some(&person.id), None, "owner.create", person.id.as_str(), &json!({}))
+        .add_first_owner(&person, &grant)
+        .await
+    {
         Err(domain::repository::Error::Exists) => return Err(Problem::LinkOver),
         other => other?,
     }

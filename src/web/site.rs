@@ -106,15 +106,15 @@ pub(crate) async fn create(
         return Err(who.forbidden(&app, None));
     }
     let site = input.into_site(SiteId::from_random(token::random()), app.now())?;
-    app.note(
+    app.noting(
         Some(&who.person.id),
         Some(&site.id),
         "site.create",
         site.id.as_str(),
         &json!({ "name": site.name }),
     )
+    .add_site(&site)
     .await?;
-    app.repository().add_site(&site).await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(site.into())))
 }
@@ -133,8 +133,11 @@ pub(crate) async fn update(
     let changed = fields(&patch);
     who.must_manage(&app, &old.id)?;
     let site = merged(&SiteInput::of(&old), patch)?.into_site(old.id, old.created_at)?;
-    app.note(Some(&who.person.id), Some(&site.id), "site.update", site.id.as_str(), &changed).await?;
-    if !app.repository().update_site(&site).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&site.id), "site.update", site.id.as_str(), &changed)
+        .update_site(&site)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();
@@ -152,8 +155,11 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let site = id(SiteId::parse, &site)?;
     who.must_manage(&app, &site)?;
-    app.note(Some(&who.person.id), Some(&site), "site.delete", site.as_str(), &json!({})).await?;
-    if !app.repository().remove_site(&site).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&site), "site.delete", site.as_str(), &json!({}))
+        .remove_site(&site)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();

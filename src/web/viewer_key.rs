@@ -82,8 +82,9 @@ pub(crate) async fn create(
         ha1_sha256: Secret::new(ha1.sha256),
         created_at: app.now(),
     };
-    app.note(Some(&kept.person_id), None, "viewer_key.create", kept.id.as_str(), &json!({})).await?;
-    app.repository().add_viewer_key(&kept).await?;
+    app.noting(Some(&kept.person_id), None, "viewer_key.create", kept.id.as_str(), &json!({}))
+        .add_viewer_key(&kept)
+        .await?;
     let shown =
         ShownKey { id: kept.id, name: kept.name, login: kept.login, key, created_at: kept.created_at };
     Ok((StatusCode::CREATED, axum::Json(shown)))
@@ -98,8 +99,11 @@ pub(crate) async fn delete(
     Path(key): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let key = id(ViewerKeyId::parse, &key)?;
-    app.note(Some(&who.person.id), None, "viewer_key.delete", key.as_str(), &json!({})).await?;
-    if !app.repository().remove_viewer_key(&who.person.id, &key).await? {
+    if !app
+        .noting(Some(&who.person.id), None, "viewer_key.delete", key.as_str(), &json!({}))
+        .remove_viewer_key(&who.person.id, &key)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -107,8 +107,9 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, axum::Json<ZoneView>), Problem> {
     let zone = input.into_zone(&app, &who, ZoneId::from_random(token::random()), app.now()).await?;
     let detail = json!({ "name": zone.name, "places": zone.places });
-    app.note(Some(&who.person.id), Some(&zone.site_id), "zone.create", zone.id.as_str(), &detail).await?;
-    app.repository().add_zone(&zone).await?;
+    app.noting(Some(&who.person.id), Some(&zone.site_id), "zone.create", zone.id.as_str(), &detail)
+        .add_zone(&zone)
+        .await?;
     app.changed();
     Ok((StatusCode::CREATED, axum::Json(zone.into())))
 }
@@ -135,8 +136,11 @@ pub(crate) async fn update(
     if zone.site_id != old.site_id {
         return Err(Problem::field("/site_id", "a zone stays in its site; make a new one there"));
     }
-    app.note(Some(&who.person.id), Some(&zone.site_id), "zone.update", zone.id.as_str(), &changed).await?;
-    if !app.repository().update_zone(&zone).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&zone.site_id), "zone.update", zone.id.as_str(), &changed)
+        .update_zone(&zone)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();
@@ -164,8 +168,11 @@ pub(crate) async fn delete(
     let ends: Vec<_> =
         ends.filter(|grant| grant.until.is_none_or(|until| until > now)).map(|g| g.id).collect();
     let detail = json!({ "roles_ended": ends });
-    app.note(Some(&who.person.id), Some(&zone.site_id), "zone.delete", zone.id.as_str(), &detail).await?;
-    if !app.repository().remove_zone(&zone.id, now).await? {
+    if !app
+        .noting(Some(&who.person.id), Some(&zone.site_id), "zone.delete", zone.id.as_str(), &detail)
+        .remove_zone(&zone.id, now)
+        .await?
+    {
         return Err(Problem::NotFound);
     }
     app.changed();

@@ -104,8 +104,9 @@ pub(crate) async fn import(
     // One entry for the whole list: it is one act, and it is done whole or not at all.
     let ids: Vec<&CameraId> = cameras.iter().map(|camera| &camera.id).collect();
     let detail = json!({ "count": ids.len(), "cameras": ids });
-    app.note(Some(&who.person.id), Some(&site), "camera.import", site.as_str(), &detail).await?;
-    app.repository().add_cameras(&cameras).await?;
+    app.noting(Some(&who.person.id), Some(&site), "camera.import", site.as_str(), &detail)
+        .add_cameras(&cameras)
+        .await?;
     app.changed();
     view.imported = count(cameras.len());
     Ok(axum::Json(view))
