@@ -6,6 +6,7 @@
 //! change, and before a third of the lease has passed: yes renews, no revokes,
 //! and a database that cannot answer lets the lease run out.
 
+use crate::quota::{Place, Quota};
 use crate::spool::Spool;
 use async_trait::async_trait;
 use domain::access::{Decision, Denial, decide_watch, lease};
@@ -59,6 +60,8 @@ enum Denied {
     NotFound,
     /// They may, but not for that.
     Purpose,
+    /// They watch, or have opened, as much as one person may; how long to wait.
+    TooMany(Duration),
     /// The database cannot be asked, or cannot be written.
     Unavailable,
 }
@@ -73,6 +76,7 @@ pub struct Doorkeeper {
     changes: watch::Receiver<u64>,
     keepers: TaskTracker,
     spool: Arc<Spool>,
+    quota: Quota,
 }
 
 impl Doorkeeper {
@@ -87,7 +91,7 @@ impl Doorkeeper {
         spool: Arc<Spool>,
     ) -> Self {
         let (issuer, keepers) = (Issuer::new(), TaskTracker::new());
-        Self { repository, clock, fleet, issuer, refusals, changes, keepers, spool }
+        Self { repository, clock, fleet, issuer, refusals, changes, keepers, spool, quota: Quota::default() }
     }
 
     /// Waits until every viewing that has ended is written down.
@@ -117,6 +121,8 @@ impl Doorkeeper {
         if !purpose.fits(role) {
             return Err(Denied::Purpose);
         }
+        // Only who may watch at all learns that it is too much.
+        let place = self.quota.take(&wish.person, role).map_err(Denied::TooMany)?;
         let viewing = self.viewing(&wish, role, purpose);
         self.register(&viewing, &site).await.map_err(unavailable)?;
         let (pass, keeper) = self.issuer.grant(term(role, until, self.clock.now()));
@@ -130,6 +136,7 @@ impl Doorkeeper {
             keeper,
             changes,
             spool: Arc::clone(&self.spool),
+            _place: place,
         }));
         Ok((pass, hub))
     }
@@ -225,6 +232,7 @@ struct Kept {
     keeper: Keeper,
     changes: watch::Receiver<u64>,
     spool: Arc<Spool>,
+    _place: Place,
 }
 
 /// Renews or ends one admission until its viewer has gone, then closes its row.
@@ -280,6 +288,7 @@ impl web::live::Admit for Doorkeeper {
         Doorkeeper::admit(self, wish).await.map_err(|denied| match denied {
             Denied::NotFound => Problem::NotFound,
             Denied::Purpose => web::live::wrong_purpose(),
+            Denied::TooMany(wait) => Problem::TooManyViews(wait),
             Denied::Unavailable => Problem::Unavailable(
                 "viewing cannot be recorded at the moment, so it is not possible; try again".to_owned(),
             ),
@@ -324,7 +333,8 @@ impl Gate for Doorkeeper {
         let wish = wish().ok_or(Refusal::NotFound)?;
         Doorkeeper::admit(self, wish).await.map_err(|denied| match denied {
             Denied::NotFound | Denied::Purpose => Refusal::NotFound,
-            Denied::Unavailable => Refusal::Unavailable,
+            // RTSP has no word for it; a player comes again later.
+            Denied::Unavailable | Denied::TooMany(_) => Refusal::Unavailable,
         })
     }
 }

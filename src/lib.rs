@@ -5,6 +5,7 @@
 //!   one decision · `store`: SQL · `relay`: cameras in, viewers out · `web`: HTTP.
 //! - Here both planes meet, in two files only: [`reconcile`] (registry ⇒ which
 //!   sources are pulled) and [`admit`] (person + stream ⇒ admission, and its end).
+//! - `quota` counts how much one person watches.
 //! - [`spool`] keeps the register's entries while it cannot be written.
 //! - [`tls`] keeps the certificate of the gateway's own TLS.
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
@@ -16,6 +17,7 @@ pub mod app;
 pub mod audit;
 pub mod clock;
 pub mod demo;
+mod quota;
 pub mod reconcile;
 pub mod settings;
 pub mod spool;

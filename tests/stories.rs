@@ -20,6 +20,7 @@ mod ingest;
 mod invitations;
 mod joining;
 mod keys;
+mod limits;
 mod live;
 mod marks;
 mod noted;

@@ -7,11 +7,11 @@ use crate::{App, Problem, token};
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE};
-use axum::http::{HeaderMap, request};
+use axum::http::{HeaderMap, Method, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use domain::SiteId;
-use domain::access::{Question, Standing, audits_somewhere, decide, manages_somewhere};
+use domain::access::{Question, Standing, audits_somewhere, decide, is_staff, manages_somewhere};
 use domain::device::Device;
 use domain::person::{Person, Session};
 use std::sync::Arc;
@@ -75,9 +75,11 @@ pub(crate) async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let path = path.as_ref().map_or("", MatchedPath::as_str);
     let route = format!("{} {path}", request.method());
-    if let Err(problem) = admit(&app, access, &route, &mut request).await {
+    let admitted = admit(&app, access, &route, &mut request).await;
+    if let Err(problem) = admitted.and_then(|()| count(&app, path, &request)) {
         return problem.into_response();
     }
     // A body may take its time. Whoever lost their right meanwhile must not act on what
@@ -93,6 +95,20 @@ pub(crate) async fn check(
         }
     }
     next.run(request).await
+}
+
+/// What is watched is counted where it is admitted, whatever method opens it.
+const STREAMS: &str = "/api/v1/cameras/{id}/{stream}/";
+
+/// Counts a request of a person that changes something.
+fn count(app: &App, path: &str, request: &Request) -> Result<(), Problem> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.extensions().get::<Arc<Who>>() {
+        Some(who) if !reads && !path.starts_with(STREAMS) => {
+            app.throttle.take_act(&who.person.id, is_staff(&who.standing, app.now()))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn admit(app: &App, access: Access, route: &str, request: &mut Request) -> Result<(), Problem> {

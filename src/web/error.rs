@@ -28,6 +28,8 @@ pub enum Problem {
     MethodNotAllowed,
     /// Too many tries; how long to wait.
     TooMany(Duration),
+    /// Too many pictures at once, or opened one after the other; how long to wait.
+    TooManyViews(Duration),
     /// The input is wrong, at these places.
     Input(Vec<FieldError>),
     /// The body is no JSON.
@@ -124,7 +126,7 @@ impl Problem {
             Self::Forbidden | Self::CrossSite | Self::PasskeyNeeded => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany(_) | Self::TooManyViews(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotJson(_) | Self::NotInPlaylist | Self::NotSdp(_) => StatusCode::BAD_REQUEST,
             Self::NotPlayable(_) => StatusCode::NOT_ACCEPTABLE,
@@ -174,6 +176,11 @@ impl Problem {
             Self::TooMany(wait) => {
                 let detail = format!("wait {} seconds and try again", wait.as_secs() + 1);
                 return ("too-many", "Too many tries", detail);
+            }
+            Self::TooManyViews(wait) => {
+                let wait = wait.as_secs() + 1;
+                let detail = format!("close some pictures, or wait {wait} seconds and try again");
+                return ("too-many-views", "You have opened too many pictures", detail);
             }
             Self::NotJson(why) => return ("not-json", "The body is not JSON", why.clone()),
             Self::NotSdp(why) => {
@@ -250,7 +257,7 @@ impl IntoResponse for Problem {
         let status = self.status();
         let (kind, title, detail) = self.words();
         let wait = match &self {
-            Self::TooMany(wait) => Some(wait.as_secs() + 1),
+            Self::TooMany(wait) | Self::TooManyViews(wait) => Some(wait.as_secs() + 1),
             _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         };
         let errors = if let Self::Input(errors) = self { errors } else { Vec::new() };

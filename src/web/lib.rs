@@ -14,6 +14,7 @@ pub mod access;
 mod account;
 mod approval;
 mod assets;
+pub mod bucket;
 mod camera;
 mod camera_input;
 mod ceremony;

@@ -64,7 +64,8 @@ pub(crate) struct Wanted {
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/{stream}/live", tag = "watching", operation_id = "watch_live",
     params(("id" = String, Path), ("stream" = String, Path, description = "`main` or `sub`"), Wanted,
         rendition::Wanted),
-    responses((status = 101, description = "a WebSocket"), (status = 404), (status = 422), (status = 426)))]
+    responses((status = 101, description = "a WebSocket"), (status = 404), (status = 422), (status = 426),
+        (status = 429, description = "too many pictures")))]
 pub(crate) async fn watch(
     State(app): State<App>,
     who: Who,

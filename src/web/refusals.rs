@@ -50,6 +50,10 @@ fn operation(operation: &mut Operation, access: Access, changes: bool) {
     if changes {
         statuses.push(403);
     }
+    // Too many acts of one person.
+    if changes && !matches!(access, Access::Public | Access::Device) {
+        statuses.push(429);
+    }
     if has(ParameterIn::Path) {
         statuses.push(404);
     }

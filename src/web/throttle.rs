@@ -1,11 +1,14 @@
-//! How often somebody may try to sign in: per account and per address.
+//! How often somebody may try to sign in: per account and per address. And how often
+//! one who is signed in may change something.
 //!
 //! Whoever guesses at an account from anywhere uses up that account's tries for
 //! strangers. The account's own browsers carry a device cookie and have tries of
 //! their own, so guessing does not lock the owner out (OWASP: device cookies).
 
 use crate::Problem;
+use crate::bucket::{Buckets, Rate};
 use crate::token;
+use domain::PersonId;
 use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, VecDeque};
@@ -26,6 +29,12 @@ const REGISTRATIONS: usize = 20;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Accounts and addresses that are remembered; beyond it new ones must wait.
 const MOST: usize = 50_000;
+
+/// Acts of somebody who only lives here: a minute of pressing every button of the page.
+const RESIDENT: Rate = Rate { burst: 60, every: Duration::from_secs(1) };
+/// Acts of somebody who holds a role, who may let a script do it. A list of two thousand
+/// cameras is one act.
+const STAFF: Rate = Rate { burst: 600, every: Duration::from_millis(100) };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
@@ -77,13 +86,14 @@ impl<K: Clone + Eq + Hash> Tries<K> {
 pub(crate) struct Throttle {
     tries: Tries<Key>,
     registrations: Tries<IpAddr>,
+    acts: Buckets<PersonId>,
     secret: [u8; 32],
 }
 
 impl Default for Throttle {
     fn default() -> Self {
         let (tries, registrations) = (Tries::new(WINDOW), Tries::new(HOUR));
-        Self { tries, registrations, secret: token::random() }
+        Self { tries, registrations, acts: Buckets::default(), secret: token::random() }
     }
 }
 
@@ -94,6 +104,11 @@ impl Throttle {
         let account = Sha256::digest(login.trim().as_bytes()).into();
         self.tries
             .take(&[(Key::Account(account, own), PER_ACCOUNT), (Key::Address(network(address)), PER_ADDRESS)])
+    }
+
+    /// Takes one act of this person, before anything is written.
+    pub(crate) fn take_act(&self, person: &PersonId, staff: bool) -> Result<(), Problem> {
+        self.acts.take(person, if staff { STAFF } else { RESIDENT }).map_err(Problem::TooMany)
     }
 
     /// Takes one registration from this address.
