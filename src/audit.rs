@@ -6,13 +6,16 @@ use domain::audit::{Broken, Head, Verifier};
 use domain::repository::{self, Registers};
 use domain::viewing::Viewing;
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::warn;
 
 /// Entries that are read at a time.
 const PAGE: u32 = 1_000;
+/// More than a line of an anchor file takes.
+const LINE: u64 = 256;
 /// How often the head is noted.
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -33,8 +36,14 @@ pub enum Finding {
     Anchor(String, String),
 }
 
-/// Checks everything. `published` are heads that were noted elsewhere.
-pub async fn verify(registers: &dyn Registers, published: Vec<Head>) -> Result<Head, Finding> {
+/// Checks everything, also while others write. `published` are heads that were noted
+/// elsewhere. Answers the end of the chain that the viewings were compared with.
+pub async fn verify(registers: &dyn Registers, mut published: Vec<Head>) -> Result<Head, Finding> {
+    let (viewings, end) = registers.viewings_and_head().await?;
+    // The head in the database must be in the chain, too.
+    if end.seq > 0 {
+        published.push(end);
+    }
     let mut verifier = Verifier::new(published);
     let mut began: HashMap<String, String> = HashMap::new();
     let mut ended: HashMap<String, String> = HashMap::new();
@@ -45,6 +54,10 @@ pub async fn verify(registers: &dyn Registers, published: Vec<Head>) -> Result<H
         after = last.seq;
         for link in page {
             verifier.next(&link)?;
+            // What came since is in the chain only.
+            if link.seq > end.seq {
+                continue;
+            }
             match link.entry.action.as_str() {
                 Viewing::BEGAN => drop(began.insert(link.entry.object, link.entry.detail)),
                 Viewing::ENDED => drop(ended.insert(link.entry.object, link.entry.detail)),
@@ -52,13 +65,13 @@ pub async fn verify(registers: &dyn Registers, published: Vec<Head>) -> Result<H
             }
         }
     }
-    // The head in the database must be the chain's end, too.
-    let end = verifier.finish()?;
+    let last = verifier.finish()?;
+    // And no entry is beyond it.
     let head = registers.head().await?;
-    if head != end {
-        return Err(Broken::Cut(end.seq, head.seq).into());
+    if head.seq < last.seq {
+        return Err(Broken::Gap(head.seq, last.seq).into());
     }
-    for viewing in registers.all_viewings().await? {
+    for viewing in viewings {
         let id = viewing.id.to_string();
         let end = viewing.ended_at.map(|at| Viewing::end_detail(at, viewing.bytes));
         let same = began.remove(&id) == Some(viewing.begin_detail()) && ended.remove(&id) == end;
@@ -77,7 +90,7 @@ pub fn read_anchor(path: &Path) -> Result<Vec<Head>, Finding> {
     let wrong = |why: String| Finding::Anchor(path.display().to_string(), why);
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(wrong(error.to_string())),
     };
     let head = |line: &str| {
@@ -86,7 +99,10 @@ pub fn read_anchor(path: &Path) -> Result<Vec<Head>, Finding> {
         let bytes: Vec<u8> = (0..hash.trim().len() / 2).map(pair).collect::<Option<_>>()?;
         Some(Head { seq: seq.parse().ok()?, hash: bytes.try_into().ok()? })
     };
-    text.lines()
+    // Without its end a line was being written when the power went.
+    let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
+    whole
+        .lines()
         .map(|line| head(line).ok_or_else(|| wrong(format!("{line:?} is no head of a chain"))))
         .collect()
 }
@@ -95,6 +111,28 @@ pub fn read_anchor(path: &Path) -> Result<Vec<Head>, Finding> {
 #[must_use]
 pub fn line(head: &Head) -> String {
     format!("{} {}", head.seq, web::token::hex(&head.hash))
+}
+
+/// Appends a head to an anchor file, after taking off the part of a line that a power
+/// cut left at its end.
+pub fn note(path: &Path, head: &Head) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(LINE);
+    file.seek(SeekFrom::Start(from))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    let whole = match end.iter().rposition(|byte| *byte == b'\n') {
+        Some(at) => at + 1,
+        None if from == 0 => 0,
+        // What is this?
+        None => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    if whole < end.len() {
+        file.set_len(from + whole as u64)?;
+    }
+    writeln!(file, "{}", line(head))?;
+    file.sync_data()
 }
 
 /// Notes the head in `path` every minute if it has moved, for ever.
@@ -113,8 +151,7 @@ pub async fn anchor(registers: std::sync::Arc<dyn Registers>, path: PathBuf) {
         if head.seq == 0 || noted == Some(head) {
             continue;
         }
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        match file.and_then(|mut file| writeln!(file, "{}", line(&head)).and_then(|()| file.sync_data())) {
+        match note(&path, &head) {
             Ok(()) => noted = Some(head),
             Err(error) => warn!(path = %path.display(), %error, "the audit chain's head cannot be noted"),
         }

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use sharp_eyes::clock::SystemClock;
 use sharp_eyes::{App, Listeners, Settings, admin, app, audit, demo};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CheckConfig { config } => match Settings::load(config.as_deref()) {
             Ok(_) => {
-                println!("the settings are right");
+                say("the settings are right");
                 ExitCode::SUCCESS
             }
             Err(why) => wrong(&why),
@@ -125,6 +126,13 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+/// Prints a line. Whoever has closed the terminal, or the pipe, does not stop the work.
+fn say(text: &str) {
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        warn!(%error, "what should have been printed could not be; start again with a terminal to see it");
     }
 }
 
@@ -163,7 +171,7 @@ async fn administer(command: AdminCommand) -> ExitCode {
     };
     match done {
         Ok(text) => {
-            println!("{text}");
+            say(&text);
             ExitCode::SUCCESS
         }
         Err(text) => {
@@ -189,7 +197,7 @@ async fn verify(settings: &Settings, anchor: Option<PathBuf>) -> ExitCode {
     };
     match check.await {
         Ok(head) => {
-            println!("the registers are whole; the chain ends with {}", audit::line(&head));
+            say(&format!("the registers are whole; the chain ends with {}", audit::line(&head)));
             ExitCode::SUCCESS
         }
         Err(why) => {
@@ -247,7 +255,7 @@ fn announce(settings: &Settings, app: &App) {
             authority.fingerprint()
         );
     }
-    println!("{text}");
+    say(&text);
 }
 
 /// Completes at the first SIGTERM or Ctrl-C; a second one ends the process at once.

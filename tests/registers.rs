@@ -227,3 +227,60 @@ async fn many_writers_make_one_chain() {
         assert_eq!(verify(&*store, vec![]).await.unwrap().seq, 40, "{database:?}");
     }
 }
+
+/// Somebody watches all the time; the check must not take that for a cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_beside_those_who_write_finds_nothing() {
+    for database in BOTH {
+        let (store, _folder) = open(database).await;
+        let store = std::sync::Arc::new(store);
+        let site = SiteId::from_random(random());
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let writers: Vec<_> = (0..3)
+            .map(|_| {
+                let (store, site, stop) =
+                    (std::sync::Arc::clone(&store), site.clone(), std::sync::Arc::clone(&stop));
+                tokio::spawn(async move {
+                    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                        let viewing = viewing(2);
+                        store.begin_viewing(&viewing, &site).await.unwrap();
+                        store.end_viewing(&viewing.id, Timestamp(9), 7).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        let mut ends = Vec::new();
+        for _ in 0..40 {
+            ends.push(verify(&*store, vec![]).await.unwrap().seq);
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        assert!(ends.last() > ends.first(), "{database:?}: nobody wrote meanwhile");
+    }
+}
+
+#[test]
+fn a_line_that_a_power_cut_left_half_written_does_not_spoil_the_anchor() {
+    let folder = crate::support::folder::Folder::new();
+    let path = folder.path("anchor");
+    let head = |n: u8| Head { seq: i64::from(n), hash: [n; 32] };
+    sharp_eyes::audit::note(&path, &head(1)).unwrap();
+    sharp_eyes::audit::note(&path, &head(2)).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let read = || sharp_eyes::audit::read_anchor(&path);
+    for left in 1..sharp_eyes::audit::line(&head(3)).len() {
+        let half = &sharp_eyes::audit::line(&head(3))[..left];
+        std::fs::write(&path, [&whole[..], half.as_bytes()].concat()).unwrap();
+        assert_eq!(read().unwrap(), [head(1), head(2)], "{half:?}");
+        // The next one begins on a line of its own.
+        sharp_eyes::audit::note(&path, &head(4)).unwrap();
+        assert_eq!(read().unwrap(), [head(1), head(2), head(4)], "{half:?}");
+    }
+    std::fs::write(&path, "1 abc\n2 def\n").unwrap();
+    assert!(read().is_err(), "a whole line that is no head was not left by a power cut");
+    std::fs::write(&path, "x".repeat(1_000)).unwrap();
+    assert!(sharp_eyes::audit::note(&path, &head(5)).is_err(), "another file is left alone");
+    assert_eq!(std::fs::read(&path).unwrap().len(), 1_000);
+}

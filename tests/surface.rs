@@ -362,3 +362,31 @@ async fn there_is_no_back_room() {
         assert!(!response.text().await.unwrap().contains("c4n4ry"), "{method} echoes");
     }
 }
+
+/// Nobody reads what it prints, like a terminal that was closed meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_whose_output_is_closed_serves_all_the_same() {
+    let folder = crate::support::folder::Folder::new();
+    crate::support::process::configure(&folder, ".");
+    let config = std::fs::read_to_string(folder.path("config.toml")).unwrap();
+    let address: std::net::SocketAddr = config.split('"').nth(1).unwrap().parse().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = crate::support::process::serve(&folder);
+    let mut gateway = command.stdout(writer).spawn().unwrap();
+    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    let client = crate::support::client::Client::new(address);
+    let served = loop {
+        if client.request(reqwest::Method::GET, "/api/v1/session").send().await.is_ok() {
+            break true;
+        }
+        if gateway.try_wait().unwrap().is_some() || tokio::time::Instant::now() > end {
+            break false;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let ended = gateway.try_wait().unwrap();
+    let _ = gateway.kill();
+    let _ = gateway.wait();
+    assert!(served && ended.is_none(), "{ended:?}");
+}

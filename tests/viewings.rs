@@ -252,7 +252,7 @@ async fn a_spool_is_sealed_once_even_if_the_gateway_dies_meanwhile() {
         assert!(kept.contains("no id"), "{kept}");
         let chain = store.chain(0, 100).await.unwrap();
         assert_eq!(chain.iter().filter(|link| link.entry.action == "viewing.break_glass").count(), 1);
-        let rows = store.all_viewings().await.unwrap();
+        let (rows, _) = store.viewings_and_head().await.unwrap();
         assert_eq!(rows, [Viewing { ended_at: Some(Timestamp(9)), bytes: 77, ..viewing }], "{database:?}");
         verify(&store, vec![]).await.unwrap();
     }

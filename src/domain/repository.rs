@@ -374,8 +374,9 @@ pub trait Registers: Send + Sync {
     /// Viewings of a camera that went on within a stretch of time, the newest first,
     /// each with its place in the order.
     async fn viewings(&self, filter: &ViewingFilter) -> Result<Vec<(i64, Viewing)>>;
-    /// Every viewing there is, for the check against the chain.
-    async fn all_viewings(&self) -> Result<Vec<Viewing>>;
+    /// The end of the chain and every viewing there is, as of one moment: for the check of
+    /// one against the other while others write.
+    async fn viewings_and_head(&self) -> Result<(Vec<Viewing>, Head)>;
 }
 
 /// Everything the house keeps.

@@ -62,16 +62,16 @@ pub(crate) async fn append(connection: &mut AnyConnection, entry: &Entry) -> Res
     Ok(Head { seq, hash: sealed })
 }
 
-impl Store {
-    pub(crate) async fn head_of_chain(&self) -> Result<Head> {
-        let row =
-            sqlx::query("select seq, hash from audit_head where id = 1").fetch_optional(&self.read).await;
-        match row.map_err(failed)? {
-            Some(row) => Ok(Head { seq: get(&row, "seq")?, hash: hash(&row)? }),
-            None => Ok(Head { seq: 0, hash: GENESIS }),
-        }
+/// The end of the chain.
+pub(crate) async fn head(connection: &mut AnyConnection) -> Result<Head> {
+    let row = sqlx::query("select seq, hash from audit_head where id = 1").fetch_optional(connection).await;
+    match row.map_err(failed)? {
+        Some(row) => Ok(Head { seq: get(&row, "seq")?, hash: hash(&row)? }),
+        None => Ok(Head { seq: 0, hash: GENESIS }),
     }
+}
 
+impl Store {
     pub(crate) async fn links_after(&self, seq: i64, limit: u32) -> Result<Vec<Link>> {
         let rows = sqlx::query("select * from audit where seq > $1 order by seq limit $2")
             .bind(seq)

@@ -1,6 +1,6 @@
 //! The viewing register: rows for reading, sealed into the chain as they begin and end.
 
-use crate::audit::append;
+use crate::audit::{append, head};
 use crate::row::{get, time, time_opt, word, word_opt};
 use crate::{Store, failed};
 use async_trait::async_trait;
@@ -65,7 +65,8 @@ impl Registers for Store {
     }
 
     async fn head(&self) -> Result<Head> {
-        self.head_of_chain().await
+        let mut connection = self.read.acquire().await.map_err(failed)?;
+        head(&mut connection).await
     }
 
     async fn chain(&self, after: i64, limit: u32) -> Result<Vec<Link>> {
@@ -143,8 +144,17 @@ impl Registers for Store {
         rows.map_err(failed)?.iter().map(|row| Ok((get(row, "seq")?, viewing(row)?))).collect()
     }
 
-    async fn all_viewings(&self) -> Result<Vec<Viewing>> {
-        let rows = sqlx::query("select * from viewings order by seq").fetch_all(&self.read).await;
-        rows.map_err(failed)?.iter().map(viewing).collect()
+    async fn viewings_and_head(&self) -> Result<(Vec<Viewing>, Head)> {
+        let mut tx = self.read.begin().await.map_err(failed)?;
+        if self.write.is_postgres() {
+            // What SQLite's readers have anyway.
+            let still = sqlx::query("set transaction isolation level repeatable read, read only");
+            still.execute(&mut *tx).await.map_err(failed)?;
+        }
+        let head = head(&mut tx).await?;
+        let rows = sqlx::query("select * from viewings order by seq").fetch_all(&mut *tx).await;
+        let viewings = rows.map_err(failed)?.iter().map(viewing).collect::<Result<_>>()?;
+        tx.commit().await.map_err(failed)?;
+        Ok((viewings, head))
     }
 }

@@ -27,7 +27,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Registrations from one address within an hour; a whole building may be behind it.
 const REGISTRATIONS: usize = 20;
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Accounts and addresses that are remembered; beyond it new ones must wait.
+/// Accounts and addresses that are remembered. Beyond it the tenth of them that has been
+/// idle longest is forgotten: whoever comes from everywhere must not keep others out,
+/// and who is being guessed at just now is not idle.
 const MOST: usize = 50_000;
 
 /// Acts of somebody who only lives here: a minute of pressing every button of the page.
@@ -59,15 +61,10 @@ impl<K: Clone + Eq + Hash> Tries<K> {
         let now = Instant::now();
         let mut tries = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         if tries.len() >= MOST {
-            tries.retain(|_, at| at.back().is_some_and(|last| now.duration_since(*last) < self.window));
+            make_room(&mut tries, now, self.window);
         }
         for (key, most) in keys {
-            let Some(at) = tries.get_mut(key) else {
-                if tries.len() >= MOST {
-                    return Err(Problem::TooMany(self.window));
-                }
-                continue;
-            };
+            let Some(at) = tries.get_mut(key) else { continue };
             while at.front().is_some_and(|first| now.duration_since(*first) >= self.window) {
                 at.pop_front();
             }
@@ -80,6 +77,18 @@ impl<K: Clone + Eq + Hash> Tries<K> {
         }
         Ok(())
     }
+}
+
+/// Forgets what is over, and if that is not enough the longest idle.
+fn make_room<K: Eq + Hash>(tries: &mut HashMap<K, VecDeque<Instant>>, now: Instant, window: Duration) {
+    tries.retain(|_, at| at.back().is_some_and(|last| now.duration_since(*last) < window));
+    if tries.len() < MOST {
+        return;
+    }
+    let mut last: Vec<Instant> = tries.values().filter_map(|at| at.back().copied()).collect();
+    let (_, oldest, _) = last.select_nth_unstable(MOST / 10);
+    let oldest = *oldest;
+    tries.retain(|_, at| at.back().is_some_and(|last| *last > oldest));
 }
 
 /// Counts tries. Knows which browsers have signed in to which account before.
@@ -204,6 +213,30 @@ mod tests {
         assert_eq!(throttle.take_registration(ip("10.0.0.2")), Ok(()));
         tokio::time::advance(HOUR).await;
         assert_eq!(throttle.take_registration(ip("10.0.0.1")), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_is_let_in_however_many_have_come_before() {
+        let throttle = Throttle::default();
+        let address = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+        for n in 0..u32::try_from(MOST).unwrap() {
+            assert_eq!(throttle.take_address(address(n)), Ok(()));
+            if n % 1_000 == 0 {
+                tokio::time::advance(Duration::from_millis(100)).await;
+            }
+        }
+        // One who is guessed at just now.
+        for _ in 0..PER_ACCOUNT {
+            assert_eq!(throttle.take("li", None, ip("203.0.113.9")), Ok(()));
+        }
+        for n in 0..u32::try_from(MOST / 2).unwrap() {
+            assert_eq!(throttle.take_address(address(100_000 + n)), Ok(()), "{n}");
+            if n % 1_000 == 0 {
+                tokio::time::advance(Duration::from_millis(100)).await;
+            }
+        }
+        assert!(throttle.take("li", None, ip("203.0.113.10")).is_err(), "it is not forgotten");
+        assert!(throttle.tries.at.lock().unwrap().len() <= MOST + 2);
     }
 
     #[test]
