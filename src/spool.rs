@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A line of the file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
     Begin {
@@ -55,7 +55,18 @@ enum Line {
     },
 }
 
+/// The lines of a file, each as it is and as it is read.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (&[u8], serde_json::Result<Line>)> {
+    let full = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    full.map(|line| (line, serde_json::from_slice(line)))
+}
+
 impl Line {
+    /// As it is written.
+    fn text(&self) -> serde_json::Result<String> {
+        Ok(serde_json::to_string(self)? + "\n")
+    }
+
     /// The viewing that begins with it.
     fn begins(&self) -> Option<ViewingId> {
         match self {
@@ -129,7 +140,7 @@ impl Spool {
         if length >= MOST {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let text = format!("{}\n", serde_json::to_string(line)?);
+        let text = line.text()?;
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
         if let Err(error) = written {
             // Half a line would spoil the next one, and a whole one would tell of a
@@ -163,8 +174,8 @@ impl Spool {
         }
         let bytes = fs::read(&sealing).map_err(|error| unreadable(&error))?;
         let (mut sealed, mut begun) = (0, Vec::new());
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let written = match serde_json::from_slice::<Line>(line) {
+        for (line, read) in lines(&bytes) {
+            let written = match read {
                 Ok(line) => {
                     begun.extend(line.begins());
                     let slow = |_| Error::Unavailable("the register takes too long".to_owned());
@@ -257,4 +268,60 @@ async fn seal(registers: &dyn Registers, line: Line) -> Result<bool> {
 
 fn unreadable(error: &io::Error) -> Error {
     Error::Unavailable(format!("the spool: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Words as _;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    fn line() -> impl Strategy<Value = Line> {
+        let role = select(Role::WORDS).prop_filter_map("a role", Role::from_word);
+        let stream = select(StreamKind::WORDS).prop_filter_map("a stream", StreamKind::from_word);
+        let transport =
+            select(ViewingTransport::WORDS).prop_filter_map("a transport", ViewingTransport::from_word);
+        let purpose = select(Purpose::WORDS).prop_map(Purpose::from_word);
+        let purpose = prop_oneof![Just(None), purpose];
+        let ids = (any::<String>(), any::<String>(), any::<String>(), any::<String>());
+        let begin = (ids, role, stream, transport, purpose, any::<i64>());
+        let begin = begin.prop_map(|((id, person, camera, site), role, stream, transport, purpose, at)| {
+            Line::Begin { id, person, role, camera, stream, transport, purpose, at, site }
+        });
+        let end = (any::<String>(), any::<i64>(), any::<u64>());
+        prop_oneof![begin, end.prop_map(|(id, at, bytes)| Line::End { id, at, bytes })]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_in_the_file_is_read_or_refused(bytes: Vec<u8>) {
+            for (line, _) in lines(&bytes) {
+                prop_assert!(!line.is_empty() && !line.contains(&b'\n'));
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read_back_whatever_stands_between(
+            written in prop::collection::vec(line(), 1..5),
+            between in "[^\n]{0,40}",
+        ) {
+            let mut file = Vec::new();
+            for line in &written {
+                file.extend(line.text().unwrap().into_bytes());
+                // Half a line that a power cut left, with something after it.
+                file.extend(format!("{{{between}\n").into_bytes());
+            }
+            let read: Vec<_> = lines(&file).filter_map(|(_, line)| line.ok()).collect();
+            prop_assert_eq!(read, written);
+        }
+
+        #[test]
+        fn a_line_that_is_cut_short_is_none(line in line(), cut: prop::sample::Index) {
+            let text = line.text().unwrap();
+            let whole = text.trim_end().as_bytes();
+            let part = &whole[..cut.index(whole.len())];
+            prop_assert!(lines(part).all(|(_, read)| read.is_err()));
+        }
+    }
 }

@@ -11,11 +11,14 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<String>,
 }
 
+/// The row after the last one: a quotation mark that is not closed swallows it.
+const END: &str = "\u{4}";
+
 /// Reads a file, at most `most` rows besides the header.
 pub(crate) fn read(bytes: &[u8], most: usize) -> Result<Vec<Row>, Problem> {
     let text = text(bytes)?;
     // One kind of line end, and one at the end: rows are counted by them.
-    let text = text.replace("\r\n", "\n").replace('\r', "\n") + "\n";
+    let text = text.replace("\r\n", "\n").replace('\r', "\n") + "\n" + END + "\n";
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -23,16 +26,16 @@ pub(crate) fn read(bytes: &[u8], most: usize) -> Result<Vec<Row>, Problem> {
         .delimiter(separator(first))
         .terminator(csv::Terminator::Any(b'\n'))
         .from_reader(text.as_bytes());
-    let odd = text.matches('"').count() % 2 == 1;
     let (mut rows, mut record, mut inner) = (Vec::new(), csv::StringRecord::new(), 0);
     while reader.read_record(&mut record).map_err(|_| unreadable())? {
         let breaks: u64 = record.iter().map(|cell| cell.matches('\n').count() as u64).sum();
         // Line breaks inside cells are lines of the file, but no rows.
         let number = reader.position().line().saturating_sub(1 + breaks + inner);
         inner += breaks;
-        // The file's own last line end is in the cell: nothing ended it before.
-        let last = reader.position().byte() == text.len() as u64;
-        if odd && last && record.iter().next_back().is_some_and(|cell| cell.ends_with('\n')) {
+        if reader.position().byte() == text.len() as u64 {
+            if record.iter().eq([END]) {
+                break;
+            }
             return Err(Problem::field(
                 "",
                 "a quotation mark is not closed; the rows after it cannot be told apart",
@@ -124,6 +127,64 @@ mod tests {
         assert!(rows(b"").is_empty());
         assert!(read(b"a,b\nc,\"open\nd,e\n", 10).is_err());
         assert!(read(b"\"open,\nend", 10).is_err());
+        assert!(read(b"\"\"a\"\n\"\"\"", 10).is_err(), "also if the marks are even");
         assert_eq!(rows(b"19\" rack,a\nb,c"), [row(1, &["19\" rack", "a"]), row(2, &["b", "c"])]);
+    }
+
+    use proptest::prelude::*;
+
+    /// A spreadsheet's own: plain names of columns, then rows with whatever people write.
+    fn sheet() -> impl Strategy<Value = Vec<Vec<String>>> {
+        // Line ends become one kind, so only that kind comes back.
+        let cell = prop_oneof!["[^\r]{0,12}", "[ ,;\t\"\n名a]{0,8}"];
+        let row = prop::collection::vec(cell, 2..5).prop_filter("rows of nothing are left out", |row| {
+            row.iter().any(|cell| !cell.trim().is_empty())
+        });
+        (prop::collection::vec("[a-z]{1,8}", 2..5), prop::collection::vec(row, 0..8))
+            .prop_map(|(header, rows)| [vec![header], rows].concat())
+    }
+
+    fn written(sheet: &[Vec<String>], separator: u8) -> String {
+        let mut writer = csv::WriterBuilder::new()
+            .delimiter(separator)
+            .quote_style(csv::QuoteStyle::Always)
+            .flexible(true)
+            .from_writer(Vec::new());
+        for row in sheet {
+            writer.write_record(row).unwrap();
+        }
+        String::from_utf8(writer.into_inner().unwrap()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_read_or_refused(bytes: Vec<u8>) {
+            if let Ok(rows) = read(&bytes, 10) {
+                prop_assert!(rows.len() <= 11 && rows.iter().all(|row| row.number > 0));
+            }
+        }
+
+        /// Bytes that nearly are a list find other paths than noise does.
+        #[test]
+        fn whatever_looks_like_a_list_is_read_or_refused(text in "[\"\r\n,;\t a\u{feff}名]{0,60}") {
+            let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            for bytes in [text.as_bytes(), &GB18030.encode(&text).0, &[&[0xff, 0xfe], &wide[..]].concat()] {
+                if let Ok(rows) = read(bytes, 10) {
+                    prop_assert!(rows.windows(2).all(|two| two[0].number < two[1].number));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(sheet in sheet(), separator in prop::sample::select(vec![b',', b';', b'\t'])) {
+            let text = written(&sheet, separator);
+            for bytes in [text.as_bytes(), &format!("\u{feff}{text}").into_bytes()] {
+                let rows = rows(bytes);
+                let cells: Vec<_> = rows.iter().map(|(_, cells)| cells.clone()).collect();
+                prop_assert_eq!(&cells, &sheet);
+                let numbers: Vec<_> = rows.iter().map(|(number, _)| *number as usize).collect();
+                prop_assert_eq!(numbers, (1..=sheet.len()).collect::<Vec<_>>(), "as the spreadsheet counts");
+            }
+        }
     }
 }
