@@ -5,12 +5,11 @@ use crate::support::camera::{self, AAC, H264, H265};
 use crate::support::foreign::{frame_crcs, run};
 use crate::support::hls::{Player, lint};
 use crate::support::live::Live;
-use crate::support::{House, until};
+use crate::support::{House, until, viewings};
+use domain::CameraId;
 use domain::camera::Pull;
-use domain::repository::Registers as _;
 use domain::role::Role;
 use domain::viewing::{Purpose, ViewingTransport};
-use domain::{CameraId, Timestamp};
 use relay::hub::Stats;
 use reqwest::Method;
 use serde_json::json;
@@ -19,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn rows(house: &House, camera: &CameraId) -> Vec<domain::viewing::Viewing> {
-    house.store.viewings(camera, Timestamp(0), Timestamp(i64::MAX), 100).await.unwrap()
+    viewings(&*house.store, camera).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

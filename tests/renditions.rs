@@ -5,10 +5,8 @@ use crate::support::client::Client;
 use crate::support::decoder::house;
 use crate::support::foreign::run;
 use crate::support::live::{Heard, Live};
-use crate::support::{House, until, until_within};
+use crate::support::{House, until, until_within, viewings};
 use domain::CameraId;
-use domain::Timestamp;
-use domain::repository::Registers as _;
 use domain::role::Role;
 use relay::hub::Stats;
 use std::collections::BTreeSet;
@@ -64,7 +62,7 @@ async fn an_h265_camera_is_seen_as_h264_by_who_asks_and_as_h265_by_who_does_not(
     let mime = plain.text("init").await["mime"].as_str().unwrap().to_owned();
     assert!(mime.contains("hvc1."), "{mime}");
     // It is one and the same stream that they were admitted to.
-    let rows = house.store.viewings(&id, Timestamp(0), Timestamp(i64::MAX), 10).await.unwrap();
+    let rows = viewings(&*house.store, &id).await;
     assert_eq!(rows.len(), 2);
     for wrong in ["video=av1", "audio=mp3", "video="] {
         let path = format!("{id}/main/live?{wrong}");

@@ -5,11 +5,10 @@ use crate::support::client::Client;
 use crate::support::decoder::house;
 use crate::support::foreign::run;
 use crate::support::live::{Heard, Live};
-use crate::support::{House, until};
+use crate::support::{House, until, viewings};
 use domain::CameraId;
-use domain::Timestamp;
 use domain::camera::{Pull, StreamKind, Visibility};
-use domain::repository::{Cameras as _, Registers as _};
+use domain::repository::Cameras as _;
 use domain::role::Role;
 use domain::viewing::ViewingTransport;
 use relay::decoder::Counters;
@@ -212,7 +211,7 @@ async fn without_a_decode_process_everything_else_works() {
     assert!(problem["detail"].as_str().unwrap().contains("no decode process"), "{problem}");
     Live::open(&resident, &id).await.binary().await;
     // Nothing was seen, so nothing is written down as seen.
-    let rows = house.store.viewings(&id, Timestamp(0), Timestamp(i64::MAX), 10).await.unwrap();
+    let rows = viewings(&*house.store, &id).await;
     assert!(rows.iter().all(|row| row.transport != ViewingTransport::Snapshot));
 }
 
@@ -242,7 +241,7 @@ async fn c01_c18_stills_are_in_the_register_and_end_with_the_right() {
 
     let mut mine = Vec::new();
     for _ in 0..400 {
-        let rows = house.store.viewings(&id, Timestamp(0), Timestamp(i64::MAX), 10).await.unwrap();
+        let rows = viewings(&*house.store, &id).await;
         assert_eq!(rows.len(), 2, "one row a person: {rows:?}");
         mine = rows.into_iter().filter(|row| row.role == Role::Resident).collect();
         if mine[0].ended_at.is_some() {

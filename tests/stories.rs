@@ -8,8 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test a failure is a panic")]
 
 mod accounts;
-mod decoder;
 mod approvals;
+mod decoder;
 mod doors;
 mod durability;
 mod filmed;

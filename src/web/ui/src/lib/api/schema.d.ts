@@ -2882,8 +2882,13 @@ export interface operations {
                  *     it fits the role; the role's usual one if it is not said.
                  */
                 purpose?: string;
-                /** @description `h264` for a player that can show nothing else. */
+                /**
+                 * @description `h264`: the picture as H.264 whatever the camera sends; as the camera sends it if it is
+                 *     not said.
+                 */
                 video?: string;
+                /** @description `opus`: AAC as Opus; as the camera sends it if it is not said. */
+                audio?: string;
             };
             header?: never;
             path: {
@@ -2926,14 +2931,19 @@ export interface operations {
             query?: {
                 /** @description See `index.m3u8`. */
                 purpose?: string;
-                /** @description See `index.m3u8`. */
-                video?: string;
                 /** @description Answer when the playlist has the segment of this media sequence number. */
                 _HLS_msn?: number;
                 /** @description Answer when it has this part of it. */
                 _HLS_part?: number;
                 /** @description `YES` or `v2`: leave out what a player already has. */
                 _HLS_skip?: string;
+                /**
+                 * @description `h264`: the picture as H.264 whatever the camera sends; as the camera sends it if it is
+                 *     not said.
+                 */
+                video?: string;
+                /** @description `opus`: AAC as Opus; as the camera sends it if it is not said. */
+                audio?: string;
             };
             header?: never;
             path: {
@@ -2991,8 +3001,13 @@ export interface operations {
     hls_file: {
         parameters: {
             query?: {
-                /** @description As the playlist says. */
+                /**
+                 * @description `h264`: the picture as H.264 whatever the camera sends; as the camera sends it if it is
+                 *     not said.
+                 */
                 video?: string;
+                /** @description `opus`: AAC as Opus; as the camera sends it if it is not said. */
+                audio?: string;
             };
             header?: never;
             path: {
@@ -3180,6 +3195,7 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -3248,6 +3264,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Document"];
                 };
             };
+            429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
