@@ -66,13 +66,14 @@ async fn the_packager_stops_with_the_last_viewer_and_goes_on_counting_with_the_n
     let (one, other) = (streams.of(&hub, ""), streams.of(&hub, ""));
     let before = first(&one.playlist(Directives::default()).await.unwrap());
     assert_eq!(tasks.len(), 1);
-    assert_eq!(*hub.interest().borrow(), 0, "who watches wants the stream, not the packager");
+    assert_eq!(*hub.interest().borrow(), 1, "whoever watches it wants the stream");
     drop(one);
     tokio::task::yield_now().await;
     assert_eq!(tasks.len(), 1);
     drop(other);
     tasks.close();
     tasks.wait().await;
+    assert_eq!(*hub.interest().borrow(), 0);
     tokio::time::advance(Duration::from_secs(6)).await;
     film(&mut publisher, 60..120);
     let again = streams.of(&hub, "");
