@@ -200,10 +200,14 @@ async fn c29_slow_viewers_are_nobody_elses_trouble() {
     // The one that stood still goes on at a key frame, not with all that it missed.
     let hub = house.hub(&camera);
     let catching_up = async {
-        while Stats::get(&hub.stats().lagged) == 0
-            || !begins_key_frame(&stuck.packet().await.unwrap().payload)
-        {
-            stuck.packet().await.unwrap();
+        let mut last = None;
+        loop {
+            let packet = stuck.packet().await.unwrap();
+            assert!(last.is_none_or(|last| packet.sequence == last + 1), "no packet is left out on the way");
+            last = Some(packet.sequence);
+            if Stats::get(&hub.stats().lagged) > 0 && begins_key_frame(&packet.payload) {
+                return;
+            }
         }
     };
     tokio::time::timeout(Duration::from_secs(30), catching_up).await.expect("it goes on at a key frame");
