@@ -67,6 +67,9 @@ async fn the_authorisation_matrix() {
         "/api/v1/approvals",
         "/api/v1/approvals/{id}/renew",
         "/api/v1/registrations",
+        // Watching begins with a POST here; whether they may is decided for each camera.
+        "/api/v1/cameras/{id}/{stream}/whep",
+        "/api/v1/cameras/{id}/{stream}/whep/{session}",
     ];
     let personal = |r: &&Declared| r.method != "GET" && matches!(r.access, Access::Own | Access::SignedIn);
     for route in routes.iter().filter(personal) {
