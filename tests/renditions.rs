@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::decoder::house;
 use crate::support::foreign::run;
 use crate::support::live::{Heard, Live};
-use crate::support::{House, until, until_within, viewings};
+use crate::support::{House, until, until_within, viewings, whep};
 use domain::CameraId;
 use domain::role::Role;
 use relay::hub::Stats;
@@ -256,4 +256,36 @@ async fn c01_a_rendition_ends_with_the_right() {
     live.binary().await;
     assert_eq!(resident.delete("/api/v1/session").await, 204);
     assert_eq!(live.closed().await, Some(4001));
+}
+
+/// Browsers take neither H.265 nor AAC by WebRTC: the offer says so, and nobody asks for more.
+#[tokio::test(flavor = "multi_thread")]
+async fn webrtc_brings_what_the_offer_takes() {
+    let cameras = camera::start(&[("a", camera::clip(H265)), ("b", camera::clip(AAC))]).await;
+    let house = house("").await;
+    let patrol = house.sign_in_as(Role::Patrol).await;
+    for (path, sound) in [("a", false), ("b", true)] {
+        let id = house.camera_like(&cameras.url(path), |c| c.audio_reason = Some("test".into())).await;
+        let mut browser = whep::watch(&patrol, &id).await;
+        let tracks = &browser.answer().tracks;
+        let ssrc = |encoding: &str| {
+            tracks.iter().find(|t| t.encoding.to_lowercase().starts_with(encoding)).map(|t| t.ssrc)
+        };
+        let (picture, heard) = (ssrc("h264").unwrap(), ssrc("opus"));
+        assert_eq!(heard.is_some(), sound, "{path}: {tracks:?}");
+        let (mut pictures, mut key, mut packets) = (0, false, 0);
+        let coming = async {
+            while pictures < 20 || (sound && packets < 20) {
+                let packet = browser.packet().await.unwrap();
+                if Some(packet.ssrc) == heard {
+                    packets += 1;
+                } else if packet.ssrc == picture {
+                    key |= camsim::whep::begins_key_frame(&packet.payload);
+                    pictures += usize::from(packet.marker);
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), coming).await.expect("a picture and its sound come");
+        assert!(key, "{path}: a decoder can begin");
+    }
 }

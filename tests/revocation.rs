@@ -23,6 +23,8 @@ use tokio::time::Instant;
 /// From the API's answer to the last byte, at most.
 const PROMISE: Duration = Duration::from_secs(2);
 const TRIALS: usize = 20;
+/// Trials at the same time, each with a picture by every transport.
+const AT_ONCE: usize = 10;
 /// Rights that end by themselves do so this long after they were given.
 const SOON: Duration = Duration::from_secs(15);
 const MINUTE: i64 = 60_000_000;
@@ -51,7 +53,7 @@ enum Reason {
     IncidentClosed,
 }
 
-/// What ends the right of one person; twenty of them at once.
+/// What ends the right of one person; several of them at once.
 const OF_ONE: [Reason; 14] = [
     Reason::ApprovalRevoked,
     Reason::ApprovalExpired,
@@ -438,8 +440,12 @@ async fn c01_a_withdrawn_right_ends_every_picture_within_two_seconds() {
     let mut all = Times::new();
     for reason in OF_ONE.into_iter().chain(OF_ALL) {
         let trials = if OF_ONE.contains(&reason) {
-            stage.prepare(reason).await;
-            join_all((0..TRIALS).map(|_| stage.trial(reason))).await
+            let mut trials = Vec::new();
+            for _ in 0..TRIALS / AT_ONCE {
+                stage.prepare(reason).await;
+                trials.extend(join_all((0..AT_ONCE).map(|_| stage.trial(reason))).await);
+            }
+            trials
         } else {
             let mut trials = Vec::new();
             for _ in 0..TRIALS {

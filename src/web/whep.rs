@@ -20,7 +20,7 @@ use domain::viewing::{Purpose, ViewingTransport};
 use media::Params;
 use relay::StreamId;
 use relay::hub::{Hub, State as StreamState};
-use relay::rendition::Video;
+use relay::rendition::{Rendition, Video};
 use relay::whep::{Chosen, Fit, MAX_OFFER, Malformed, Offer, Refused, Restart, Server, fit};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +84,7 @@ pub(crate) async fn open(
 /// the camera's own or has to be another rendition of it.
 async fn playable(app: &App, id: &StreamId, hub: Hub, offer: &Offer) -> Result<(Hub, Vec<Chosen>), Problem> {
     let wanted = relay::whep::rendition(&*params(&hub).await?, offer);
+    let wanted = if app.parts.decoder.is_there() { wanted } else { Rendition::default() };
     let hub = match rendition::choose(app, id, hub.clone(), wanted) {
         // A picture without its sound is better than none.
         Err(_) if wanted.video == Video::Keep => hub,
