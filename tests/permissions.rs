@@ -17,7 +17,8 @@ use web::router::{Declared, declared};
 /// The path with ids that are of nothing.
 fn filled(route: &Declared) -> String {
     let nothing = "0".repeat(32);
-    let path = route.path.replace("{id}", &nothing).replace("{person}", &nothing);
+    let path =
+        route.path.replace("{id}", &nothing).replace("{person}", &nothing).replace("{session}", &nothing);
     // Lists of a site's people say which site; elsewhere it is not looked at.
     path.replace("{stream}", "main") + "?site_id=" + &nothing
 }
