@@ -62,15 +62,15 @@ async fn an_invitation_is_listed_until_it_is_used_withdrawn_or_over() {
         // Used: it is somebody's membership, and not to be taken back this way.
         assert_eq!(join(&house, &used, "zhang").await.0, 201);
         assert_eq!(chief.delete(&format!("/api/v1/invitations/{first}")).await, StatusCode::NOT_FOUND);
-        assert_eq!(ids(&open(&house, &chief).await), [third.clone()]);
+        assert_eq!(ids(&open(&house, &chief).await), std::slice::from_ref(&third));
         let households = format!("/api/v1/households/{other}");
         assert_eq!(chief.delete(&households).await, StatusCode::NO_CONTENT);
-        assert_eq!(open(&house, &chief).await, [json!(0); 0], "they have moved out");
+        assert!(open(&house, &chief).await.is_empty(), "they have moved out");
 
         let (_, late) = invite(&chief, &home).await;
         house.clock.jump(7 * 24 * 3_600 * 1_000_000);
         let chief = house.sign_in_as(Role::Administrator).await;
-        assert_eq!(open(&house, &chief).await, [json!(0); 0], "it is over");
+        assert!(open(&house, &chief).await.is_empty(), "it is over");
         assert_eq!(join(&house, &late, "late").await.0, 410);
 
         let (_, log) = chief.get(&format!("/api/v1/audit?site_id={}&limit=500", house.site)).await;
