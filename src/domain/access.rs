@@ -51,6 +51,12 @@ pub enum Question<'a> {
     SeeSite(&'a SiteId),
     /// May they read door events of a place, given as its path?
     ReadDoorEvents(&'a SiteId, &'a [PlaceId]),
+    /// May they handle alarms at a place, given as its path?
+    Operate(&'a SiteId, &'a [PlaceId]),
+    /// May they be sent to alarms at a place, given as its path?
+    Respond(&'a SiteId, &'a [PlaceId]),
+    /// May they read incidents at a place, given as its path, though not their own?
+    ReadIncidents(&'a SiteId, &'a [PlaceId]),
     /// May they read who watched the site's cameras, by role?
     ReadViewings(&'a SiteId),
     /// May they read the names in that register?
@@ -150,6 +156,17 @@ pub fn is_staff_of(who: &Standing, site: &SiteId, now: Timestamp) -> bool {
     held.any(|grant| grant.is_for(site))
 }
 
+/// Whether they may be sent to alarms, or handle them, anywhere at all.
+#[must_use]
+pub fn responds_somewhere(who: &Standing, now: Timestamp) -> bool {
+    let mut all = OPERATORS.to_vec();
+    all.extend([Role::Owner, Role::GridWorker2, Role::GridWorker3]);
+    holds_one_of(who, &all, now)
+}
+
+/// The roles that handle alarms, besides the owner.
+const OPERATORS: &[Role] = &[Role::DutyOperator, Role::Patrol, Role::GridWorker1];
+
 /// Whether they may read any audit log at all.
 #[must_use]
 pub fn audits_somewhere(who: &Standing, now: Timestamp) -> bool {
@@ -180,6 +197,12 @@ fn by_role(grant: &Grant, question: Question<'_>) -> bool {
             matches!(role, R::Administrator | R::DutyOperator | R::Patrol | R::GridWorker1)
                 && grant.reaches(site, path)
         }
+        (role, Question::Operate(site, path)) => OPERATORS.contains(&role) && grant.reaches(site, path),
+        (role, Question::Respond(site, path)) => {
+            (OPERATORS.contains(&role) || matches!(role, R::GridWorker2 | R::GridWorker3))
+                && grant.reaches(site, path)
+        }
+        (_, Question::ReadIncidents(site, path)) => grant.reaches(site, path),
         (role, Question::ReadNames(site)) => role == R::Auditor && grant.is_for(site),
         (role, Question::ReadAudit(Some(site))) => {
             matches!(role, R::Administrator | R::Auditor) && grant.is_for(site)
@@ -206,7 +229,13 @@ fn as_resident(who: &Standing, question: Question<'_>, now: Timestamp) -> Decisi
             .filter(|membership| membership.site_id == *site && path.contains(&membership.entrance_id))
             .map(|membership| allow(membership.until))
             .reduce(better),
-        Question::ManageSites | Question::Manage(_) | Question::ReadNames(_) | Question::ReadAudit(_) => None,
+        Question::ManageSites
+        | Question::Manage(_)
+        | Question::Operate(..)
+        | Question::Respond(..)
+        | Question::ReadIncidents(..)
+        | Question::ReadNames(_)
+        | Question::ReadAudit(_) => None,
     };
     found.unwrap_or(Decision::Deny(Denial::NoRole))
 }

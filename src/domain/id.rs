@@ -72,6 +72,12 @@ ids! {
     InvitationId,
     /// Somebody's claim to live in a site.
     RegistrationId,
+    /// The handling of an alarm.
+    IncidentId,
+    /// A joint-defence group.
+    GroupId,
+    /// A test of an alarm button.
+    ButtonTestId,
 }
 
 #[cfg(test)]

@@ -14,10 +14,14 @@ pub mod audit;
 pub mod camera;
 pub mod clock;
 pub mod device;
+pub mod drill;
 pub mod event;
+pub mod group;
 pub mod household;
 pub mod id;
+pub mod incident;
 pub mod invitation;
+pub mod notice;
 pub mod person;
 pub mod place;
 pub mod registration;
@@ -31,8 +35,9 @@ pub mod viewing;
 
 pub use clock::{Clock, Timestamp};
 pub use id::{
-    ApprovalId, CameraId, DeviceId, DoorEventId, GrantId, HouseholdId, InvitationId, PasskeyId, PersonId,
-    PlaceId, RegistrationId, SessionId, SiteId, UnitId, ViewerKeyId, ViewingId, ZoneId,
+    ApprovalId, ButtonTestId, CameraId, DeviceId, DoorEventId, GrantId, GroupId, HouseholdId, IncidentId,
+    InvitationId, PasskeyId, PersonId, PlaceId, RegistrationId, SessionId, SiteId, UnitId, ViewerKeyId,
+    ViewingId, ZoneId,
 };
 pub use secret::Secret;
 

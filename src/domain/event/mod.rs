@@ -1,3 +1,4 @@
-//! What devices tell: door events now, alarms with their own issue.
+//! What devices and people tell: door events and alarms.
 
+pub mod alarm;
 pub mod door;
