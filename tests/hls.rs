@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn rows(house: &House, camera: &CameraId) -> Vec<domain::viewing::Viewing> {
-    viewings(&*house.store, camera).await
+    viewings(&house.store, camera).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

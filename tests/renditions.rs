@@ -62,7 +62,7 @@ async fn an_h265_camera_is_seen_as_h264_by_who_asks_and_as_h265_by_who_does_not(
     let mime = plain.text("init").await["mime"].as_str().unwrap().to_owned();
     assert!(mime.contains("hvc1."), "{mime}");
     // It is one and the same stream that they were admitted to.
-    let rows = viewings(&*house.store, &id).await;
+    let rows = viewings(&house.store, &id).await;
     assert_eq!(rows.len(), 2);
     for wrong in ["video=av1", "audio=mp3", "video="] {
         let path = format!("{id}/main/live?{wrong}");

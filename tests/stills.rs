@@ -211,7 +211,7 @@ async fn without_a_decode_process_everything_else_works() {
     assert!(problem["detail"].as_str().unwrap().contains("no decode process"), "{problem}");
     Live::open(&resident, &id).await.binary().await;
     // Nothing was seen, so nothing is written down as seen.
-    let rows = viewings(&*house.store, &id).await;
+    let rows = viewings(&house.store, &id).await;
     assert!(rows.iter().all(|row| row.transport != ViewingTransport::Snapshot));
 }
 
@@ -241,7 +241,7 @@ async fn c01_c18_stills_are_in_the_register_and_end_with_the_right() {
 
     let mut mine = Vec::new();
     for _ in 0..400 {
-        let rows = viewings(&*house.store, &id).await;
+        let rows = viewings(&house.store, &id).await;
         assert_eq!(rows.len(), 2, "one row a person: {rows:?}");
         mine = rows.into_iter().filter(|row| row.role == Role::Resident).collect();
         if mine[0].ended_at.is_some() {
