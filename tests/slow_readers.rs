@@ -4,6 +4,7 @@
 use crate::support::House;
 use crate::support::camera;
 use crate::support::client::Client;
+use crate::support::whep::{self, Opened};
 use crate::tls::house_with_ca;
 use camsim::viewers::Viewer;
 use domain::CameraId;
@@ -121,5 +122,21 @@ async fn c01_a_player_that_takes_nothing_gets_nothing_after_its_key_is_gone() {
     assert_eq!(patrol.delete(&format!("/api/v1/viewer-keys/{}", key.id)).await, 204);
     tokio::time::sleep(PROMISE).await;
     let rest = rest(&mut player.into_stream()).await;
+    assert!(rest <= RECEIVED, "{rest} bytes came after the promise");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c01_the_same_where_webrtc_goes_by_tcp() {
+    let cameras = camera::start(&[("a", camera::clip(BIG))]).await;
+    let house = House::start().await;
+    let id = house.camera(&cameras.url("a")).await;
+    let patrol = house.sign_in_as(Role::Patrol).await;
+    let Opened { offer, answer, .. } = whep::try_open(&patrol, &id).await.unwrap();
+    let stream = narrow(answer.tcp.unwrap()).await;
+    let viewer = camsim::whep::Viewer::connect_on(stream, offer, &answer).await.unwrap();
+    stuck(&house, &id).await;
+    assert_eq!(patrol.delete("/api/v1/session").await, 204);
+    tokio::time::sleep(PROMISE).await;
+    let rest = rest(&mut viewer.into_stream().unwrap()).await;
     assert!(rest <= RECEIVED, "{rest} bytes came after the promise");
 }

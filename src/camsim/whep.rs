@@ -270,7 +270,21 @@ impl Viewer {
     /// Connects by TCP.
     pub async fn connect_tcp(offer: Offer, answer: &Answer) -> Result<Self, Failure> {
         let stream = TcpStream::connect(answer.tcp.ok_or("the answer has no TCP")?).await?;
+        Self::connect_on(stream, offer, answer).await
+    }
+
+    /// The same by a connection that is there already.
+    pub async fn connect_on(stream: TcpStream, offer: Offer, answer: &Answer) -> Result<Self, Failure> {
         Self::begin(offer, answer, Wire::Tcp(stream, Vec::new())).await
+    }
+
+    /// Its connection, if it came by one.
+    #[must_use]
+    pub fn into_stream(self) -> Option<TcpStream> {
+        match self.wire {
+            Wire::Tcp(stream, _) => Some(stream),
+            Wire::Udp(_) => None,
+        }
     }
 
     async fn begin(offer: Offer, answer: &Answer, wire: Wire) -> Result<Self, Failure> {

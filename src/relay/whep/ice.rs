@@ -146,6 +146,7 @@ impl Lite {
 mod tests {
     use super::*;
     use is::stun::TransId;
+    use proptest::prelude::*;
 
     fn route(port: u16) -> Route {
         Route { peer: SocketAddr::from(([192, 0, 2, 1], port)), local: None, tcp: None }
@@ -213,5 +214,34 @@ mod tests {
         assert_eq!(ice.selected(), Some(route(1)), "media goes on meanwhile");
         assert!(ice.check(&request("new:theirs2", "newer", true), route(2), now()).is_some());
         assert_eq!(ice.selected(), Some(route(2)));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_mean_nothing_teach_nothing(packet in prop::collection::vec(any::<u8>(), 0..600)) {
+            let mut ice = lite(now());
+            let _ = ufrag_of(&packet);
+            prop_assert!(ice.check(&packet, route(1), now()).is_none());
+            prop_assert!(ice.selected().is_none() && !ice.knows(&route(1)));
+        }
+
+        #[test]
+        fn a_check_that_was_changed_on_its_way_teaches_nothing(
+            at in any::<prop::sample::Index>(),
+            bit in 0_u8..8,
+            cut in any::<Option<prop::sample::Index>>(),
+        ) {
+            let mut packet = request("ours:theirs", "secret", true);
+            // The last eight bytes are the fingerprint, which tells STUN from other
+            // packets; the password vouches for all before.
+            let vouched = packet.len() - 8;
+            let at = at.index(vouched);
+            packet[at] ^= 1 << bit;
+            packet.truncate(cut.map_or(packet.len(), |cut| cut.index(packet.len())));
+            let _ = ufrag_of(&packet);
+            let mut ice = lite(now());
+            prop_assert!(ice.check(&packet, route(1), now()).is_none(), "byte {at}");
+            prop_assert!(!ice.knows(&route(1)));
+        }
     }
 }

@@ -5,14 +5,14 @@ use super::ice::{self, Route};
 use super::mux::Shared;
 use super::outlet::Datagrams;
 use crate::seats::Seats;
+use crate::socket::reset_on_close;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -106,6 +106,11 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
         return;
     }
     let local = stream.local_addr().ok().map(|address| address.ip());
+    // However a session ends, what the kernel still holds for a viewer that does not
+    // take it is thrown away: the right to it has ended, or may do so meanwhile.
+    if reset_on_close(&stream).is_err() {
+        return;
+    }
     let (mut read, write) = stream.into_split();
     let mut packet = vec![0; LONGEST];
     let first = tokio::time::timeout(FIRST_CHECK, next(&mut read, &mut packet)).await;
@@ -138,7 +143,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     inbox.lost(number).await;
 }
 
-async fn next(read: &mut OwnedReadHalf, packet: &mut [u8]) -> Option<usize> {
+/// Reads a packet into `packet`; how long it is. Nothing when the connection ends, and
+/// for one that is empty or longer than that: where the next begins is not known then.
+async fn next(read: &mut (impl AsyncRead + Unpin), packet: &mut [u8]) -> Option<usize> {
     let mut length = [0; 2];
     read.read_exact(&mut length).await.ok()?;
     let length = usize::from(u16::from_be_bytes(length));
@@ -146,10 +153,74 @@ async fn next(read: &mut OwnedReadHalf, packet: &mut [u8]) -> Option<usize> {
     Some(length)
 }
 
-async fn writing(mut write: OwnedWriteHalf, mut receiver: mpsc::Receiver<Bytes>) {
+async fn writing(mut write: impl AsyncWrite + Unpin, mut receiver: mpsc::Receiver<Bytes>) {
     while let Some(bytes) = receiver.recv().await {
         if write.write_all(&bytes).await.is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio::runtime::Builder;
+
+    /// All packets until the end, from a connection that gives `at_once` bytes at once.
+    fn read_all(bytes: &[u8], at_once: usize) -> Vec<Vec<u8>> {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut wire, mut other) = tokio::io::duplex(at_once);
+            let sending = async {
+                // It fails when the reader gives up before the end.
+                let _ = other.write_all(bytes).await;
+                drop(other);
+            };
+            let reading = async {
+                let (mut packet, mut packets) = (vec![0; LONGEST], Vec::new());
+                while let Some(length) = next(&mut wire, &mut packet).await {
+                    packets.push(packet[..length].to_vec());
+                }
+                drop(wire);
+                packets
+            };
+            tokio::join!(sending, reading).1
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn packets_come_out_as_they_went_in_however_the_line_cuts_them(
+            packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..LONGEST), 0..8),
+            at_once in 1_usize..3_000,
+        ) {
+            let mut datagrams = Datagrams::default();
+            for packet in &packets {
+                datagrams.bytes.extend(packet);
+                datagrams.ends.push(datagrams.bytes.len());
+            }
+            let wire = framed(&datagrams);
+            let one_by_one: Vec<u8> = packets.iter().flat_map(|packet| framed_one(packet)).collect();
+            prop_assert_eq!(&wire, &one_by_one);
+            prop_assert_eq!(read_all(&wire, at_once), packets);
+        }
+
+        #[test]
+        fn any_bytes_are_read_as_what_they_say_and_no_further(
+            bytes in prop::collection::vec(any::<u8>(), 0..6_000),
+            at_once in 1_usize..3_000,
+        ) {
+            let mut rest = &bytes[..];
+            for packet in read_all(&bytes, at_once) {
+                prop_assert!((1..=LONGEST).contains(&packet.len()));
+                let framed = framed_one(&packet);
+                prop_assert!(rest.starts_with(&framed));
+                rest = &rest[framed.len()..];
+            }
+            // What is left is no whole packet that may be.
+            let declared = rest.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)));
+            prop_assert!(declared.is_none_or(|n| n == 0 || n > LONGEST || rest.len() < 2 + n));
         }
     }
 }
