@@ -4,7 +4,7 @@
 //! An admission is a decision, a row in the viewing register and a lease. One
 //! task per admission asks the decision again whenever registry or rights
 //! change, and before a third of the lease has passed: yes renews, no revokes,
-//! and a database that cannot answer lets the lease run out.
+//! and a database that cannot answer is asked again until the lease runs out.
 
 use crate::quota::{Place, Quota};
 use crate::spool::Spool;
@@ -33,6 +33,10 @@ use web::source::stream_id;
 
 /// A register that does not take a viewing within this counts as away.
 const WRITE: Duration = Duration::from_millis(800);
+
+/// How soon a question is asked again that could not be answered: what it was asked for
+/// may be a right that has ended.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What a viewer proved who they are with. When it goes, the view ends.
 #[derive(Clone, Debug)]
@@ -237,8 +241,10 @@ struct Kept {
 
 /// Renews or ends one admission until its viewer has gone, then closes its row.
 async fn keep(mut kept: Kept) {
+    let mut answered = true;
     loop {
         let term = term(kept.role, kept.until, kept.clock.now());
+        let pause = if answered { (term / 3).max(Duration::from_millis(50)) } else { AGAIN };
         tokio::select! {
             () = kept.keeper.gone() => break,
             changed = kept.changes.changed() => if changed.is_err() {
@@ -246,9 +252,11 @@ async fn keep(mut kept: Kept) {
                 kept.keeper.gone().await;
                 break;
             },
-            () = tokio::time::sleep((term / 3).max(Duration::from_millis(50))) => {}
+            () = tokio::time::sleep(pause) => {}
         }
-        match ask(&*kept.repository, &kept.wish, kept.clock.now()).await {
+        let answer = ask(&*kept.repository, &kept.wish, kept.clock.now()).await;
+        let first_failure = std::mem::replace(&mut answered, answer.is_ok());
+        match answer {
             Ok((Decision::Allow { role, until }, _)) => {
                 (kept.role, kept.until) = (role, until);
                 if !kept.keeper.renew(self::term(role, until, kept.clock.now())) {
@@ -260,7 +268,10 @@ async fn keep(mut kept: Kept) {
                 kept.keeper.revoke();
                 break;
             }
-            Err(error) => warn!(%error, "an admission is not renewed: the database cannot be asked"),
+            Err(error) if first_failure => {
+                warn!(%error, "an admission is not renewed: the database cannot be asked");
+            }
+            Err(error) => debug!(%error, "an admission is still not renewed"),
         }
     }
     let at = kept.clock.now();

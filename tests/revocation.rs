@@ -17,14 +17,18 @@ use domain::{CameraId, Clock as _, GrantId, HouseholdId, Timestamp};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// From the API's answer to the last byte, at most.
 const PROMISE: Duration = Duration::from_secs(2);
-/// What another process does is heard by looking twice a second. That has been seen to
-/// take 14 s once; until it is known why, only the lease is held to its word there.
+/// A viewer that this does not end is not ended at all.
 const LEASE: Duration = Duration::from_secs(30);
+/// A machine that stood still for so long during a trial says nothing about the gateway.
+const STILL: Duration = Duration::from_millis(500);
+/// How often a trial is repeated for that.
+const REPEATS: usize = 3;
 const TRIALS: usize = 20;
 /// Trials at the same time, each with a picture by every transport.
 const AT_ONCE: usize = 10;
@@ -102,6 +106,33 @@ impl Transport {
             Reason::SignedOut | Reason::SignedOutElsewhere => self.is_a_pages(),
             _ => true,
         }
+    }
+}
+
+/// Notes how long this machine stands still at most: a thread of its own, which no task
+/// of the gateway can keep from running.
+struct Heartbeat(Arc<Mutex<Duration>>);
+
+impl Heartbeat {
+    fn start() -> Self {
+        let worst = Arc::new(Mutex::new(Duration::ZERO));
+        let weak = Arc::downgrade(&worst);
+        std::thread::spawn(move || {
+            let mut last = std::time::Instant::now();
+            while let Some(worst) = weak.upgrade() {
+                let mut worst = worst.lock().unwrap();
+                *worst = worst.max(last.elapsed());
+                drop(worst);
+                last = std::time::Instant::now();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self(worst)
+    }
+
+    /// The longest since this was last asked.
+    fn worst(&self) -> Duration {
+        std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 
@@ -440,28 +471,29 @@ async fn c01_a_withdrawn_right_ends_every_picture_within_two_seconds() {
     });
     let watching: Vec<_> = watching.collect();
 
-    let mut all = Times::new();
+    let (mut all, heart) = (Times::new(), Heartbeat::start());
     for reason in OF_ONE.into_iter().chain(OF_ALL) {
-        let trials = if OF_ONE.contains(&reason) {
-            let mut trials = Vec::new();
-            for _ in 0..TRIALS / AT_ONCE {
-                stage.prepare(reason).await;
-                trials.extend(join_all((0..AT_ONCE).map(|_| stage.trial(reason))).await);
+        let mut trials = Vec::new();
+        let at_once = if OF_ONE.contains(&reason) { AT_ONCE } else { 1 };
+        let mut repeats = REPEATS;
+        while trials.len() < TRIALS {
+            stage.prepare(reason).await;
+            heart.worst();
+            let some = join_all((0..at_once).map(|_| stage.trial(reason))).await;
+            stage.restore(reason).await;
+            let (still, worst) = (heart.worst(), worst(&some));
+            if worst > PROMISE && still > STILL && repeats > 0 {
+                println!("{reason:?}: again: {worst:?} on a machine that stood still for {still:?}");
+                repeats -= 1;
+                continue;
             }
-            trials
-        } else {
-            let mut trials = Vec::new();
-            for _ in 0..TRIALS {
-                stage.prepare(reason).await;
-                trials.push(Box::pin(stage.trial(reason)).await);
-                stage.restore(reason).await;
-            }
-            trials
-        };
-        let worst = trials.iter().flatten().map(|(_, last)| *last).max().unwrap();
-        println!("{reason:?}: last byte at most {worst:?} after the answer");
-        let limit = if reason == Reason::PasswordResetOnTheMachine { LEASE } else { PROMISE };
-        assert!(worst <= limit, "{reason:?}: {worst:?}");
+            assert!(
+                worst <= PROMISE,
+                "{reason:?}: {worst:?}; the machine stood still for {still:?}: {some:?}"
+            );
+            trials.extend(some);
+        }
+        println!("{reason:?}: last byte at most {:?} after the answer", worst(&trials));
         for (transport, last) in trials.into_iter().flatten() {
             all.entry(transport).or_default().push(last);
         }
@@ -477,6 +509,32 @@ async fn c01_a_withdrawn_right_ends_every_picture_within_two_seconds() {
         assert_eq!(stamps.len(), 60);
         assert!(stamps.windows(2).all(|w| w[1].wrapping_sub(w[0]) == 9_000), "another viewer was disturbed");
     }
+}
+
+fn worst(trials: &[Vec<(Transport, Duration)>]) -> Duration {
+    trials.iter().flatten().map(|(_, last)| *last).max().unwrap()
+}
+
+/// A database that cannot be asked just when it matters is asked again soon, and not only
+/// when a third of the lease is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn c01_a_question_that_could_not_be_answered_is_asked_again_soon() {
+    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+    let house = House::start().await;
+    let id = house.camera(&cameras.url("a")).await;
+    let resident = house.sign_in_as(Role::Resident).await;
+    let mut live = Live::open(&resident, &id).await;
+    live.binary().await;
+    house.sql("alter table grants rename to grants_away").await;
+    house.sql("delete from sessions").await;
+    house.changed();
+    // Nobody says anything when it can be asked again.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    house.sql("alter table grants_away rename to grants").await;
+    let began = Instant::now();
+    let code = tokio::time::timeout(LEASE, live.closed()).await;
+    assert_eq!(code.expect("the view ends"), Some(4001));
+    assert!(began.elapsed() < PROMISE, "{:?}", began.elapsed());
 }
 
 /// C02: the signal is lost; the lease makes it good.

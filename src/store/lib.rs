@@ -107,6 +107,9 @@ impl Store {
                 AnyPoolOptions::new()
                     .max_connections(connections)
                     .acquire_timeout(PATIENCE)
+                    // A server may have gone since; a file has not, and asking first costs
+                    // as much as most questions.
+                    .test_before_acquire(!sqlite)
                     .after_connect(move |connection, _| {
                         Box::pin(async move {
                             if sqlite {
