@@ -7,6 +7,7 @@ use crate::camera::{Camera, Removed};
 use crate::device::Device;
 use crate::event::door::{DoorEvent, Recorded};
 use crate::household::{Household, Membership, Unit};
+use crate::incident::repository::{Groups, Incidents, Outbox};
 use crate::invitation::Invitation;
 use crate::person::{Passkey, Person, Session, ViewerKey};
 use crate::place::Place;
@@ -381,7 +382,18 @@ pub trait Registers: Send + Sync {
 
 /// Everything the house keeps.
 pub trait Repository:
-    Sites + Cameras + Persons + Passkeys + Rights + Joining + Devices + Registers + 'static
+    Sites
+    + Cameras
+    + Persons
+    + Passkeys
+    + Rights
+    + Joining
+    + Devices
+    + Registers
+    + Incidents
+    + Groups
+    + Outbox
+    + 'static
 {
     /// The same; what is changed through it is sealed into the chain as `entry` in the
     /// change's own transaction: both happen, or neither. What changes nothing (it is not

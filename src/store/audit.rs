@@ -1,8 +1,9 @@
 //! The chain of the registers.
 
 use crate::row::{get, time, word_opt};
-use crate::{Store, failed};
+use crate::{Store, failed, outbox};
 use domain::audit::{Entry, GENESIS, Hash, Head, Link, seal};
+use domain::notice::{Notice, Topic};
 use domain::repository::{Error, Result};
 use domain::{PersonId, SiteId};
 use sqlx::AnyConnection;
@@ -23,6 +24,15 @@ fn link(row: &AnyRow) -> Result<Link> {
         detail: get(row, "detail")?,
     };
     Ok(Link { seq: get(row, "seq")?, entry, hash: hash(row)? })
+}
+
+/// Takes the lock that sealing takes anyway, before something is read that must not
+/// change until the entry is sealed.
+pub(crate) async fn lock(connection: &mut AnyConnection) -> Result<()> {
+    let sql = "insert into audit_head (id, seq, hash) values (1, 0, $1)
+               on conflict (id) do update set seq = audit_head.seq";
+    sqlx::query(sql).bind(GENESIS.as_slice()).execute(connection).await.map_err(failed)?;
+    Ok(())
 }
 
 /// Seals an entry into the chain, within the transaction that makes it true.
@@ -59,7 +69,24 @@ pub(crate) async fn append(connection: &mut AnyConnection, entry: &Entry) -> Res
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
+    if let Some(notice) = told(entry) {
+        outbox::post(connection, &[notice]).await?;
+    }
     Ok(Head { seq, hash: sealed })
+}
+
+/// What is told of an entry by its being sealed: whatever is done with an approval.
+fn told(entry: &Entry) -> Option<Notice> {
+    let word = entry.action.strip_prefix("approval.")?;
+    Some(Notice {
+        at: entry.at,
+        topic: Topic::Approval,
+        site_id: entry.site_id.clone()?,
+        place_id: None,
+        object: entry.object.clone(),
+        word: word.to_owned(),
+        drill: false,
+    })
 }
 
 /// The end of the chain.

@@ -1,8 +1,9 @@
 //! Group commit: while one transaction is being made durable, the next requests
 //! gather; they then share one transaction and one wait for the disk.
 
-use crate::{door_event, failed};
-use domain::event::door::{DoorEvent, Recorded};
+use crate::{door_event, failed, outbox};
+use domain::event::door::{DoorEvent, Quality, Recorded};
+use domain::notice::{Notice, Topic};
 use domain::repository::{Error, Result};
 use sqlx::AnyPool;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -91,6 +92,18 @@ async fn run(pool: AnyPool, mut requests: mpsc::Receiver<Request>) {
     }
 }
 
+fn notice(event: &DoorEvent) -> Notice {
+    Notice {
+        at: event.received_at,
+        topic: Topic::DoorEvent,
+        site_id: event.site_id.clone(),
+        place_id: Some(event.place_id.clone()),
+        object: event.id.to_string(),
+        word: event.kind.word().to_owned(),
+        drill: event.quality == Quality::Drill,
+    }
+}
+
 /// Commits a group in one transaction; one answer per request.
 async fn commit(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>> {
     let events: Vec<&DoorEvent> = group.iter().flat_map(|request| &request.events).collect();
@@ -99,6 +112,9 @@ async fn commit(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>>
     for chunk in events.chunks(GROUP) {
         new.extend(door_event::insert(&mut tx, chunk).await?);
     }
+    let accepted: Vec<Notice> =
+        events.iter().filter(|event| new.contains(event.id.as_str())).map(|event| notice(event)).collect();
+    outbox::post(&mut tx, &accepted).await?;
     tx.commit().await.map_err(failed)?;
     let recorded = |event: &DoorEvent| {
         if new.contains(event.id.as_str()) { Recorded::Accepted } else { Recorded::Duplicate }

@@ -95,7 +95,11 @@ impl Sites for Store {
     }
 
     async fn scene(&self) -> Result<Scene> {
-        let open = sqlx::query("select distinct site_id from incidents where closed_at is null");
+        // A drill opens no camera, and a silent alarm shows nothing on a resident's phone.
+        let open = sqlx::query(
+            "select distinct site_id from incidents
+             where closed_at is null and drill = 0 and kind <> 'duress'",
+        );
         let open = open.fetch_all(&self.read).await.map_err(failed)?;
         let incidents = open.iter().map(|row| word(row, "site_id", SiteId::parse)).collect::<Result<_>>()?;
         Ok(Scene::new(self.sites().await?, self.places().await?, incidents))

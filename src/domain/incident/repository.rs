@@ -1,9 +1,8 @@
-//! What the house keeps of alarms, incidents, groups and notices. Everything that is
-//! done is kept together with its entry in the audit chain and with its notice: all
-//! of it, or none.
+//! What the house keeps of alarms, incidents, groups and notices. What is done with an
+//! incident is kept together with its entry in the audit chain and with its notice: all
+//! of it, or none. What is done with a group is noted as any act, by `Repository::noting`.
 
 use super::{Answer, Change, Due, Incident, LogRow, Reached, State};
-use crate::audit::Entry;
 use crate::drill::ButtonTest;
 use crate::event::alarm::Alarm;
 use crate::group::Group;
@@ -78,7 +77,7 @@ pub trait Incidents: Send + Sync {
         opened: &Change,
         reach: &BTreeSet<HouseholdId>,
         keyed: Option<&Keyed>,
-        answer: &(dyn Fn(&Raised) -> String + Send + Sync),
+        answer: &(dyn for<'r> Fn(&'r Raised) -> String + Send + Sync),
     ) -> Result<Kept<Raised>>;
     /// Keeps a change if the incident still is at the version before it.
     async fn change(&self, change: &Change, keyed: Option<&Keyed>, answer: &str) -> Result<Kept<()>>;
@@ -126,21 +125,21 @@ pub trait Groups: Send + Sync {
     /// One group, dissolved or not.
     async fn group(&self, id: &GroupId, now: Timestamp) -> Result<Option<Group>>;
     /// Adds a group without members.
-    async fn add_group(&self, group: &Group, entry: &Entry) -> Result<()>;
+    async fn add_group(&self, group: &Group) -> Result<()>;
     /// Dissolves a group. False if there is none.
-    async fn end_group(&self, id: &GroupId, entry: &Entry) -> Result<bool>;
+    async fn end_group(&self, id: &GroupId, at: Timestamp) -> Result<bool>;
     /// Notes a household's consent.
     async fn join_group(
         &self,
         id: &GroupId,
         household: &HouseholdId,
         by: &PersonId,
-        entry: &Entry,
+        at: Timestamp,
     ) -> Result<Joined>;
     /// Notes that a household leaves. False if it does not belong to it.
-    async fn leave_group(&self, id: &GroupId, household: &HouseholdId, entry: &Entry) -> Result<bool>;
+    async fn leave_group(&self, id: &GroupId, household: &HouseholdId, at: Timestamp) -> Result<bool>;
     /// Notes that a button was tried.
-    async fn add_button_test(&self, test: &ButtonTest, entry: &Entry) -> Result<()>;
+    async fn add_button_test(&self, test: &ButtonTest) -> Result<()>;
     /// Tests of a site's buttons, the newest first, each with its place in the order.
     async fn button_tests(&self, site: &SiteId, page: &Page) -> Result<Vec<(i64, ButtonTest)>>;
 }

@@ -96,12 +96,16 @@ pub struct Due {
 
 /// Says which of the kept timers have run out.
 ///
-/// When a timer is seen first, what is left of it is read from the wall clock, no less
-/// than nothing and no more than its whole span; from then on only the monotonic clock
-/// counts. So a wall clock that jumps while the gateway runs moves no timer, and one
-/// that was wrong over a restart moves it by one span at most.
+/// When a timer is seen first, what is left of it is read from the wall clock, and from
+/// then on only the monotonic clock counts. A timer that was not there at the last look
+/// was set since then, so nearly all of it is left, whatever the wall clock says; at the
+/// first look after a start it may be anything from nothing to its whole span. So a wall
+/// clock that jumps while the gateway runs moves no timer by more than the time between
+/// two looks, and one that was wrong over a restart moves it by one span at most.
 #[derive(Debug, Default)]
 pub struct Watch {
+    /// When it was looked last, monotonic.
+    looked: Option<Duration>,
     /// By incident, version and due time: when it fires, monotonic.
     seen: HashMap<(IncidentId, i64, Timestamp), Duration>,
 }
@@ -111,11 +115,13 @@ impl Watch {
     /// whenever. Answers those that have run out, until they are gone from `kept`.
     pub fn handle(&mut self, kept: Vec<Due>, wall: Timestamp, elapsed: Duration) -> Vec<Due> {
         let before = std::mem::take(&mut self.seen);
+        let since = self.looked.replace(elapsed).map(|looked| elapsed.saturating_sub(looked));
         let mut fired = Vec::new();
         for due in kept {
             let key = (due.incident_id.clone(), due.timer.version, due.timer.due);
             let left = u64::try_from(due.timer.due.0.saturating_sub(wall.0)).unwrap_or(0);
-            let first_seen = || elapsed + Duration::from_micros(left).min(due.span);
+            let least = since.map_or(Duration::ZERO, |since| due.span.saturating_sub(since));
+            let first_seen = || elapsed + Duration::from_micros(left).clamp(least, due.span);
             let fires = before.get(&key).copied().unwrap_or_else(first_seen);
             self.seen.insert(key, fires);
             if fires <= elapsed {
@@ -150,6 +156,18 @@ mod tests {
             assert!(!fires(&mut watch, NOW, Duration::ZERO));
             assert!(!fires(&mut watch, jumped, MINUTE - Duration::from_millis(1)), "{jumped}");
             assert!(fires(&mut watch, jumped, MINUTE), "{jumped}");
+        }
+    }
+
+    #[test]
+    fn c39_a_clock_that_jumps_before_a_new_timer_is_seen_moves_it_by_one_look() {
+        let look = Duration::from_millis(500);
+        for jumped in [NOW.after(MINUTE * 600), NOW.before(MINUTE * 600), NOW] {
+            let mut watch = Watch::default();
+            watch.handle(Vec::new(), NOW, Duration::ZERO);
+            assert!(!fires(&mut watch, jumped, look), "{jumped}");
+            assert!(!fires(&mut watch, jumped, MINUTE - Duration::from_millis(1)), "{jumped}");
+            assert!(fires(&mut watch, jumped, MINUTE + look), "{jumped}");
         }
     }
 

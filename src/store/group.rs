@@ -1,0 +1,202 @@
+//! Joint-defence groups and tests of buttons as rows.
+
+use crate::act::Alone as _;
+use crate::row::{get, time, time_opt, truth, word};
+use crate::{Store, audit, changed, failed};
+use async_trait::async_trait;
+use domain::drill::ButtonTest;
+use domain::group::{Group, MOST, Member};
+use domain::incident::repository::{Groups, Joined};
+use domain::repository::{Page, Result};
+use domain::role::Role;
+use domain::{ButtonTestId, DeviceId, GroupId, HouseholdId, PersonId, SiteId, Timestamp};
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
+
+/// Who belongs to a group: the household has consented, has not left, and lives there still.
+const MEMBERS: &str = "from joint_group_members m join households h on h.id = m.household_id
+    where m.left_at is null and (h.until_at is null or h.until_at > $1)";
+
+fn group(row: &AnyRow) -> Result<Group> {
+    Ok(Group {
+        id: word(row, "id", GroupId::parse)?,
+        site_id: word(row, "site_id", SiteId::parse)?,
+        name: get(row, "name")?,
+        created_at: time(row, "created_at")?,
+        ended_at: time_opt(row, "ended_at")?,
+        members: Vec::new(),
+    })
+}
+
+fn member(row: &AnyRow) -> Result<Member> {
+    Ok(Member {
+        household_id: word(row, "household_id", HouseholdId::parse)?,
+        unit: get(row, "label")?,
+        consented_by: word(row, "consented_by", PersonId::parse)?,
+        consented_at: time(row, "consented_at")?,
+    })
+}
+
+fn button_test(row: &AnyRow) -> Result<ButtonTest> {
+    Ok(ButtonTest {
+        id: word(row, "id", ButtonTestId::parse)?,
+        site_id: word(row, "site_id", SiteId::parse)?,
+        device_id: word(row, "device_id", DeviceId::parse)?,
+        person_id: word(row, "person_id", PersonId::parse)?,
+        role: word(row, "role", Role::from_word)?,
+        worked: truth(row, "worked")?,
+        note: get(row, "note")?,
+        at: time(row, "at")?,
+    })
+}
+
+impl Store {
+    /// The groups for which `condition` holds of a text, with their members now.
+    async fn groups_where(&self, condition: &str, text: &str, now: Timestamp) -> Result<Vec<Group>> {
+        // Only constants of this file are put together.
+        let rows = self.rows(format!("select g.* from joint_groups g where {condition}"), &[text]).await?;
+        let mut groups: BTreeMap<GroupId, Group> = BTreeMap::new();
+        for row in &rows {
+            let group = group(row)?;
+            groups.insert(group.id.clone(), group);
+        }
+        let members = sqlx::query(AssertSqlSafe(format!(
+            "select m.*, u.label from joint_groups g join joint_group_members m on m.group_id = g.id
+             join households h on h.id = m.household_id join units u on u.id = h.unit_id
+             where {condition} and m.left_at is null and (h.until_at is null or h.until_at > $2)
+             order by u.label, m.seq"
+        )))
+        .bind(text)
+        .bind(now.0)
+        .fetch_all(&self.read)
+        .await
+        .map_err(failed)?;
+        for row in &members {
+            if let Some(group) = groups.get_mut(&word(row, "group_id", GroupId::parse)?) {
+                group.members.push(member(row)?);
+            }
+        }
+        let mut groups: Vec<Group> = groups.into_values().collect();
+        groups.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        Ok(groups)
+    }
+}
+
+#[async_trait]
+impl Groups for Store {
+    async fn groups(&self, site: &SiteId, now: Timestamp) -> Result<Vec<Group>> {
+        self.groups_where("g.site_id = $1 and g.ended_at is null", site.as_str(), now).await
+    }
+
+    async fn groups_of(&self, household: &HouseholdId, now: Timestamp) -> Result<Vec<Group>> {
+        let own = "g.ended_at is null and g.id in
+            (select group_id from joint_group_members where household_id = $1 and left_at is null)";
+        self.groups_where(own, household.as_str(), now).await
+    }
+
+    async fn group(&self, id: &GroupId, now: Timestamp) -> Result<Option<Group>> {
+        Ok(self.groups_where("g.id = $1", id.as_str(), now).await?.pop())
+    }
+
+    async fn add_group(&self, group: &Group) -> Result<()> {
+        sqlx::query("insert into joint_groups (id, site_id, name, created_at) values ($1, $2, $3, $4)")
+            .bind(group.id.as_str())
+            .bind(group.site_id.as_str())
+            .bind(group.name.as_str())
+            .bind(group.created_at.0)
+            .act(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    async fn end_group(&self, id: &GroupId, at: Timestamp) -> Result<bool> {
+        let done = sqlx::query("update joint_groups set ended_at = $2 where id = $1 and ended_at is null")
+            .bind(id.as_str())
+            .bind(at.0)
+            .act(&self.write)
+            .await;
+        changed(&done?)
+    }
+
+    async fn join_group(
+        &self,
+        id: &GroupId,
+        household: &HouseholdId,
+        by: &PersonId,
+        at: Timestamp,
+    ) -> Result<Joined> {
+        let mut tx = self.write.begin().await?;
+        // It lets consents in one after the other, so that the limit holds.
+        audit::lock(&mut tx).await?;
+        let open = sqlx::query("select id from joint_groups where id = $1 and ended_at is null");
+        let open = open.bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(failed)?;
+        let members = AssertSqlSafe(format!("select m.household_id {MEMBERS} and m.group_id = $2"));
+        let members = sqlx::query(members).bind(at.0).bind(id.as_str()).fetch_all(&mut *tx).await;
+        let members = members.map_err(failed)?;
+        for row in &members {
+            if word(row, "household_id", HouseholdId::parse)? == *household {
+                return Ok(Joined::Already);
+            }
+        }
+        if open.is_none() || members.len() >= MOST {
+            return Ok(Joined::Full);
+        }
+        sqlx::query(
+            "insert into joint_group_members (group_id, household_id, consented_by, consented_at)
+             values ($1, $2, $3, $4)",
+        )
+        .bind(id.as_str())
+        .bind(household.as_str())
+        .bind(by.as_str())
+        .bind(at.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await?;
+        Ok(Joined::Joined)
+    }
+
+    async fn leave_group(&self, id: &GroupId, household: &HouseholdId, at: Timestamp) -> Result<bool> {
+        let done = sqlx::query(
+            "update joint_group_members set left_at = $3
+             where group_id = $1 and household_id = $2 and left_at is null",
+        )
+        .bind(id.as_str())
+        .bind(household.as_str())
+        .bind(at.0)
+        .act(&self.write)
+        .await;
+        changed(&done?)
+    }
+
+    async fn add_button_test(&self, test: &ButtonTest) -> Result<()> {
+        sqlx::query(
+            "insert into button_tests (id, site_id, device_id, person_id, role, worked, note, at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(test.id.as_str())
+        .bind(test.site_id.as_str())
+        .bind(test.device_id.as_str())
+        .bind(test.person_id.as_str())
+        .bind(test.role.word())
+        .bind(i64::from(test.worked))
+        .bind(test.note.as_deref())
+        .bind(test.at.0)
+        .act(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    async fn button_tests(&self, site: &SiteId, page: &Page) -> Result<Vec<(i64, ButtonTest)>> {
+        let rows = sqlx::query(
+            "select * from button_tests where site_id = $1 and seq < $2 order by seq desc limit $3",
+        )
+        .bind(site.as_str())
+        .bind(page.after.unwrap_or(i64::MAX))
+        .bind(i64::from(page.limit))
+        .fetch_all(&self.read)
+        .await;
+        rows.map_err(failed)?.iter().map(|row| Ok((get(row, "seq")?, button_test(row)?))).collect()
+    }
+}
