@@ -3,11 +3,14 @@
 use crate::admit::Doorkeeper;
 use crate::audit;
 use crate::clock;
+use crate::incidents;
+use crate::notices;
 use crate::reconcile;
 use crate::settings::{Settings, Webrtc};
 use crate::spool::Spool;
 use crate::tls;
 use domain::Clock;
+use domain::incident::repository::{Incidents as _, Outbox as _};
 use domain::registration::KEPT;
 use domain::repository::{Joining as _, Persons as _, Registers as _};
 use relay::ingest::address::Policy;
@@ -33,6 +36,8 @@ use web::tls::Tls;
 
 /// How long each step of the drain may take.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long an answer is given again to whoever asks again.
+const KEYS: Duration = Duration::from_secs(24 * 3_600);
 /// How often it is asked whether another process has changed rights.
 const LISTEN: Duration = Duration::from_millis(500);
 
@@ -107,6 +112,7 @@ pub struct App {
     whep: Option<whep::Server>,
     public_addresses: Vec<IpAddr>,
     changes: watch::Sender<u64>,
+    bell: watch::Sender<i64>,
     closing: CancellationToken,
     viewers: TaskTracker,
     setup_token: Option<String>,
@@ -152,6 +158,7 @@ impl App {
             info!(viewings = left_open, "viewings that a crash left open are closed");
         }
         let changes = watch::Sender::new(0);
+        let bell = watch::Sender::new(0);
         let decoder = Arc::new(Decoder::new(decoding(settings)));
         let fleet = Arc::new(Fleet::new(
             Policy::new(settings.allow_networks.clone()),
@@ -187,6 +194,7 @@ impl App {
             admit: Arc::clone(&doorkeeper) as _,
             refusals,
             changes: changes.clone(),
+            bell: bell.subscribe(),
             public_url: settings.public_url.clone(),
             tls: tls.clone(),
             staff_passkeys: settings.staff_passkeys,
@@ -210,6 +218,7 @@ impl App {
             whep,
             public_addresses: settings.webrtc.as_ref().map_or_else(Vec::new, |w| w.public_addresses.clone()),
             changes,
+            bell,
             closing,
             viewers,
             setup_token,
@@ -286,6 +295,14 @@ impl App {
         reconciler.spawn(sweep(Arc::clone(&self.store), Arc::clone(&self.clock)));
         reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
+        reconciler.spawn(incidents::run(Arc::clone(&self.store) as _, Arc::clone(&self.clock)));
+        reconciler.spawn(notices::ring(Arc::clone(&self.store) as _, self.bell));
+        reconciler.spawn(reconcile::tell(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.fleet),
+            Arc::clone(&self.clock),
+        ));
         if let Some(certificates) = self.certificates {
             reconciler.spawn(certificates.run());
         }
@@ -374,6 +391,12 @@ async fn sweep(store: Arc<Store>, clock: Arc<dyn Clock>) {
         let now = clock.now();
         if let Err(error) = store.remove_ended_sessions(now).await {
             warn!(%error, "ended sessions could not be removed");
+        }
+        if let Err(error) = store.forget_keys(now.before(KEYS)).await {
+            warn!(%error, "old keys of requests could not be removed");
+        }
+        if let Err(error) = store.trim_outbox(notices::KEPT).await {
+            warn!(%error, "old notices could not be removed");
         }
         match store.remove_old_registrations(now.before(KEPT), now).await {
             Ok(0) => {}

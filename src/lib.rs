@@ -4,8 +4,10 @@
 //! - `media` (pure): frames and their wire forms · `domain` (pure): words and the
 //!   one decision · `store`: SQL · `relay`: cameras in, viewers out · `web`: HTTP.
 //! - Here both planes meet, in two files only: [`reconcile`] (registry ⇒ which
-//!   sources are pulled) and [`admit`] (person + stream ⇒ admission, and its end).
+//!   sources are pulled, and what people are told of them) and [`admit`] (person +
+//!   stream ⇒ admission, and its end).
 //! - `quota` counts how much one person watches.
+//! - [`incidents`] lets time limits run out, [`notices`] wakes the pages that listen.
 //! - [`spool`] keeps the register's entries while it cannot be written.
 //! - [`tls`] keeps the certificate of the gateway's own TLS.
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
@@ -17,6 +19,8 @@ pub mod app;
 pub mod audit;
 pub mod clock;
 pub mod demo;
+pub mod incidents;
+pub mod notices;
 mod quota;
 pub mod reconcile;
 pub mod settings;

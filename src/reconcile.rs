@@ -1,14 +1,19 @@
-//! Registry ⇒ which sources are pulled. One of the two places where both
-//! planes meet; it turns rows into sources and nothing else.
+//! Registry ⇒ which sources are pulled; their state ⇒ what people are told. One of
+//! the two places where both planes meet; it turns rows into sources, states into
+//! notices, and nothing else.
 
 use domain::camera::{Camera, StreamKind};
-use domain::repository::Repository;
+use domain::notice::{self, Notice, Notify, Topic};
+use domain::repository::{Repository, Result as Kept};
+use domain::{CameraId, Clock};
+use relay::hub::State;
 use relay::ingest::Source;
 use relay::{Fleet, StreamId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 use web::source::{source, stream_id};
 
@@ -16,6 +21,8 @@ use web::source::{source, stream_id};
 const AT_LEAST: Duration = Duration::from_secs(60);
 /// After a failure it is looked at again this soon.
 const RETRY: Duration = Duration::from_secs(2);
+/// How often the streams' states are looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Keeps the fleet as the registry says, for ever.
 pub async fn run(repository: Arc<dyn Repository>, fleet: Arc<Fleet>, mut changes: watch::Receiver<u64>) {
@@ -68,4 +75,73 @@ fn sources<'a>(
         });
         Some((stream_id(&camera.id, stream), checked))
     })
+}
+
+/// Tells of cameras that come and go, for ever.
+pub async fn tell(
+    repository: Arc<dyn Repository>,
+    way: Arc<dyn Notify>,
+    fleet: Arc<Fleet>,
+    clock: Arc<dyn Clock>,
+) {
+    let mut seen: HashMap<StreamId, &'static str> = HashMap::new();
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let mut now = HashMap::new();
+        for id in fleet.ids() {
+            let Some(status) = fleet.status(&id) else { continue };
+            let before = seen.get(&id).copied();
+            let Some(word) = word(status.state).or(before) else { continue };
+            // What is seen for the first time is no news.
+            if before.is_some_and(|before| before != word) {
+                let told = told(&*repository, &*clock, &id, word).await;
+                let told = match told {
+                    Ok(Some(notice)) => notice::tell(&*way, &[notice]).await,
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = told {
+                    warn!(stream = %id, %error, "pages are not told of a camera yet");
+                    now.extend(before.map(|before| (id, before)));
+                    continue;
+                }
+            }
+            now.insert(id, word);
+        }
+        seen = now;
+    }
+}
+
+/// What a state means to people. A camera that is being asked is what it was before.
+fn word(state: State) -> Option<&'static str> {
+    match state {
+        State::Idle | State::Live => Some("online"),
+        State::Connecting => None,
+        State::Stale => Some("stale"),
+        State::Offline => Some("offline"),
+        State::Refused => Some("refused"),
+    }
+}
+
+/// The notice of a camera's main stream.
+async fn told(
+    repository: &dyn Repository,
+    clock: &dyn Clock,
+    id: &StreamId,
+    word: &str,
+) -> Kept<Option<Notice>> {
+    let camera = CameraId::parse(&id.camera).filter(|_| id.feed == StreamKind::Main.word());
+    let Some(camera) = camera else { return Ok(None) };
+    let camera = repository.camera(&camera).await?;
+    Ok(camera.map(|camera| Notice {
+        at: clock.now(),
+        topic: Topic::Camera,
+        site_id: camera.site_id,
+        place_id: Some(camera.place_id),
+        object: camera.id.to_string(),
+        word: word.to_owned(),
+        drill: false,
+    }))
 }

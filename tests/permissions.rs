@@ -19,6 +19,7 @@ fn filled(route: &Declared) -> String {
     let nothing = "0".repeat(32);
     let path =
         route.path.replace("{id}", &nothing).replace("{person}", &nothing).replace("{session}", &nothing);
+    let path = path.replace("{household}", &nothing).replace("{act}", "ack");
     // Lists of a site's people say which site; elsewhere it is not looked at.
     path.replace("{stream}", "main") + "?site_id=" + &nothing
 }
@@ -71,6 +72,12 @@ async fn the_authorisation_matrix() {
         // Watching begins with a POST here; whether they may is decided for each camera.
         "/api/v1/cameras/{id}/{stream}/whep",
         "/api/v1/cameras/{id}/{stream}/whep/{session}",
+        // A press for help, one's own alarm, a neighbour's, and one's household's consent.
+        "/api/v1/alarms",
+        "/api/v1/incidents/{id}/{act}",
+        "/api/v1/incidents/{id}/answer",
+        "/api/v1/groups/{id}/members",
+        "/api/v1/groups/{id}/members/{household}",
     ];
     let personal = |r: &&Declared| r.method != "GET" && matches!(r.access, Access::Own | Access::SignedIn);
     for route in routes.iter().filter(personal) {
@@ -116,13 +123,16 @@ async fn the_authorisation_matrix() {
                 }
                 (Access::Audit, Some(Role::Owner | Role::Administrator | Role::Auditor)) => !refused,
                 (Access::Audit, None) => got == 401,
+                (Access::Respond, Some(Role::Resident | Role::Administrator | Role::Auditor)) => got == 403,
+                (Access::Respond, Some(_)) => !refused,
+                (Access::Respond, None) => got == 401,
                 (Access::Manage | Access::Audit, Some(_)) => got == 403,
                 (Access::Device, _) => got == 401,
             };
             assert!(expected, "{} {} as {role:?}: {got} ({:?})", route.method, route.path, route.access);
             assert!(got < 500 || got == 503, "{} {} as {role:?}: {got}", route.method, route.path);
         }
-        if matches!(route.access, Access::Own | Access::SignedIn | Access::Manage) {
+        if matches!(route.access, Access::Own | Access::SignedIn | Access::Manage | Access::Respond) {
             assert_eq!(
                 status(&disabled, route).await,
                 401,

@@ -293,6 +293,7 @@ async fn without_a_session_every_route_says_the_same_and_nothing_else_also_to_th
     for route in declared().iter().filter(|route| route.access != Access::Public) {
         for id in [camera.as_str(), house.site.as_str(), house.gate.as_str(), &"0".repeat(32)] {
             let path = route.path.replace("{id}", id).replace("{person}", id).replace("{stream}", "main");
+            let path = path.replace("{household}", id).replace("{act}", "ack");
             for claims in CLAIMS {
                 let mut request = house.client().request(route.method.parse().unwrap(), &path);
                 for (name, value) in claims {

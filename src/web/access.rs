@@ -11,7 +11,9 @@ use axum::http::{HeaderMap, Method, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use domain::SiteId;
-use domain::access::{Question, Standing, audits_somewhere, decide, is_staff, manages_somewhere};
+use domain::access::{
+    Question, Standing, audits_somewhere, decide, is_staff, manages_somewhere, responds_somewhere,
+};
 use domain::device::Device;
 use domain::person::{Person, Session};
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub enum Access {
     SignedIn,
     /// A person who may change the registry of some site. Which, the handler decides.
     Manage,
+    /// A person who may be sent to alarms of some site. Which, the handler decides.
+    Respond,
     /// A person who may read some audit log. Whose, the handler decides.
     Audit,
     /// A device with its bearer token.
@@ -100,11 +104,14 @@ pub(crate) async fn check(
 /// What is watched is counted where it is admitted, whatever method opens it.
 const STREAMS: &str = "/api/v1/cameras/{id}/{stream}/";
 
+/// A press for help is never refused for coming too often; repeated ones are put together.
+const HELP: &str = "/api/v1/alarms";
+
 /// Counts a request of a person that changes something.
 fn count(app: &App, path: &str, request: &Request) -> Result<(), Problem> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.extensions().get::<Arc<Who>>() {
-        Some(who) if !reads && !path.starts_with(STREAMS) => {
+        Some(who) if !reads && !path.starts_with(STREAMS) && path != HELP => {
             app.throttle.take_act(&who.person.id, is_staff(&who.standing, app.now()))
         }
         _ => Ok(()),
@@ -114,7 +121,7 @@ fn count(app: &App, path: &str, request: &Request) -> Result<(), Problem> {
 async fn admit(app: &App, access: Access, route: &str, request: &mut Request) -> Result<(), Problem> {
     match access {
         Access::Public => Ok(()),
-        Access::Own | Access::SignedIn | Access::Manage | Access::Audit => {
+        Access::Own | Access::SignedIn | Access::Manage | Access::Respond | Access::Audit => {
             person(app, access, route, request).await
         }
         Access::Device => device(app, request.headers()).await.map(|device| put(request, device)),
@@ -129,6 +136,7 @@ async fn person(app: &App, access: Access, route: &str, request: &mut Request) -
     }
     let allowed = match access {
         Access::Manage => manages_somewhere(&who.standing, app.now()),
+        Access::Respond => responds_somewhere(&who.standing, app.now()),
         Access::Audit => audits_somewhere(&who.standing, app.now()),
         _ => true,
     };

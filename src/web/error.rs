@@ -48,6 +48,10 @@ pub enum Problem {
     TooLarge(&'static str),
     /// It contradicts what is there.
     Conflict(&'static str),
+    /// It is not possible as things stand; the text says what is.
+    NotNow(String),
+    /// Somebody was faster: the version that it is at now.
+    Stale(i64),
     /// The request comes from another site's page.
     CrossSite,
     /// A one-time link was used or is over.
@@ -112,6 +116,9 @@ pub struct Document {
     detail: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// The version that it is at now, if somebody was faster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
 }
 
 impl Problem {
@@ -134,7 +141,7 @@ impl Problem {
             Self::PreconditionRequired(_) => StatusCode::PRECONDITION_REQUIRED,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::NotNow(_) | Self::Stale(_) => StatusCode::CONFLICT,
             Self::LinkOver => StatusCode::GONE,
             Self::NotWebSocket => StatusCode::UPGRADE_REQUIRED,
             Self::Unavailable(_) | Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
@@ -196,6 +203,11 @@ impl Problem {
             }
             Self::TooLarge(limit) => {
                 return ("too-large", "The body is too large", format!("at most {limit}"));
+            }
+            Self::NotNow(why) => return ("not-now", "It is not possible as it stands", why.clone()),
+            Self::Stale(version) => {
+                let detail = format!("it is at version {version} now; look at it again and decide anew");
+                return ("stale", "Somebody was faster", detail);
             }
             Self::Conflict(why) => ("conflict", "It contradicts what is there", *why),
             Self::LinkOver => (
@@ -260,8 +272,9 @@ impl IntoResponse for Problem {
             Self::TooMany(wait) | Self::TooManyViews(wait) => Some(wait.as_secs() + 1),
             _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         };
+        let version = if let Self::Stale(version) = &self { Some(*version) } else { None };
         let errors = if let Self::Input(errors) = self { errors } else { Vec::new() };
-        let document = Document { kind, title, status: status.as_u16(), detail, errors };
+        let document = Document { kind, title, status: status.as_u16(), detail, errors, version };
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -18,11 +18,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !has_type(request.headers(), &["application/json"]) {
-            return Err(Problem::MediaType("application/json"));
-        }
+        must_be_json(request.headers())?;
         let body = Bytes::from_request(request, state).await.map_err(|_| Problem::TooLarge("1 MiB"))?;
         read(&mut serde_json::Deserializer::from_slice(&body)).map(Self)
+    }
+}
+
+/// Refuses a body that does not say that it is JSON: a form of another page's is none.
+pub(crate) fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
+    if has_type(headers, &["application/json"]) {
+        Ok(())
+    } else {
+        Err(Problem::MediaType("application/json"))
     }
 }
 

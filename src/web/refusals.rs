@@ -44,7 +44,7 @@ fn operation(operation: &mut Operation, access: Access, changes: bool) {
         Access::Public => {}
         Access::Own | Access::Device => statuses.push(401),
         // 403 where a passkey is needed first.
-        Access::SignedIn | Access::Manage | Access::Audit => statuses.extend([401, 403]),
+        Access::SignedIn | Access::Manage | Access::Respond | Access::Audit => statuses.extend([401, 403]),
     }
     // Another site's page.
     if changes {
@@ -84,7 +84,7 @@ fn operation(operation: &mut Operation, access: Access, changes: bool) {
     }
     operation.security = match access {
         Access::Public => None,
-        Access::Own | Access::SignedIn | Access::Manage | Access::Audit => {
+        Access::Own | Access::SignedIn | Access::Manage | Access::Respond | Access::Audit => {
             Some(vec![SecurityRequirement::new(SESSION, <[&str; 0]>::default())])
         }
         Access::Device => Some(vec![SecurityRequirement::new(DEVICE, <[&str; 0]>::default())]),

@@ -33,6 +33,10 @@ fn manage(route: UtoipaMethodRouter<App>) -> Entry {
     Entry { access: Access::Manage, route }
 }
 
+fn respond(route: UtoipaMethodRouter<App>) -> Entry {
+    Entry { access: Access::Respond, route }
+}
+
 fn audit(route: UtoipaMethodRouter<App>) -> Entry {
     Entry { access: Access::Audit, route }
 }
@@ -139,6 +143,23 @@ fn entries() -> Vec<Entry> {
         // Events
         device(routes!(crate::intake::cloudevents::receive)),
         signed_in(routes!(crate::door_event::list)),
+        signed_in(routes!(crate::stream::listen)),
+        // Alarms and incidents
+        signed_in(routes!(crate::alarm::raise)),
+        signed_in(routes!(crate::incident::list)),
+        signed_in(routes!(crate::incident::get)),
+        signed_in(routes!(crate::incident::act)),
+        signed_in(routes!(crate::incident::answer)),
+        signed_in(routes!(crate::group::list)),
+        signed_in(routes!(crate::group::get)),
+        manage(routes!(crate::group::create)),
+        manage(routes!(crate::group::delete)),
+        signed_in(routes!(crate::group::join)),
+        signed_in(routes!(crate::group::leave)),
+        signed_in(routes!(crate::drill::list)),
+        respond(routes!(crate::drill::begin)),
+        signed_in(routes!(crate::button_test::list)),
+        respond(routes!(crate::button_test::create)),
     ]
 }
 

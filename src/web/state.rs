@@ -6,6 +6,7 @@ use crate::password::Passwords;
 use crate::refused::Refusals;
 use crate::setup::Setup;
 use crate::sitting::Sittings;
+use crate::stream::Streams;
 use crate::throttle::Throttle;
 use crate::tls::Tls;
 use domain::access::{Standing, is_staff};
@@ -36,6 +37,8 @@ pub struct Parts {
     pub refusals: Refusals,
     /// Counts changes of registry and rights; whoever acts on them sleeps on it.
     pub changes: watch::Sender<u64>,
+    /// The newest notice's number; pages that listen sleep on it.
+    pub bell: watch::Receiver<i64>,
     /// How people reach this gateway, if that is set.
     pub public_url: Option<PublicUrl>,
     /// TLS of the gateway's own, if it has it.
@@ -109,6 +112,7 @@ pub struct Inner {
     pub(crate) throttle: Throttle,
     pub(crate) sittings: Sittings,
     pub(crate) hls: relay::hls::Streams,
+    pub(crate) streams: Streams,
     pub(crate) passkeys: Option<Passkeys>,
 }
 
@@ -127,7 +131,8 @@ impl App {
         let passkeys = parts.public_url.as_ref().and_then(Passkeys::new);
         let (setup, throttle, sittings) = (Setup::default(), Throttle::default(), Sittings::default());
         let hls = relay::hls::Streams::new(parts.viewers.clone());
-        Self(Arc::new(Inner { parts, passwords, setup, throttle, sittings, hls, passkeys }))
+        let streams = Streams::default();
+        Self(Arc::new(Inner { parts, passwords, setup, throttle, sittings, hls, streams, passkeys }))
     }
 
     /// Makes the one-time token with which the first owner is created.

@@ -88,6 +88,18 @@ impl Client {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// Does something with an incident, under a key of its own.
+    pub async fn act(&self, incident: &str, act: &str, body: Value) -> (StatusCode, Value) {
+        self.keyed(&format!("{incident}/{act}"), &web::token::new(), &body).await
+    }
+
+    /// Posts under this key.
+    pub async fn keyed(&self, path: &str, key: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.request(Method::POST, path).header("idempotency-key", key).json(body);
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> (StatusCode, Value) {
         self.send(Method::PATCH, path, Some(body)).await
     }

@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    "/api/v1/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Press for help.
+         * @description With an `Idempotency-Key` a press that is sent again is not counted again. Without
+         *     one it is taken all the same.
+         */
+        post: operations["raise_alarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/approvals": {
         parameters: {
             query?: never;
@@ -121,6 +142,24 @@ export interface paths {
         get: operations["audit_head"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/button-tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ledger of button tests of a site, the newest first: for those who hold a role there. */
+        get: operations["list_button_tests"];
+        put?: never;
+        /** Note that a button was tried. */
+        post: operations["create_button_test"];
         delete?: never;
         options?: never;
         head?: never;
@@ -417,6 +456,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/drills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ledger of drills, the newest first: for those on duty, and one's own. */
+        get: operations["list_drills"];
+        put?: never;
+        /** Begin a drill of a group. */
+        post: operations["begin_drill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The groups of a site. */
+        get: operations["list_groups"];
+        put?: never;
+        /** Make a group. Nobody belongs to it until a household consents. */
+        post: operations["create_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One group. */
+        get: operations["get_group"];
+        put?: never;
+        post?: never;
+        /** Dissolve a group. */
+        delete: operations["delete_group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Consent, for one's own household, to belong to a group. */
+        post: operations["join_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{id}/members/{household}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Leave a group, at any time and without a reason. */
+        delete: operations["leave_group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/households": {
         parameters: {
             query?: never;
@@ -464,6 +591,83 @@ export interface paths {
         post?: never;
         /** A member leaves a household. */
         delete: operations["end_membership"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Incidents that one may see, the newest first: of one's places on duty, of one's home,
+         *     and those that one's household is called for.
+         */
+        get: operations["list_incidents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One incident with its log and what became of its call. */
+        get: operations["get_incident"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer a neighbour's alarm, for one's household. */
+        post: operations["answer_alarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/{act}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Act on an incident: `ack`, `assign`, `accept`, `decline`, `arrive`, `feedback`, `transfer`,
+         *     `false_alarm`, `cancel`, `close`, `follow_up`, `reopen` or `note`.
+         * @description Of two acts on one version one is done; the other is refused with the current version.
+         *     Whoever raised an alarm asks with `cancel` to take it back; somebody on duty confirms it with
+         *     `cancel`.
+         */
+        post: operations["act_on_incident"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -989,6 +1193,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listen: `camera`, `door_event`, `alarm`, `incident` and `approval`, as far as one may know.
+         * @description An event says what has changed; what it is like then is read from its own address. With
+         *     `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
+         *     everything is to be read anew.
+         */
+        get: operations["listen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/trust": {
         parameters: {
             query?: never;
@@ -1150,6 +1376,55 @@ export interface components {
             login: string;
             name: string;
         };
+        ActInput: {
+            /** @description What is said with it; feedback, a false alarm, reopening and a note need it. */
+            note?: string | null;
+            /** @description The number under which others handle it. With `transfer`. */
+            reference?: string | null;
+            /** @description Whether it is settled for whoever raised it. With `follow_up`; otherwise it is reopened. */
+            satisfied?: boolean | null;
+            /** @enum {string} */
+            step?: "grid_worker" | "building_leader" | "patrol" | "station" | "decide";
+            /** @description Whom to ask to go: a person. With `assign`. */
+            to?: string | null;
+            /**
+             * Format: int64
+             * @description The version that one has seen.
+             */
+            version: number;
+        };
+        AlarmInput: {
+            /** @description Practice: it goes the same way, is marked everywhere and never leaves the site. */
+            drill?: boolean;
+            /** @description At which home, for who belongs to several. */
+            household_id?: string | null;
+            /** @description `panic`, `fire`, `medical`, `intrusion`, or `duress`: an alarm that no resident's page shows. */
+            kind: string;
+            /** @description At which place, for who is on duty there. */
+            place_id?: string | null;
+        };
+        /** @description What became of a press. */
+        AlarmReceipt: {
+            /**
+             * Format: int64
+             * @description Presses that this incident has had.
+             */
+            alarms: number;
+            drill: boolean;
+            /** @description Neighbouring households it was sent to. */
+            households: number;
+            incident_id: string;
+            /** @enum {string} */
+            kind: "panic" | "fire" | "medical" | "intrusion" | "tamper" | "duress";
+            /** @description Whether it belongs to an incident that was there already. */
+            merged: boolean;
+            /** Format: date-time */
+            received_at: string;
+        };
+        AnswerInput: {
+            /** @description `shown` when somebody sees it, then `coming` or `declined`; that may change. */
+            answer: string;
+        };
         ApprovalInput: {
             /** @description One camera; or a place with all below it; or neither: all that residents may see. */
             camera_id?: string | null;
@@ -1186,6 +1461,36 @@ export interface components {
             state: string;
             /** Format: date-time */
             until: string;
+        };
+        ButtonTestInput: {
+            device_id: string;
+            note?: string | null;
+            worked: boolean;
+        };
+        ButtonTestView: {
+            /** Format: date-time */
+            at: string;
+            device_id: string;
+            id: string;
+            note?: string | null;
+            /** @enum {string} */
+            role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+            site_id: string;
+            worked: boolean;
+        };
+        /** @description What became of the call to the neighbours. */
+        CallView: {
+            /** @description Households it was sent to. */
+            asked: number;
+            /** @description What is on the doors of those who come. */
+            coming: string[];
+            declined: number;
+            /** @description Each of them: to staff. */
+            households?: components["schemas"]["ReachedView"][];
+            /** @description What one's own household has answered, if it was called. */
+            own?: string | null;
+            /** @description Those where somebody has seen it. */
+            seen: number;
         };
         CameraInput: {
             /** @description Whether the password may be sent readably (HTTP Basic) to this camera. */
@@ -1282,6 +1587,12 @@ export interface components {
              */
             password?: string | null;
         };
+        ConsentInput: {
+            /** @description That the household wants to receive its neighbours' alarms, and that they receive its. */
+            consent: boolean;
+            /** @description One's own household. */
+            household_id: string;
+        };
         DeviceInput: {
             /** @enum {string} */
             kind: "door" | "button" | "panel";
@@ -1309,6 +1620,11 @@ export interface components {
             status: number;
             title: string;
             type: string;
+            /**
+             * Format: int64
+             * @description The version that it is at now, if somebody was faster.
+             */
+            version?: number | null;
         };
         /** @description What happened at a door. */
         DoorEventView: {
@@ -1327,6 +1643,43 @@ export interface components {
             site_id: string;
             /** @description Like `door.access.granted`. */
             type: string;
+        };
+        DrillInput: {
+            /** @description The group that practises. */
+            group_id: string;
+            /** @description What for: `panic` if it is not said. */
+            kind?: string | null;
+            /** @description Where help is wanted in the exercise. */
+            place_id: string;
+        };
+        /** @description One line of the ledger. */
+        DrillView: {
+            /**
+             * Format: int64
+             * @description Seconds until somebody took it.
+             */
+            ack_seconds?: number | null;
+            /**
+             * Format: int64
+             * @description Seconds until somebody was there.
+             */
+            arrive_seconds?: number | null;
+            /** @description Households it was sent to, those that saw it, those that would have come. */
+            asked: number;
+            /** Format: date-time */
+            at: string;
+            coming: number;
+            /** @description How often the next in the chain had to be called. */
+            escalations: number;
+            /** @description The group; null if somebody practised at home. */
+            group_id?: string | null;
+            incident_id: string;
+            /** @enum {string} */
+            kind: "panic" | "fire" | "medical" | "intrusion" | "tamper" | "duress";
+            seen: number;
+            site_id: string;
+            /** @enum {string} */
+            state: "open" | "acked" | "dispatched" | "accepted" | "on_scene" | "transferred" | "feedback" | "false_alarm" | "cancelled" | "closed" | "followed_up" | "reopened";
         };
         /** @description One entry of the audit log. */
         EntryView: {
@@ -1374,6 +1727,29 @@ export interface components {
             /** @description Only in this zone. */
             zone?: string | null;
             zone_id?: string | null;
+        };
+        GroupInput: {
+            name: string;
+            site_id: string;
+        };
+        GroupMemberView: {
+            /** Format: date-time */
+            consented_at: string;
+            household_id: string;
+            /** @description What is on the door. */
+            unit: string;
+        };
+        GroupView: {
+            /** @description Whether alarms reach its members: from 5 to 20 households. */
+            active: boolean;
+            households: number;
+            id: string;
+            /** @description Whether one's own household belongs to it. */
+            joined: boolean;
+            /** @description The households, for each other and for those on duty. */
+            members: components["schemas"]["GroupMemberView"][];
+            name: string;
+            site_id: string;
         };
         /** @description The end of the chain: note it somewhere else, and a cut will show. */
         HeadView: {
@@ -1433,6 +1809,58 @@ export interface components {
             row: number;
             /** @description What may be a mistake, but is accepted. */
             warnings: components["schemas"]["FieldError"][];
+        };
+        IncidentView: {
+            /**
+             * Format: int64
+             * @description Presses that it has had.
+             */
+            alarms: number;
+            /** @description Whether that is the one who asks. */
+            assigned_to_me: boolean;
+            /** @description Who is to go, or goes; to staff only. */
+            assignee?: string | null;
+            /** @description Whoever raised it takes it back, and nobody has confirmed that yet. */
+            cancel_asked: boolean;
+            /**
+             * Format: date-time
+             * @description When it was over.
+             */
+            closed_at?: string | null;
+            /** @description Practice. */
+            drill: boolean;
+            /**
+             * Format: date-time
+             * @description When the next in the chain is called, or the station reminded.
+             */
+            due_at?: string | null;
+            group_id?: string | null;
+            id: string;
+            /** @enum {string} */
+            kind: "panic" | "fire" | "medical" | "intrusion" | "tamper" | "duress";
+            /** Format: date-time */
+            last_alarm_at: string;
+            /** @description The alarm was kept while a line was down. */
+            late: boolean;
+            /** Format: date-time */
+            opened_at: string;
+            place_id: string;
+            /** @description The number under which others handle it; to staff only. */
+            reference?: string | null;
+            /** @description As what the one who asks sees it: `staff`, `own` or `neighbour`. */
+            seen_as: string;
+            site_id: string;
+            /** @enum {string} */
+            state: "open" | "acked" | "dispatched" | "accepted" | "on_scene" | "transferred" | "feedback" | "false_alarm" | "cancelled" | "closed" | "followed_up" | "reopened";
+            /** @enum {string} */
+            step: "grid_worker" | "building_leader" | "patrol" | "station" | "decide";
+            /** @description What is on the door, if it is at a home. */
+            unit?: string | null;
+            /**
+             * Format: int64
+             * @description What an act must name.
+             */
+            version: number;
         };
         InvitationInput: {
             household_id: string;
@@ -1506,6 +1934,22 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_ButtonTestView: {
+            items: {
+                /** Format: date-time */
+                at: string;
+                device_id: string;
+                id: string;
+                note?: string | null;
+                /** @enum {string} */
+                role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
+                site_id: string;
+                worked: boolean;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_CameraView: {
             items: {
                 audio_enabled: boolean;
@@ -1567,6 +2011,39 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_DrillView: {
+            items: {
+                /**
+                 * Format: int64
+                 * @description Seconds until somebody took it.
+                 */
+                ack_seconds?: number | null;
+                /**
+                 * Format: int64
+                 * @description Seconds until somebody was there.
+                 */
+                arrive_seconds?: number | null;
+                /** @description Households it was sent to, those that saw it, those that would have come. */
+                asked: number;
+                /** Format: date-time */
+                at: string;
+                coming: number;
+                /** @description How often the next in the chain had to be called. */
+                escalations: number;
+                /** @description The group; null if somebody practised at home. */
+                group_id?: string | null;
+                incident_id: string;
+                /** @enum {string} */
+                kind: "panic" | "fire" | "medical" | "intrusion" | "tamper" | "duress";
+                seen: number;
+                site_id: string;
+                /** @enum {string} */
+                state: "open" | "acked" | "dispatched" | "accepted" | "on_scene" | "transferred" | "feedback" | "false_alarm" | "cancelled" | "closed" | "followed_up" | "reopened";
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_EntryView: {
             items: {
                 action: string;
@@ -1605,6 +2082,23 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_GroupView: {
+            items: {
+                /** @description Whether alarms reach its members: from 5 to 20 households. */
+                active: boolean;
+                households: number;
+                id: string;
+                /** @description Whether one's own household belongs to it. */
+                joined: boolean;
+                /** @description The households, for each other and for those on duty. */
+                members: components["schemas"]["GroupMemberView"][];
+                name: string;
+                site_id: string;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_HouseholdView: {
             items: {
                 /** Format: date-time */
@@ -1617,6 +2111,63 @@ export interface components {
                  * @description When they moved out.
                  */
                 until?: string | null;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_IncidentView: {
+            items: {
+                /**
+                 * Format: int64
+                 * @description Presses that it has had.
+                 */
+                alarms: number;
+                /** @description Whether that is the one who asks. */
+                assigned_to_me: boolean;
+                /** @description Who is to go, or goes; to staff only. */
+                assignee?: string | null;
+                /** @description Whoever raised it takes it back, and nobody has confirmed that yet. */
+                cancel_asked: boolean;
+                /**
+                 * Format: date-time
+                 * @description When it was over.
+                 */
+                closed_at?: string | null;
+                /** @description Practice. */
+                drill: boolean;
+                /**
+                 * Format: date-time
+                 * @description When the next in the chain is called, or the station reminded.
+                 */
+                due_at?: string | null;
+                group_id?: string | null;
+                id: string;
+                /** @enum {string} */
+                kind: "panic" | "fire" | "medical" | "intrusion" | "tamper" | "duress";
+                /** Format: date-time */
+                last_alarm_at: string;
+                /** @description The alarm was kept while a line was down. */
+                late: boolean;
+                /** Format: date-time */
+                opened_at: string;
+                place_id: string;
+                /** @description The number under which others handle it; to staff only. */
+                reference?: string | null;
+                /** @description As what the one who asks sees it: `staff`, `own` or `neighbour`. */
+                seen_as: string;
+                site_id: string;
+                /** @enum {string} */
+                state: "open" | "acked" | "dispatched" | "accepted" | "on_scene" | "transferred" | "feedback" | "false_alarm" | "cancelled" | "closed" | "followed_up" | "reopened";
+                /** @enum {string} */
+                step: "grid_worker" | "building_leader" | "patrol" | "station" | "decide";
+                /** @description What is on the door, if it is at a home. */
+                unit?: string | null;
+                /**
+                 * Format: int64
+                 * @description What an act must name.
+                 */
+                version: number;
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -1819,6 +2370,27 @@ export interface components {
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
         };
+        LogView: {
+            /** @enum {string} */
+            act: "open" | "ack" | "assign" | "accept" | "decline" | "arrive" | "feedback" | "transfer" | "false_alarm" | "ask_cancel" | "cancel" | "close" | "follow_up" | "reopen" | "note" | "escalate" | "remind";
+            /** Format: date-time */
+            at: string;
+            from?: string | null;
+            /** @description Who, by name: staff, to staff. */
+            name?: string | null;
+            /** @description What was said with it: to staff. */
+            note?: string | null;
+            /** @description Whether it was the one who asks. */
+            own: boolean;
+            /** @description Who, by role; null if a time limit or a device did it. */
+            role?: string | null;
+            /** @enum {string} */
+            step: "grid_worker" | "building_leader" | "patrol" | "station" | "decide";
+            /** @enum {string} */
+            to: "open" | "acked" | "dispatched" | "accepted" | "on_scene" | "transferred" | "feedback" | "false_alarm" | "cancelled" | "closed" | "followed_up" | "reopened";
+            /** Format: int64 */
+            version: number;
+        };
         MemberView: {
             /** Format: date-time */
             from: string;
@@ -1986,6 +2558,15 @@ export interface components {
             problem?: string | null;
             /** Format: int32 */
             width?: number | null;
+        };
+        ReachedView: {
+            /** @enum {string} */
+            answer: "queued" | "shown" | "coming" | "declined";
+            /** Format: date-time */
+            answered_at?: string | null;
+            /** Format: date-time */
+            asked_at: string;
+            unit: string;
         };
         /** @description What an administrator says with a no. */
         ReasonInput: {
@@ -2243,6 +2824,13 @@ export interface components {
             /** @enum {string} */
             transport: "websocket" | "rtsp" | "whep" | "hls" | "snapshot";
         };
+        /** @description An incident with its log and its call. */
+        WholeIncident: {
+            call: components["schemas"]["CallView"];
+            incident: components["schemas"]["IncidentView"];
+            /** @description The oldest first; empty for neighbours. */
+            log: components["schemas"]["LogView"][];
+        };
         /** @description A stretch of some days of the week. */
         WindowInput: {
             /** @description 1 is Monday, 7 is Sunday. */
@@ -2295,6 +2883,41 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    raise_alarm: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description a new one for each press, for a day */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmReceipt"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     list_approvals: {
         parameters: {
             query?: {
@@ -2550,6 +3173,67 @@ export interface operations {
             };
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    list_button_tests: {
+        parameters: {
+            query: {
+                site_id: string;
+                /** @description From the last page's `next`. */
+                cursor?: string;
+                /** @description Rows, at most 500. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ButtonTestView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    create_button_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ButtonTestInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ButtonTestView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -3381,6 +4065,238 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    list_drills: {
+        parameters: {
+            query?: {
+                site_id?: string;
+                /** @description From the last page's `next`. */
+                cursor?: string;
+                /** @description Rows, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_DrillView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    begin_drill: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description a new one for each drill, for a day */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrillInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmReceipt"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    list_groups: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_GroupView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    create_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    get_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    delete_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    join_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConsentInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    leave_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                household: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     list_households: {
         parameters: {
             query: {
@@ -3483,6 +4399,147 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    list_incidents: {
+        parameters: {
+            query?: {
+                site_id?: string;
+                /** @description One of the states, or `unfinished`: somebody still needs help. */
+                state?: string;
+                /** @description Only practice (`true`) or none (`false`). */
+                drill?: boolean;
+                /** @description From the last page's `next`. */
+                cursor?: string;
+                /** @description Rows, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_IncidentView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    get_incident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WholeIncident"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    answer_alarm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WholeIncident"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    act_on_incident: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description a new one for each act, for a day */
+                "Idempotency-Key": string;
+            };
+            path: {
+                id: string;
+                act: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            /** @description somebody was faster, or it is not possible as it stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
             429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -4838,6 +5895,34 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    listen: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the id of the last event one has */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
             429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };

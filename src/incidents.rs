@@ -1,0 +1,63 @@
+//! Time limits of incidents: whoever is not answered in time is not waited for.
+//!
+//! They are rows, so they outlast a restart, and several gateways may look at the same
+//! ones: a time limit runs out by a change of the incident at the version that set it,
+//! so one of them makes it and the others find it made. See `domain::incident::Watch`
+//! for what a clock that jumps does to them.
+
+use domain::Clock;
+use domain::incident::repository::Kept;
+use domain::incident::{Actor, Command, Due, Refused, Timings, Watch};
+use domain::repository::{Repository, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::{debug, info, warn};
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Lets time limits run out, for ever.
+pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) {
+    let (begun, mut watch) = (Instant::now(), Watch::default());
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let kept = match repository.timers().await {
+            Ok(kept) => kept,
+            Err(error) => {
+                warn!(%error, "time limits of incidents cannot be read; nobody else is called meanwhile");
+                continue;
+            }
+        };
+        for due in watch.handle(kept, clock.now(), begun.elapsed()) {
+            // One incident that cannot be changed keeps nobody else waiting; it is tried again.
+            if let Err(error) = expire(&*repository, &*clock, &due).await {
+                warn!(incident = %due.incident_id, %error, "a time limit has passed and cannot be noted");
+            }
+        }
+    }
+}
+
+async fn expire(repository: &dyn Repository, clock: &dyn Clock, due: &Due) -> Result<()> {
+    let Some(incident) = repository.incident(&due.incident_id).await? else { return Ok(()) };
+    let Some(site) = repository.site(&incident.site_id).await? else { return Ok(()) };
+    let (command, timings) = (Command::Expire(due.timer), Timings::of(site.kind));
+    let change = match incident.apply(&command, None, &Actor::house(), &timings, clock.now()) {
+        Ok(change) => change,
+        Err(Refused::NoTimer) => return Ok(()),
+        Err(why) => {
+            warn!(incident = %incident.id, %why, "a time limit does not fit its incident");
+            return Ok(());
+        }
+    };
+    match repository.change(&change, None, "").await? {
+        Kept::Done(()) => {
+            let (kind, step) = (due.timer.kind.word(), change.incident.step.word());
+            info!(incident = %incident.id, kind, step, "a time limit has passed");
+        }
+        _ => debug!(incident = %incident.id, "somebody was faster than a time limit"),
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! Server-sent events: what has happened, to whoever may know, as soon as it has.
+//!
+//! A page holds a place in the outbox and nothing else: what it has not read waits
+//! there and not here, so a slow page costs nothing, and one that was away goes on
+//! where it was. Before anything is written the session and the rights are asked
+//! again; when the session is over, so is the stream.
+
+use crate::access::Who;
+use crate::incident::sight_of;
+use crate::{App, Problem};
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse as _, Response};
+use domain::access::{Question, Standing, decide, decide_watch};
+use domain::approval::Subject;
+use domain::event::door::DoorEventKind;
+use domain::incident::Sight;
+use domain::notice::{Posted, Topic};
+use domain::scene::Scene;
+use domain::{ApprovalId, CameraId, IncidentId, SessionId, Timestamp};
+use futures_util::stream::unfold;
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::warn;
+
+/// Streams of one session: a few tabs.
+const PER_SESSION: usize = 8;
+/// Notices that are read at a time, and the most events that wait to be written.
+const PAGE: u32 = 100;
+/// A line without meaning is written this often, so that a dead connection shows; the
+/// session is asked about as often.
+const BREATH: Duration = Duration::from_secs(15);
+/// After a failure it is tried again this soon.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How many streams each session has open.
+#[derive(Default)]
+pub(crate) struct Streams(Arc<Mutex<HashMap<SessionId, usize>>>);
+
+/// One open stream: counted until it is dropped.
+struct Seat(Arc<Mutex<HashMap<SessionId, usize>>>, SessionId);
+
+fn lock(seats: &Mutex<HashMap<SessionId, usize>>) -> MutexGuard<'_, HashMap<SessionId, usize>> {
+    seats.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Streams {
+    fn take(&self, session: &SessionId) -> Option<Seat> {
+        let mut seats = lock(&self.0);
+        let held = seats.entry(session.clone()).or_default();
+        if *held >= PER_SESSION {
+            return None;
+        }
+        *held += 1;
+        Some(Seat(Arc::clone(&self.0), session.clone()))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = lock(&self.0);
+        if let Some(held) = seats.get_mut(&self.1) {
+            *held -= 1;
+            if *held == 0 {
+                seats.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// One page that listens.
+struct Listener {
+    app: App,
+    who: Who,
+    /// The last notice that was looked at.
+    cursor: i64,
+    /// Events that wait to be written: those of one page of notices.
+    ready: VecDeque<Event>,
+    bell: watch::Receiver<i64>,
+    changes: watch::Receiver<u64>,
+    _seat: Seat,
+    _held: TaskTrackerToken,
+}
+
+/// Listen: `camera`, `door_event`, `alarm`, `incident` and `approval`, as far as one may know.
+///
+/// An event says what has changed; what it is like then is read from its own address. With
+/// `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
+/// everything is to be read anew.
+#[utoipa::path(get, path = "/api/v1/stream", tag = "events", operation_id = "listen",
+    params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last event one has")),
+    responses((status = 200, description = "server-sent events", content_type = "text/event-stream", body = String),
+        (status = 422), (status = 429)))]
+pub(crate) async fn listen(
+    State(app): State<App>,
+    who: Who,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let last = app.repository().last_notice().await?;
+    let cursor = match headers.get("last-event-id") {
+        None => last,
+        Some(text) => {
+            let wrong =
+                || Problem::field("Last-Event-ID", "it is not the id of an event; leave it out to begin now");
+            let id = text.to_str().ok().and_then(|text| text.parse::<i64>().ok()).filter(|id| *id >= 0);
+            // Beyond the end is where another database had got to.
+            id.ok_or_else(wrong)?.min(last)
+        }
+    };
+    let seat = app.streams.take(&who.session.id).ok_or(Problem::TooMany(BREATH))?;
+    let (mut bell, mut changes) = (app.parts.bell.clone(), app.parts.changes.subscribe());
+    bell.mark_changed();
+    changes.mark_unchanged();
+    let held = app.parts.viewers.token();
+    // So that the page knows at once that it listens.
+    let ready = VecDeque::from([Event::default().comment("listening")]);
+    let listener = Listener { app, who, cursor, ready, bell, changes, _seat: seat, _held: held };
+    let events = unfold(listener, async |mut listener| {
+        let event = listener.next().await?;
+        Some((Ok::<_, Infallible>(event), listener))
+    });
+    let mut response = Sse::new(Box::pin(events)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    // A proxy that gathers answers would keep an alarm to itself.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+impl Listener {
+    /// The next event; nothing when the session is over or the gateway stops.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            let closing = self.app.parts.closing.clone();
+            let breath = tokio::select! {
+                biased;
+                () = closing.cancelled() => return None,
+                changed = self.changes.changed() => { changed.ok()?; false }
+                rung = self.bell.changed() => { rung.ok()?; false }
+                () = tokio::time::sleep(BREATH) => true,
+            };
+            match self.read().await {
+                Ok(true) if breath && self.ready.is_empty() => return Some(Event::default().comment("")),
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    warn!(%error, "a page is not told what is new: the database cannot be asked");
+                    tokio::time::sleep(RETRY).await;
+                    self.bell.mark_changed();
+                }
+            }
+        }
+    }
+
+    /// Reads what is new into `ready`. False if the session is over.
+    async fn read(&mut self) -> domain::repository::Result<bool> {
+        let repository = self.app.repository();
+        let now = self.app.now();
+        let session = repository.session(&self.who.session.id).await?;
+        let standing = repository.standing(&self.who.person.id).await?;
+        let (Some(session), Some(standing)) = (session, standing) else { return Ok(false) };
+        if !session.in_force(now) || standing.disabled || self.app.needs_passkey(&standing, session.by) {
+            return Ok(false);
+        }
+        self.who.standing = standing;
+        let page = repository.notices(self.cursor, PAGE).await?;
+        let Some(first) = page.first() else { return Ok(true) };
+        let mut ready = VecDeque::new();
+        // Numbers have no gaps: one that is missing was removed.
+        if first.seq != self.cursor + 1 {
+            ready.push_back(Event::default().event("reset").data("{}"));
+        }
+        let (full, scene) = (page.len() >= PAGE as usize, repository.scene().await?);
+        for posted in &page {
+            if let Some(data) = seen(&self.app, &self.who.standing, &scene, posted, now).await? {
+                let event = Event::default().id(posted.seq.to_string()).event(posted.notice.topic.word());
+                ready.push_back(event.data(data.to_string()));
+            }
+        }
+        self.cursor = page.last().map_or(self.cursor, |last| last.seq);
+        self.ready = ready;
+        if full {
+            self.bell.mark_changed();
+        }
+        Ok(true)
+    }
+}
+
+/// What somebody is told of a notice; nothing if they may not know of it.
+async fn seen(
+    app: &App,
+    who: &Standing,
+    scene: &Scene,
+    posted: &Posted,
+    now: Timestamp,
+) -> domain::repository::Result<Option<Value>> {
+    let (notice, repository) = (&posted.notice, app.repository());
+    let path = notice.place_id.as_ref().map(|place| scene.path(place)).unwrap_or_default();
+    let site = &notice.site_id;
+    Ok(match notice.topic {
+        Topic::Alarm | Topic::Incident => {
+            let Some(id) = IncidentId::parse(&notice.object) else { return Ok(None) };
+            let Some(incident) = repository.incident(&id).await? else { return Ok(None) };
+            let reached = repository.reached(&id).await?;
+            let sight = sight_of(who, &incident, &path, &reached, now);
+            sight.map(|sight| {
+                json!({
+                    "incident_id": id, "site_id": site, "place_id": notice.place_id, "kind": incident.kind,
+                    "drill": incident.drill, "late": incident.late, "state": incident.state,
+                    "version": incident.version, "alarms": incident.alarms,
+                    "seen_as": match sight {
+                        Sight::Staff { .. } => "staff",
+                        Sight::Own => "own",
+                        Sight::Neighbour => "neighbour",
+                    },
+                })
+            })
+        }
+        Topic::DoorEvent => {
+            // Whoever forces a resident may be looking at their phone.
+            let silent = notice.word == DoorEventKind::Duress.word();
+            let staff = Standing { memberships: Vec::new(), approvals: Vec::new(), ..who.clone() };
+            let asks = if silent { &staff } else { who };
+            decide(asks, Question::ReadDoorEvents(site, &path), now).is_allowed().then(
+                || json!({ "id": notice.object, "type": notice.word, "site_id": site, "place_id": notice.place_id }),
+            )
+        }
+        Topic::Camera => {
+            let Some(id) = CameraId::parse(&notice.object) else { return Ok(None) };
+            let Some(camera) = repository.camera(&id).await? else { return Ok(None) };
+            let may = decide_watch(who, &camera, scene, now).is_allowed()
+                || decide(who, Question::Manage(&camera.site_id), now).is_allowed();
+            may.then(|| json!({ "id": id, "site_id": site, "state": notice.word }))
+        }
+        Topic::Approval => {
+            let Some(id) = ApprovalId::parse(&notice.object) else { return Ok(None) };
+            let Some(approval) = repository.approval(&id).await? else { return Ok(None) };
+            let own = approval.requested_by == who.person_id
+                || match &approval.subject {
+                    Subject::Person(person) => *person == who.person_id,
+                    Subject::Household(home) => {
+                        who.memberships.iter().any(|m| m.household_id == *home && m.in_force(now))
+                    }
+                };
+            let may = own || decide(who, Question::Manage(&approval.site_id), now).is_allowed();
+            may.then(|| json!({ "id": id, "site_id": site, "state": approval.shown_state(now) }))
+        }
+    })
+}

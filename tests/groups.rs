@@ -1,0 +1,276 @@
+//! Joint defence: one press reaches the neighbours who have consented, and nobody else.
+
+use crate::support::House;
+use crate::support::client::Client;
+use crate::support::database::BOTH;
+use domain::device::{Device, DeviceKind};
+use domain::repository::{Devices as _, Rights as _};
+use domain::role::Role;
+use domain::{Clock as _, DeviceId, HouseholdId};
+use serde_json::{Value, json};
+use web::token::random;
+
+/// Households of one person each.
+async fn neighbours(house: &House, count: usize) -> Vec<(Client, HouseholdId)> {
+    let mut all = Vec::new();
+    for n in 0..count {
+        let label = format!("3-1-{n:02}");
+        let person = house.person(&label).await;
+        let household = house.household(&label).await;
+        house.store.add_member(&household, &person.id, house.clock.now()).await.unwrap();
+        all.push((house.signed_in(&person).await, household));
+    }
+    all
+}
+
+async fn group(house: &House, admin: &Client) -> String {
+    let input = json!({ "site_id": house.site, "name": "building 3" });
+    let (status, group) = admin.post("/api/v1/groups", input).await;
+    assert_eq!(status.as_u16(), 201, "{group}");
+    format!("/api/v1/groups/{}", group["id"].as_str().unwrap())
+}
+
+fn consent(household: &HouseholdId) -> Value {
+    json!({ "household_id": household, "consent": true })
+}
+
+async fn join(group: &str, (client, household): &(Client, HouseholdId)) -> u16 {
+    client.post(&format!("{group}/members"), consent(household)).await.0.as_u16()
+}
+
+async fn press(client: &Client, body: Value) -> (String, Value) {
+    let (status, receipt) = client.post("/api/v1/alarms", body).await;
+    assert_eq!(status.as_u16(), 201, "{receipt}");
+    (format!("/api/v1/incidents/{}", receipt["incident_id"].as_str().unwrap()), receipt)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_press_reaches_the_neighbours_at_once_and_they_say_who_comes() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let admin = house.sign_in_as(Role::Administrator).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let homes = neighbours(&house, 7).await;
+        let group = group(&house, &admin).await;
+        for home in &homes[..6] {
+            assert_eq!(join(&group, home).await, 201);
+        }
+        let needy = &homes[0].0;
+        let (path, receipt) = press(needy, json!({ "kind": "medical" })).await;
+        assert_eq!(receipt["households"], 5, "{database:?}: all but the one who needs help");
+
+        // In parallel with the desk, who has not taken it yet.
+        let (_, seen) = homes[1].0.get(&path).await;
+        let incident = &seen["incident"];
+        assert_eq!(
+            (&incident["seen_as"], &incident["unit"], &incident["state"]),
+            (&json!("neighbour"), &json!("3-1-00"), &json!("open"))
+        );
+        assert_eq!((&seen["log"], &seen["call"]["own"]), (&json!([]), &json!("queued")));
+        assert_eq!(homes[1].0.get("/api/v1/incidents").await.1["items"].as_array().unwrap().len(), 1);
+        assert_eq!(homes[6].0.get(&path).await.0.as_u16(), 404, "who has not consented");
+        let answer = async |home: usize, word: &str| {
+            homes[home].0.post(&format!("{path}/answer"), json!({ "answer": word })).await
+        };
+        answer(1, "shown").await;
+        answer(1, "coming").await;
+        answer(2, "shown").await;
+        answer(3, "declined").await;
+        answer(3, "shown").await;
+        let (_, call) = needy.get(&path).await;
+        let call = &call["call"];
+        assert_eq!(
+            (&call["asked"], &call["seen"], &call["declined"]),
+            (&json!(5), &json!(3), &json!(1)),
+            "{call}"
+        );
+        assert_eq!(call["coming"], json!(["3-1-01"]), "by what is on the door");
+        assert_eq!(call.get("households"), None, "not who has not");
+        let (_, whole) = desk.get(&path).await;
+        let each = whole["call"]["households"].as_array().unwrap();
+        let answers: Vec<&str> = each.iter().map(|one| one["answer"].as_str().unwrap()).collect();
+        assert_eq!(answers, ["coming", "shown", "declined", "queued", "queued"], "{database:?}");
+        assert_eq!(whole["incident"]["version"], 1, "answers keep nobody from acting");
+        assert!(!whole.to_string().contains("name of 3-1"), "{whole}");
+
+        // What is not theirs: to act, to answer for others, or words that are none.
+        assert_eq!(homes[1].0.act(&path, "ack", json!({ "version": 1 })).await.0.as_u16(), 403);
+        assert_eq!(
+            needy.post(&format!("{path}/answer"), json!({ "answer": "coming" })).await.0.as_u16(),
+            409
+        );
+        assert_eq!(answer(1, "queued").await.0.as_u16(), 422);
+        desk.act(&path, "ack", json!({ "version": 1 })).await;
+        desk.act(&path, "false_alarm", json!({ "version": 2, "note": "better now" })).await;
+        let (status, over) = answer(2, "coming").await;
+        assert_eq!(status.as_u16(), 409);
+        assert!(over["detail"].as_str().unwrap().contains("it is over"), "{over}");
+        assert_eq!(homes[1].0.get("/api/v1/incidents").await.1["items"], json!([]));
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_household_consents_for_itself_and_leaves_when_it_wants_to() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let admin = house.sign_in_as(Role::Administrator).await;
+        let homes = neighbours(&house, 22).await;
+        let group = group(&house, &admin).await;
+        let members = format!("{group}/members");
+        // Nobody consents for others, and nothing but a yes is one.
+        for (client, body) in [
+            (&admin, consent(&homes[0].1)),
+            (&homes[1].0, consent(&homes[0].1)),
+            (&homes[0].0, json!({ "household_id": homes[0].1, "consent": false })),
+            (&homes[0].0, json!({ "household_id": homes[0].1 })),
+        ] {
+            assert_eq!(client.post(&members, body.clone()).await.0.as_u16(), 422, "{body}");
+        }
+        for (n, home) in homes[..5].iter().enumerate() {
+            let (_, before) = admin.get(&group).await;
+            assert_eq!((&before["active"], &before["households"]), (&json!(false), &json!(n)));
+            let (_, receipt) = press(&home.0, json!({ "kind": "panic", "drill": true })).await;
+            assert_eq!(receipt["households"], 0);
+            assert_eq!(join(&group, home).await, 201);
+        }
+        assert_eq!(join(&group, &homes[0]).await, 409, "it belongs to it already");
+        assert_eq!(admin.get(&group).await.1["active"], true);
+        // Who belongs to it sees the others' doors; who does not, how many there are.
+        assert_eq!(homes[1].0.get(&group).await.1["members"].as_array().unwrap().len(), 5);
+        let (_, outside) = homes[9].0.get(&group).await;
+        assert_eq!(
+            (&outside["households"], &outside["members"], &outside["joined"]),
+            (&json!(5), &json!([]), &json!(false))
+        );
+        // One tap, and no alarm reaches them any more.
+        let leave = async |client: &Client, home: usize| {
+            client.delete(&format!("{members}/{}", homes[home].1)).await.as_u16()
+        };
+        assert_eq!(leave(&homes[1].0, 2).await, 403, "not for others");
+        assert_eq!(leave(&homes[1].0, 1).await, 204);
+        assert_eq!(leave(&homes[1].0, 1).await, 404);
+        house.clock.jump(6 * 60_000_000);
+        let (path, receipt) = press(&homes[0].0, json!({ "kind": "panic" })).await;
+        assert_eq!(
+            (&receipt["households"], homes[1].0.get(&path).await.0.as_u16()),
+            (&json!(0), 404),
+            "four are too few"
+        );
+        // Who moves out is in it no more, and there is a most.
+        for home in &homes[5..21] {
+            assert_eq!(join(&group, home).await, 201);
+        }
+        assert_eq!(join(&group, &homes[21]).await, 409, "20 are as many as may be");
+        house.store.end_household(&homes[20].1, house.clock.now()).await.unwrap();
+        assert_eq!(admin.get(&group).await.1["households"], 19);
+        assert_eq!(join(&group, &homes[21]).await, 201);
+        assert_eq!(homes[0].0.delete(&group).await.as_u16(), 403);
+        assert_eq!(admin.delete(&group).await.as_u16(), 204);
+        assert_eq!(admin.get(&group).await.0.as_u16(), 404);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_alarm_reaches_no_neighbour() {
+    let house = House::start().await;
+    let admin = house.sign_in_as(Role::Administrator).await;
+    let homes = neighbours(&house, 5).await;
+    let group = group(&house, &admin).await;
+    for home in &homes {
+        assert_eq!(join(&group, home).await, 201);
+    }
+    let (path, receipt) = press(&homes[0].0, json!({ "kind": "duress" })).await;
+    assert_eq!(receipt["households"], 0);
+    for (client, _) in &homes {
+        assert_eq!(client.get(&path).await.0.as_u16(), 404);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_goes_the_same_way_stays_in_the_site_and_has_a_ledger_of_its_own() {
+    let house = House::start().await;
+    let admin = house.sign_in_as(Role::Administrator).await;
+    let (desk, volunteer) =
+        (house.sign_in_as(Role::DutyOperator).await, house.sign_in_as(Role::GridWorker3).await);
+    let homes = neighbours(&house, 6).await;
+    let group = group(&house, &admin).await;
+    let id = group.rsplit('/').next().unwrap();
+    let input = json!({ "group_id": id, "place_id": house.gate });
+    assert_eq!(desk.post("/api/v1/drills", input.clone()).await.0.as_u16(), 409, "too few to practise");
+    for home in &homes[..5] {
+        assert_eq!(join(&group, home).await, 201);
+    }
+    assert_eq!(
+        volunteer.post("/api/v1/drills", input.clone()).await.0.as_u16(),
+        422,
+        "who handles alarms begins one"
+    );
+    let (status, begun) = desk.post("/api/v1/drills", input).await;
+    assert_eq!((status.as_u16(), &begun["drill"], &begun["households"]), (201, &json!(true), &json!(5)));
+    let path = format!("/api/v1/incidents/{}", begun["incident_id"].as_str().unwrap());
+    let (_, seen) = homes[1].0.get(&path).await;
+    assert_eq!(
+        (&seen["incident"]["drill"], &seen["incident"]["seen_as"]),
+        (&json!(true), &json!("neighbour"))
+    );
+    homes[1].0.post(&format!("{path}/answer"), json!({ "answer": "coming" })).await;
+    let acked = desk.act(&path, "ack", json!({ "version": 1 })).await;
+    assert_eq!(acked.0.as_u16(), 200, "{}", acked.1);
+    let (status, why) = desk.act(&path, "transfer", json!({ "version": 2, "reference": "110-1" })).await;
+    assert_eq!(status.as_u16(), 409);
+    assert!(why["detail"].as_str().unwrap().contains("stays within the site"), "{why}");
+    let (status, _) = desk.act(&path, "assign", json!({ "version": 2, "step": "decide" })).await;
+    assert_eq!(status.as_u16(), 409);
+    // A real alarm from the same place is not swallowed by the practice.
+    let (real, _) = press(&desk, json!({ "kind": "panic", "place_id": house.gate })).await;
+    assert_ne!(real, path);
+
+    let (_, ledger) = desk.get("/api/v1/drills").await;
+    let rows = ledger["items"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "the real one is not in it");
+    let row = &rows[0];
+    assert_eq!(
+        (&row["group_id"], &row["asked"], &row["coming"], &row["seen"]),
+        (&json!(id), &json!(5), &json!(1), &json!(1))
+    );
+    assert!(
+        row["ack_seconds"].as_i64().is_some_and(|seconds| seconds >= 0) && row["arrive_seconds"].is_null()
+    );
+    assert!(!ledger.to_string().contains("3-1-"), "what is counted is not who: {ledger}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tests_of_buttons_are_noted() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (guard, resident) =
+            (house.sign_in_as(Role::Patrol).await, house.sign_in_as(Role::Resident).await);
+        let button = Device {
+            id: DeviceId::from_random(random()),
+            site_id: house.site.clone(),
+            place_id: house.lobby.clone(),
+            name: "button".into(),
+            kind: DeviceKind::Button,
+            token_hash: None,
+            created_at: house.clock.now(),
+        };
+        house.store.add_device(&button).await.unwrap();
+        let (door, _) = house.door(&house.lobby).await;
+        let test = |device: &DeviceId, worked| json!({ "device_id": device, "worked": worked });
+        for worked in [false, true] {
+            assert_eq!(guard.post("/api/v1/button-tests", test(&button.id, worked)).await.0.as_u16(), 201);
+        }
+        let (status, why) = guard.post("/api/v1/button-tests", test(&door, true)).await;
+        assert_eq!((status.as_u16(), &why["errors"][0]["pointer"]), (422, &json!("/device_id")));
+        assert_eq!(resident.post("/api/v1/button-tests", test(&button.id, true)).await.0.as_u16(), 403);
+        let list = format!("/api/v1/button-tests?site_id={}", house.site);
+        let (_, ledger) = guard.get(&list).await;
+        let worked: Vec<bool> =
+            ledger["items"].as_array().unwrap().iter().map(|row| row["worked"] == true).collect();
+        assert_eq!(worked, [true, false], "the newest first");
+        assert_eq!(resident.get(&list).await.0.as_u16(), 404);
+        house.stop().await;
+    }
+}

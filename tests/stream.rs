@@ -1,0 +1,338 @@
+//! Server-sent events: everybody is told at once what they may know, nobody anything
+//! else, and nothing is lost by a page that was away.
+
+use crate::support::client::Client;
+use crate::support::database::{BOTH, Database};
+use crate::support::{House, camera_at};
+use domain::Clock as _;
+use domain::incident::repository::Outbox as _;
+use domain::notice::{Notice, Topic};
+use domain::repository::{Persons as _, Rights as _};
+use domain::role::Role;
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const STREAM: &str = "/api/v1/stream";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An event as a page gets it.
+#[derive(Clone, Debug, PartialEq)]
+struct Heard {
+    id: i64,
+    event: String,
+    data: Value,
+}
+
+/// A page that listens.
+struct Page {
+    response: Response,
+    text: String,
+}
+
+impl Page {
+    async fn open(client: &Client, last: Option<i64>) -> Self {
+        let mut request = client.request(Method::GET, STREAM);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last.to_string());
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(
+            (header("content-type"), header("cache-control")),
+            ("text/event-stream".into(), "private, no-store".into())
+        );
+        let mut page = Self { response, text: String::new() };
+        // From here on nothing is missed.
+        assert_eq!(page.block().await.as_deref(), Some(": listening"));
+        page
+    }
+
+    /// The next block; nothing at the end.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.text = rest;
+                return Some(block);
+            }
+            let chunk =
+                tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("it should have come");
+            self.text.push_str(std::str::from_utf8(&chunk.ok()??).unwrap());
+        }
+    }
+
+    /// The next event; nothing at the end.
+    async fn next(&mut self) -> Option<Heard> {
+        loop {
+            let block = self.block().await?;
+            let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            if let Some(event) = field("event:") {
+                let id = field("id:").map_or(0, |id| id.parse().unwrap());
+                let data = serde_json::from_str(field("data:").unwrap()).unwrap();
+                return Some(Heard { id, event: event.to_owned(), data });
+            }
+        }
+    }
+
+    async fn heard(&mut self) -> Heard {
+        self.next().await.expect("the stream goes on")
+    }
+}
+
+async fn press(client: &Client, kind: &str) -> String {
+    let (status, receipt) = client.post("/api/v1/alarms", json!({ "kind": kind })).await;
+    assert_eq!(status.as_u16(), 201, "{receipt}");
+    receipt["incident_id"].as_str().unwrap().to_owned()
+}
+
+/// Something that everybody of the house is told of: what comes before it has been heard.
+async fn bell(house: &House, door: &str) {
+    let event = json!({ "specversion": "1.0", "id": web::token::new(), "source": "/d", "type": "sharpeyes.door.opened" });
+    let (status, _) = house.client().events(door, "application/json", &event).await;
+    assert_eq!(status.as_u16(), 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_is_on_the_desks_page_and_every_step_on_the_page_of_who_needs_help() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let resident = house.sign_in_as(Role::Resident).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let (mut at_home, mut at_desk) = (Page::open(&resident, None).await, Page::open(&desk, None).await);
+        let id = press(&resident, "panic").await;
+        for (page, seen_as) in [(&mut at_home, "own"), (&mut at_desk, "staff")] {
+            let heard = page.heard().await;
+            assert_eq!(
+                (heard.event.as_str(), &heard.data["incident_id"]),
+                ("alarm", &json!(id)),
+                "{database:?}"
+            );
+            assert_eq!((&heard.data["kind"], &heard.data["seen_as"]), (&json!("panic"), &json!(seen_as)));
+            assert!(!heard.data.to_string().contains("name of"));
+        }
+        let path = format!("/api/v1/incidents/{id}");
+        assert_eq!(desk.act(&path, "ack", json!({ "version": 1 })).await.0.as_u16(), 200);
+        let heard = at_home.heard().await;
+        assert_eq!(
+            (heard.event.as_str(), &heard.data["state"], &heard.data["version"]),
+            ("incident", &json!("acked"), &json!(2))
+        );
+        drop((at_home, at_desk));
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_what_they_may_not_know() {
+    let house = House::start().await;
+    let (_, door) = house.door(&house.lobby).await;
+    let (_, gate) = house.door(&house.gate).await;
+    let resident = house.sign_in_as(Role::Resident).await;
+    let mut neighbour = Page::open(&house.sign_in_as(Role::Resident).await, None).await;
+    let mut own = Page::open(&resident, None).await;
+    let mut auditor = Page::open(&house.sign_in_as(Role::Auditor).await, None).await;
+    let mut desk = Page::open(&house.sign_in_as(Role::DutyOperator).await, None).await;
+    press(&resident, "panic").await;
+    press(&resident, "duress").await;
+    let duress = json!({ "specversion": "1.0", "id": "x", "source": "/d", "type": "sharpeyes.door.duress" });
+    house.client().events(&door, "application/json", &duress).await;
+    bell(&house, &gate).await;
+    bell(&house, &door).await;
+    let mut told = Vec::new();
+    for page in [&mut neighbour, &mut own, &mut desk] {
+        let mut heard = Vec::new();
+        loop {
+            let one = page.heard().await;
+            let word = one.data["kind"].as_str().or(one.data["type"].as_str()).unwrap().to_owned();
+            let last = word == "door.opened" && one.data["place_id"] == house.lobby.as_str();
+            heard.push(word);
+            if last {
+                break;
+            }
+        }
+        told.push(heard);
+    }
+    assert_eq!(told[0], ["door.opened"], "another household, at the same entrance");
+    assert_eq!(told[1], ["panic", "door.opened"], "and of duress not a word");
+    assert_eq!(told[2], ["panic", "duress", "door.duress", "door.opened", "door.opened"]);
+    let heard = [auditor.heard().await, auditor.heard().await].map(|one| one.data["kind"].clone());
+    assert_eq!(heard, [json!("panic"), json!("duress")], "who reads the registers reads no doors");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_was_away_goes_on_where_it_was() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (_, door) = house.door(&house.lobby).await;
+        let client = house.sign_in_as(Role::Patrol).await;
+        let mut page = Page::open(&client, None).await;
+        bell(&house, &door).await;
+        let first = page.heard().await;
+        drop(page);
+        // More than are read at a time, and some by several at once: the order has no gap.
+        let senders = (0..8).map(|_| {
+            let (client, door) = (house.client(), door.clone());
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    let event = json!({ "specversion": "1.0", "id": web::token::new(), "source": "/d", "type": "sharpeyes.door.opened" });
+                    client.events(&door, "application/json", &event).await;
+                }
+            })
+        });
+        let mut page = Page::open(&client, Some(first.id)).await;
+        for sender in senders.collect::<Vec<_>>() {
+            sender.await.unwrap();
+        }
+        for n in 1..=160 {
+            assert_eq!(page.heard().await.id, first.id + n, "{database:?}");
+        }
+        drop(page);
+        let mut again = Page::open(&client, Some(first.id + 150)).await;
+        assert_eq!(again.heard().await.id, first.id + 151);
+        drop(again);
+        // Beyond what is kept it is told to begin anew, and then goes on.
+        house.store.trim_outbox(5).await.unwrap();
+        let mut old = Page::open(&client, Some(first.id)).await;
+        assert_eq!(old.heard().await.event, "reset");
+        assert_eq!(old.heard().await.id, first.id + 156);
+        for wrong in ["x", "-1", "1.5"] {
+            let answer =
+                client.request(Method::GET, STREAM).header("last-event-id", wrong).send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 422, "{wrong}");
+        }
+        drop(old);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_session_ends_so_does_the_stream_and_a_right_that_ends_is_heard_no_more() {
+    let house = House::start().await;
+    let (_, door) = house.door(&house.lobby).await;
+    let owner = house.sign_in_as(Role::Owner).await;
+    // Signed out, switched off, out of time: whatever ends a session.
+    let leaver = house.sign_in_as(Role::Patrol).await;
+    let mut page = Page::open(&leaver, None).await;
+    leaver.delete("/api/v1/session").await;
+    assert_eq!(page.next().await, None);
+    let person = house.person("switched off").await;
+    house.store.add_grant(&house.grant(&person, Role::Patrol)).await.unwrap();
+    let mut page = Page::open(&house.signed_in(&person).await, None).await;
+    assert_eq!(
+        owner.patch(&format!("/api/v1/persons/{}", person.id), json!({ "disabled": true })).await.0.as_u16(),
+        204
+    );
+    assert_eq!(page.next().await, None);
+    // A role that ends: the stream goes on, without what it was for.
+    let person = house.person("on leave").await;
+    let grant = house.grant(&person, Role::Patrol);
+    house.store.add_grant(&grant).await.unwrap();
+    let household = house.household("home").await;
+    house.store.add_member(&household, &person.id, house.clock.now()).await.unwrap();
+    let (_, gate) = house.door(&house.gate).await;
+    let mut page = Page::open(&house.signed_in(&person).await, None).await;
+    bell(&house, &gate).await;
+    assert_eq!(page.heard().await.data["place_id"], house.gate.as_str());
+    house.store.end_grant(&grant.id, house.clock.now()).await.unwrap();
+    bell(&house, &gate).await;
+    bell(&house, &door).await;
+    assert_eq!(page.heard().await.data["place_id"], house.lobby.as_str());
+    // When the gateway stops it waits for nobody who listens.
+    let stopped = tokio::time::timeout(PATIENCE, house.stop());
+    let (stopped, end) = tokio::join!(stopped, page.next());
+    assert!(stopped.is_ok());
+    assert_eq!(end, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_has_a_few_streams_and_who_reads_nothing_holds_up_nobody() {
+    let house = House::start().await;
+    let (_, door) = house.door(&house.lobby).await;
+    let client = house.sign_in_as(Role::Patrol).await;
+    let mut pages = Vec::new();
+    for _ in 0..8 {
+        pages.push(Page::open(&client, None).await);
+    }
+    let ninth = client.request(Method::GET, STREAM).send().await.unwrap();
+    assert_eq!(ninth.status().as_u16(), 429);
+    // Seven read nothing; the eighth hears all of it.
+    let mut reader = pages.pop().unwrap();
+    let notice = |n: usize| Notice {
+        at: house.clock.now(),
+        topic: Topic::DoorEvent,
+        site_id: house.site.clone(),
+        place_id: Some(house.lobby.clone()),
+        object: format!("{n}"),
+        word: "x".repeat(200),
+        drill: false,
+    };
+    for n in 0..50 {
+        let notices: Vec<Notice> = (0..200).map(|m| notice(n * 200 + m)).collect();
+        house.store.post(&notices).await.unwrap();
+    }
+    for n in 0..10_000 {
+        assert_eq!(reader.heard().await.data["id"], n.to_string());
+    }
+    bell(&house, &door).await;
+    assert_eq!(reader.heard().await.data["type"], "door.opened");
+    drop(pages);
+    // A seat that was left is free again.
+    let free = async || client.request(Method::GET, STREAM).send().await.unwrap().status().as_u16() == 200;
+    for _ in 0..200 {
+        if free().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the seats were not given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn approvals_and_cameras_are_told_to_those_concerned() {
+    let house = House::start_on(Database::Sqlite).await;
+    let person = house.person("asks").await;
+    let household = house.household("home").await;
+    house.store.add_member(&household, &person.id, house.clock.now()).await.unwrap();
+    let asks = house.signed_in(&person).await;
+    let owner = house.sign_in_as(Role::Owner).await;
+    let mut pages = [Page::open(&asks, None).await, Page::open(&owner, None).await];
+    let mut other = Page::open(&house.sign_in_as(Role::Resident).await, None).await;
+    let input = json!({ "site_id": house.site, "household_id": household });
+    let (status, request) = asks.post("/api/v1/approvals", input).await;
+    assert_eq!(status.as_u16(), 201, "{request}");
+    for page in &mut pages {
+        let heard = page.heard().await;
+        assert_eq!((heard.event.as_str(), &heard.data["id"]), ("approval", &request["id"]));
+    }
+    // A camera that cannot be reached: told to who may see it, once.
+    let camera = house.camera("rtsp://127.0.0.1:9/a").await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let _wanted = house.hub(&camera).want();
+    let heard = pages[1].heard().await;
+    assert_eq!(
+        (heard.event.as_str(), &heard.data["id"], &heard.data["state"]),
+        ("camera", &json!(camera), &json!("offline"))
+    );
+    let heard = other.heard().await;
+    assert_eq!(
+        (heard.event.as_str(), &heard.data["id"]),
+        ("camera", &json!(camera)),
+        "approved for the site; and of the request nothing"
+    );
+    // Nothing of a camera that is gone.
+    let gone = camera_at(&house.site, &house.gate, "rtsp://127.0.0.1:9/b");
+    let notice = Notice {
+        at: house.clock.now(),
+        topic: Topic::Camera,
+        site_id: house.site.clone(),
+        place_id: None,
+        object: gone.id.to_string(),
+        word: "offline".into(),
+        drill: false,
+    };
+    house.store.post(&[notice]).await.unwrap();
+    assert!(house.store.last_notice().await.unwrap() > 2);
+    assert_eq!(house.store.sessions(&person.id).await.unwrap().len(), 1);
+}
