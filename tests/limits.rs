@@ -4,7 +4,8 @@ use crate::support::camera::{self, H264};
 use crate::support::client::Client;
 use crate::support::live::Live;
 use crate::support::{House, until};
-use domain::repository::Registers as _;
+use domain::Clock as _;
+use domain::repository::{Registers as _, Rights as _};
 use domain::role::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -98,4 +99,29 @@ async fn a_resident_watches_64_pictures_at_once_on_all_transports_together() {
         opened.store(true, std::sync::atomic::Ordering::SeqCst);
     };
     tokio::join!(again, until(|| opened.load(std::sync::atomic::Ordering::SeqCst)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_press_for_help_gets_through_while_the_persons_bucket_is_empty() {
+    let house = House::start().await;
+    let person = house.person("home").await;
+    let household = house.household("home").await;
+    house.store.add_member(&household, &person.id, house.clock.now()).await.unwrap();
+    let resident = house.signed_in(&person).await;
+    let mut last = StatusCode::OK;
+    for _ in 0..300 {
+        last = act(&resident).await.0;
+        if last == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    for pressed in 1..=80 {
+        let (status, receipt) = resident.post("/api/v1/alarms", json!({ "kind": "panic" })).await;
+        assert_eq!((status, &receipt["alarms"]), (StatusCode::CREATED, &json!(pressed)), "{receipt}");
+    }
+    // A hundred presses do not fill the register: the first ten are sealed, then every doubling.
+    let links = house.store.chain(0, 10_000).await.unwrap();
+    let sealed = links.iter().filter(|link| link.entry.action == "alarm.raise").count();
+    assert_eq!(sealed, 10 + ["16", "32", "64"].len());
 }
