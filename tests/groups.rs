@@ -66,6 +66,7 @@ async fn one_press_reaches_the_neighbours_at_once_and_they_say_who_comes() {
             (&incident["seen_as"], &incident["unit"], &incident["state"]),
             (&json!("neighbour"), &json!("3-1-00"), &json!("open"))
         );
+        assert_eq!(incident["may"], json!([]), "they answer, and do nothing else with it");
         assert_eq!((&seen["log"], &seen["call"]["own"]), (&json!([]), &json!("queued")));
         assert_eq!(homes[1].0.get("/api/v1/incidents").await.1["items"].as_array().unwrap().len(), 1);
         assert_eq!(homes[6].0.get(&path).await.0.as_u16(), 404, "who has not consented");

@@ -70,9 +70,14 @@ async fn from_a_press_to_the_follow_up_in_one_place() {
         assert!(!list.to_string().contains("name of"), "an alarm names nobody: {list}");
 
         done(&desk, &path, "ack", version(1)).await;
+        // Everybody is told what they may do now.
+        let may = async |client: &Client| client.get(&path).await.1["incident"]["may"].clone();
+        assert_eq!(may(&resident).await, json!(["cancel", "note"]));
+        assert_eq!(may(&desk).await, json!(["assign", "transfer", "false_alarm", "note"]));
         let me = guard.get("/api/v1/session").await.1["person"]["id"].clone();
         let sent = done(&desk, &path, "assign", json!({ "version": 2, "to": me })).await;
         assert_eq!((&sent["state"], &sent["assignee"]), (&json!("dispatched"), &me));
+        assert!(!may(&desk).await.to_string().contains("accept"), "somebody else is to go");
         done(&guard, &path, "accept", version(3)).await;
         done(&guard, &path, "arrive", version(4)).await;
         done(&guard, &path, "feedback", json!({ "version": 5, "note": "fell, was helped up" })).await;
@@ -371,8 +376,15 @@ async fn whoever_has_moved_out_presses_for_that_home_no_more() {
     let at = |household: &HouseholdId| json!({ "kind": "panic", "household_id": household });
     assert_eq!(resident.post(ALARMS, at(&other)).await.0.as_u16(), 422);
     assert_eq!(resident.post(ALARMS, at(&household)).await.0.as_u16(), 201);
+    let homes = resident.get("/api/v1/homes").await.1["items"].clone();
+    let entrance = house.lobby.to_string();
+    assert_eq!(
+        homes,
+        json!([{ "household_id": household, "site_id": house.site, "entrance_id": entrance, "unit": "home" }])
+    );
     house.store.end_household(&household, house.clock.now()).await.unwrap();
     assert_eq!(resident.post(ALARMS, at(&household)).await.0.as_u16(), 422);
+    assert_eq!(resident.get("/api/v1/homes").await.1["items"], json!([]));
 }
 
 /// The acts in an incident's log, and who in the chain was called last.

@@ -72,7 +72,10 @@ async fn what_is_refused_or_done_already_is_not_noted() {
             "purpose": "safety", "responsible_unit": "office",
         });
         let camera = made(&owner, "/api/v1/cameras", camera).await;
+        let group = json!({ "site_id": house.site, "name": "group" });
+        let group = made(&owner, "/api/v1/groups", group).await;
         for (action, object) in [
+            ("group.create", &group),
             ("place.create", &place),
             ("zone.create", &zone),
             ("role.give", &role),
@@ -92,6 +95,7 @@ async fn what_is_refused_or_done_already_is_not_noted() {
             (format!("invitations/{invitation}"), 204, 404, "invitation.withdraw", &invitation),
             (format!("roles/{role}{of_site}"), 204, 404, "role.end", &role),
             (format!("zones/{zone}{of_site}"), 204, 404, "zone.delete", &zone),
+            (format!("groups/{group}"), 204, 404, "group.end", &group),
             (format!("households/{household}"), 204, 404, "household.end", &household),
         ] {
             let path = format!("/api/v1/{path}");
@@ -136,6 +140,8 @@ async fn what_cannot_be_noted_is_not_done() {
             "zones".to_owned(),
             json!({ "site_id": site, "name": "east", "place_ids": [house.gate] }),
         ),
+        (Method::POST, "groups".to_owned(), json!({ "site_id": site, "name": "group" })),
+        (Method::POST, "alarms".to_owned(), json!({ "kind": "panic", "place_id": house.gate })),
     ] {
         let (status, problem) = owner.send(method, &format!("/api/v1/{path}"), Some(body)).await;
         assert_eq!(status.as_u16(), 503, "{path}: {problem}");
@@ -145,6 +151,9 @@ async fn what_cannot_be_noted_is_not_done() {
     assert!(standing.grants.is_empty() && !standing.disabled);
     assert_eq!(standing.approvals[0].state, State::Requested);
     assert_eq!(house.store.zones(&site).await.unwrap(), []);
+    for empty in [format!("groups?site_id={site}"), "incidents".to_owned()] {
+        assert_eq!(owner.get(&format!("/api/v1/{empty}")).await.1["items"], json!([]), "{empty}");
+    }
     let (_, shown) = owner.get(&format!("/api/v1/sites/{site}")).await;
     assert_eq!(shown["resident_policy"], "approved");
     house.client().signed_in("wang").await;

@@ -28,6 +28,8 @@ struct Heard {
 struct Page {
     response: Response,
     text: String,
+    /// The id that it would go on from if it heard nothing else.
+    begun: i64,
 }
 
 impl Page {
@@ -43,9 +45,11 @@ impl Page {
             (header("content-type"), header("cache-control")),
             ("text/event-stream".into(), "private, no-store".into())
         );
-        let mut page = Self { response, text: String::new() };
+        let mut page = Self { response, text: String::new(), begun: 0 };
         // From here on nothing is missed.
-        assert_eq!(page.block().await.as_deref(), Some(": listening"));
+        let first = page.next().await.unwrap();
+        assert_eq!((first.event.as_str(), &first.data), ("listening", &json!({})));
+        page.begun = first.id;
         page
     }
 
@@ -167,9 +171,14 @@ async fn a_page_that_was_away_goes_on_where_it_was() {
         let house = House::start_on(database).await;
         let (_, door) = house.door(&house.lobby).await;
         let client = house.sign_in_as(Role::Patrol).await;
-        let mut page = Page::open(&client, None).await;
+        // Also if it had heard nothing yet.
+        let page = Page::open(&client, None).await;
+        let begun = page.begun;
+        drop(page);
         bell(&house, &door).await;
+        let mut page = Page::open(&client, Some(begun)).await;
         let first = page.heard().await;
+        assert_eq!((first.id, first.event.as_str()), (begun + 1, "door_event"));
         drop(page);
         // More than are read at a time, and some by several at once: the order has no gap.
         let senders = (0..8).map(|_| {

@@ -113,6 +113,37 @@ struct MemberView {
     until: Option<Timestamp>,
 }
 
+/// A home of the one who asks.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct HomeView {
+    #[schema(value_type = String)]
+    household_id: HouseholdId,
+    #[schema(value_type = String)]
+    site_id: SiteId,
+    #[schema(value_type = String)]
+    entrance_id: PlaceId,
+    /// What is on the door.
+    unit: String,
+}
+
+/// One's own homes: where one presses for help, and which households one speaks for.
+#[utoipa::path(get, path = "/api/v1/homes", tag = "rights", operation_id = "list_homes",
+    responses((status = 200, body = List<HomeView>)))]
+pub(crate) async fn homes(State(app): State<App>, who: Who) -> Result<axum::Json<List<HomeView>>, Problem> {
+    let now = app.now();
+    let mut homes = Vec::new();
+    for home in who.standing.memberships.into_iter().filter(|home| home.in_force(now)) {
+        let Some(unit) = app.repository().unit(&home.unit_id).await? else { continue };
+        homes.push(HomeView {
+            household_id: home.household_id,
+            site_id: home.site_id,
+            entrance_id: home.entrance_id,
+            unit: unit.label,
+        });
+    }
+    Ok(axum::Json(List::whole(homes)))
+}
+
 /// Households of a site with their members.
 #[utoipa::path(get, path = "/api/v1/households", tag = "rights", operation_id = "list_households",
     params(OfSite), responses((status = 200, body = List<HouseholdView>), (status = 404)))]

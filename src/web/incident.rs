@@ -120,7 +120,7 @@ pub(crate) async fn list(
         let sight = sight(&who.standing, &incident, &path, &filter.households, now);
         let Some(sight) = sight else { continue };
         let unit = unit(&app, incident.point.household()).await?;
-        items.push(view(&who, incident, unit, sight));
+        items.push(view(&app, &who, incident, unit, sight));
     }
     Ok(axum::Json(List { items, next }))
 }
@@ -246,7 +246,7 @@ pub(crate) async fn act(
         .apply(&command, input.note.as_deref(), &actor, &timings, app.now())
         .map_err(|why| refused(&app, &who, &incident, &command, why))?;
     let unit = unit(&app, incident.point.household()).await?;
-    let seen = view(&who, change.incident.clone(), unit, sight);
+    let seen = view(&app, &who, change.incident.clone(), unit, sight);
     let text = serde_json::to_string(&seen).map_err(|_| Problem::Internal)?;
     match app.repository().change(&change, Some(&keyed), &text).await? {
         Kept::Done(()) => {

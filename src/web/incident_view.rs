@@ -6,7 +6,9 @@ use crate::access::Who;
 use crate::schema::word;
 use crate::{App, Problem};
 use domain::event::alarm::AlarmKind;
-use domain::incident::{Act, Answer, Hand, Incident, LogRow, Reached, Sight, State, Step, is_own};
+use domain::incident::{
+    Act, Actor, Answer, Command, Hand, Incident, LogRow, Reached, Sight, State, Step, is_own,
+};
 use domain::role::Role;
 use domain::{GroupId, HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Timestamp};
 use serde::Serialize;
@@ -60,6 +62,8 @@ pub(crate) struct IncidentView {
     due_at: Option<Timestamp>,
     /// As what the one who asks sees it: `staff`, `own` or `neighbour`.
     seen_as: &'static str,
+    /// Acts that the one who asks may do as it stands.
+    may: Vec<&'static str>,
 }
 
 /// An incident with its log and its call.
@@ -133,9 +137,42 @@ pub(crate) async fn unit(app: &App, household: Option<&HouseholdId>) -> Result<O
     Ok(app.repository().unit(&household.unit_id).await?.map(|unit| unit.label))
 }
 
+/// Acts by their names in the API, in the order in which they are usually done.
+fn acts() -> [(&'static str, Command); 13] {
+    [
+        ("ack", Command::Ack),
+        ("assign", Command::Assign { to: None, step: None }),
+        ("accept", Command::Accept),
+        ("decline", Command::Decline),
+        ("arrive", Command::Arrive),
+        ("feedback", Command::Feedback),
+        ("close", Command::Close),
+        ("follow_up", Command::FollowUp { satisfied: true }),
+        ("reopen", Command::Reopen),
+        ("transfer", Command::Transfer { reference: String::new() }),
+        ("false_alarm", Command::FalseAlarm),
+        ("cancel", Command::Cancel),
+        ("note", Command::Note),
+    ]
+}
+
+/// What `who`, who sees it so, may do with it.
+fn may(app: &App, who: &Who, incident: &Incident, sight: Sight) -> Vec<&'static str> {
+    let Some(by) = actor(app, who, incident, sight) else { return Vec::new() };
+    let allowed = acts().into_iter().filter(|(_, command)| incident.allows(command, &by));
+    allowed.map(|(name, _)| name).collect()
+}
+
 /// The incident as `who` sees it.
-pub(crate) fn view(who: &Who, incident: Incident, unit: Option<String>, sight: Sight) -> IncidentView {
+pub(crate) fn view(
+    app: &App,
+    who: &Who,
+    incident: Incident,
+    unit: Option<String>,
+    sight: Sight,
+) -> IncidentView {
     let staff = matches!(sight, Sight::Staff { .. });
+    let may = may(app, who, &incident, sight);
     let assigned_to_me = incident.assignee.as_ref() == Some(&who.person.id);
     IncidentView {
         id: incident.id,
@@ -163,6 +200,7 @@ pub(crate) fn view(who: &Who, incident: Incident, unit: Option<String>, sight: S
             Sight::Own => "own",
             Sight::Neighbour => "neighbour",
         },
+        may,
     }
 }
 
@@ -206,7 +244,7 @@ pub(crate) async fn whole(
     Ok(WholeIncident {
         log: log.into_iter().map(row).collect(),
         call,
-        incident: view(who, incident, unit, sight),
+        incident: view(app, who, incident, unit, sight),
     })
 }
 
@@ -235,17 +273,12 @@ async fn names(app: &App, log: &[LogRow]) -> Result<HashMap<PersonId, String>, P
 }
 
 /// In whose hand and in which role `who` acts on an incident they see so.
-pub(crate) fn actor(
-    app: &App,
-    who: &Who,
-    incident: &Incident,
-    sight: Sight,
-) -> Option<domain::incident::Actor> {
+pub(crate) fn actor(app: &App, who: &Who, incident: &Incident, sight: Sight) -> Option<Actor> {
     let (role, hand) = match sight {
         Sight::Staff { role, hand: Some(hand) } => (role, hand),
         Sight::Own => (Role::Resident, Hand::Reporter),
         Sight::Staff { hand: None, .. } | Sight::Neighbour => return None,
     };
     let own = is_own(&who.standing, incident, app.now());
-    Some(domain::incident::Actor { person: Some(who.person.id.clone()), role: Some(role), hand, own })
+    Some(Actor { person: Some(who.person.id.clone()), role: Some(role), hand, own })
 }

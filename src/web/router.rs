@@ -72,6 +72,7 @@ fn entries() -> Vec<Entry> {
         signed_in(routes!(crate::viewer_key::delete)),
         signed_in(routes!(crate::registration::list)),
         signed_in(routes!(crate::registration::create)),
+        signed_in(routes!(crate::household::homes)),
         // Registry
         signed_in(routes!(crate::site::list)),
         signed_in(routes!(crate::site::get)),

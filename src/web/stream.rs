@@ -91,8 +91,8 @@ struct Listener {
 
 /// Listen: `camera`, `door_event`, `alarm`, `incident` and `approval`, as far as one may know.
 ///
-/// An event says what has changed; what it is like then is read from its own address. With
-/// `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
+/// An event says what has changed; what it is like then is read from its own address. The first
+/// one is `listening`: what happens after it is not missed. With `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
 /// everything is to be read anew.
 #[utoipa::path(get, path = "/api/v1/stream", tag = "events", operation_id = "listen",
     params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last event one has")),
@@ -119,8 +119,9 @@ pub(crate) async fn listen(
     bell.mark_changed();
     changes.mark_unchanged();
     let held = app.parts.viewers.token();
-    // So that the page knows at once that it listens.
-    let ready = VecDeque::from([Event::default().comment("listening")]);
+    // So that the page knows at once that it listens, and from where it goes on if it hears nothing else.
+    let begin = Event::default().id(cursor.to_string()).event("listening").data("{}");
+    let ready = VecDeque::from([begin]);
     let listener = Listener { app, who, cursor, ready, bell, changes, _seat: seat, _held: held };
     let events = unfold(listener, async |mut listener| {
         let event = listener.next().await?;

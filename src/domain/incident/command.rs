@@ -307,6 +307,13 @@ impl Incident {
         Ok(Change { incident: next, row })
     }
 
+    /// Whether `by` may do this now, whatever is said with it.
+    #[must_use]
+    pub fn allows(&self, command: &Command, by: &Actor) -> bool {
+        let act = command.act(by);
+        act.is_for(by) && arrow(self.state, act).is_some() && self.check(command, act, by).is_ok()
+    }
+
     /// What else stands against it.
     fn check(&self, command: &Command, act: Act, by: &Actor) -> Result<(), Refused> {
         match act {

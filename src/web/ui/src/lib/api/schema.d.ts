@@ -544,6 +544,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/homes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own homes: where one presses for help, and which households one speaks for. */
+        get: operations["list_homes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/households": {
         parameters: {
             query?: never;
@@ -1202,8 +1219,8 @@ export interface paths {
         };
         /**
          * Listen: `camera`, `door_event`, `alarm`, `incident` and `approval`, as far as one may know.
-         * @description An event says what has changed; what it is like then is read from its own address. With
-         *     `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
+         * @description An event says what has changed; what it is like then is read from its own address. The first
+         *     one is `listening`: what happens after it is not missed. With `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
          *     everything is to be read anew.
          */
         get: operations["listen"];
@@ -1758,6 +1775,14 @@ export interface components {
             /** Format: int64 */
             seq: number;
         };
+        /** @description A home of the one who asks. */
+        HomeView: {
+            entrance_id: string;
+            household_id: string;
+            site_id: string;
+            /** @description What is on the door. */
+            unit: string;
+        };
         HouseholdInput: {
             unit_id: string;
         };
@@ -1842,6 +1867,8 @@ export interface components {
             last_alarm_at: string;
             /** @description The alarm was kept while a line was down. */
             late: boolean;
+            /** @description Acts that the one who asks may do as it stands. */
+            may: string[];
             /** Format: date-time */
             opened_at: string;
             place_id: string;
@@ -2099,6 +2126,18 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_HomeView: {
+            items: {
+                entrance_id: string;
+                household_id: string;
+                site_id: string;
+                /** @description What is on the door. */
+                unit: string;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_HouseholdView: {
             items: {
                 /** Format: date-time */
@@ -2149,6 +2188,8 @@ export interface components {
                 last_alarm_at: string;
                 /** @description The alarm was kept while a line was down. */
                 late: boolean;
+                /** @description Acts that the one who asks may do as it stands. */
+                may: string[];
                 /** Format: date-time */
                 opened_at: string;
                 place_id: string;
@@ -4294,6 +4335,28 @@ export interface operations {
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    list_homes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_HomeView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
