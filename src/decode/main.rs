@@ -76,8 +76,8 @@ fn fail(pipe: &mut pipe::Pipe, failure: Failure) -> ExitCode {
 fn one_still(pipe: &mut pipe::Pipe) -> std::io::Result<()> {
     match pipe.next()? {
         None => Ok(()),
-        Some(Order::Still { picture, width, data }) => {
-            let answer = match still::jpeg(&picture, width, &data) {
+        Some(Order::Still { picture, width, units }) => {
+            let answer = match still::jpeg(&picture, width, &units) {
                 Ok(jpeg) => Answer::Still(jpeg.into()),
                 Err(failure) => Answer::Failed(failure),
             };

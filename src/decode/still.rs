@@ -1,6 +1,7 @@
-//! One key access unit to one JPEG.
+//! A key access unit, and what follows it, to one JPEG.
 
 use crate::video::{Decoder, fit, scale};
+use bytes::Bytes;
 use ffmpeg_next::codec::{self, Context, Id};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Dictionary, Packet, frame};
@@ -9,12 +10,24 @@ use media::job::{Failure, Picture};
 /// Quantiser of the JPEG: 2 is best, 31 worst.
 const QUANTISER: i32 = 5;
 
-/// The picture, no wider than `width` and never larger than it is.
-pub fn jpeg(picture: &Picture, width: u16, data: &[u8]) -> Result<Vec<u8>, Failure> {
-    let mut decoder = Decoder::open(picture.coding)?;
-    decoder.send(&picture.sets, data, 0).map_err(|_| Failure::NotAPicture)?;
+/// The last picture, no wider than `width` and never larger than it is.
+pub fn jpeg(picture: &Picture, width: u16, units: &[Bytes]) -> Result<Vec<u8>, Failure> {
+    let (mut decoder, mut last) = (Decoder::open(picture.coding)?, None);
+    for (pts, unit) in (0..).zip(units) {
+        let sets = if pts == 0 { &picture.sets[..] } else { &[] };
+        if decoder.send(sets, unit, pts).is_err() {
+            // What was shown before it broke will do.
+            break;
+        }
+        while let Some(decoded) = decoder.receive() {
+            last = Some(decoded);
+        }
+    }
     decoder.finish();
-    let decoded = decoder.receive().ok_or(Failure::NotAPicture)?;
+    while let Some(decoded) = decoder.receive() {
+        last = Some(decoded);
+    }
+    let decoded = last.ok_or(Failure::NotAPicture)?;
     if decoded.is_corrupt() {
         return Err(Failure::NotAPicture);
     }

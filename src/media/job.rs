@@ -27,8 +27,9 @@ pub enum Order {
         picture: Picture,
         /// The widest it may be, in pixels; it is never made larger than it is.
         width: u16,
-        /// The key access unit, length-prefixed NAL units.
-        data: Bytes,
+        /// The key access unit and those that follow it, each as length-prefixed NAL units.
+        /// The last one is shown.
+        units: Vec<Bytes>,
     },
     /// What the units that follow are, and what they become. Whatever was under way
     /// is forgotten.
@@ -181,11 +182,15 @@ impl Order {
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         match self {
-            Self::Still { picture, width, data } => {
-                let mut to = Writer::new(0, data.len() + picture.sets.len());
+            Self::Still { picture, width, units } => {
+                let about = units.iter().map(|unit| unit.len() + 4).sum::<usize>();
+                let mut to = Writer::new(0, about + picture.sets.len());
                 to.picture(picture);
                 to.u16(*width);
-                to.bytes(data);
+                to.u32(u32::try_from(units.len()).unwrap_or(u32::MAX));
+                for unit in units {
+                    to.bytes(unit);
+                }
                 to.done()
             }
             Self::Convert(Conversion { video, audio, after }) => {
@@ -211,7 +216,12 @@ impl Order {
     pub fn parse(body: Bytes) -> Result<Self, Malformed> {
         let mut from = Reader(body);
         let order = match from.u8()? {
-            0 => Self::Still { picture: from.picture()?, width: from.u16()?, data: from.bytes()? },
+            0 => Self::Still {
+                picture: from.picture()?,
+                width: from.u16()?,
+                // A wrong count ends with what is there.
+                units: (0..from.u32()?).map(|_| from.bytes()).collect::<Result<_, _>>()?,
+            },
             1 => Self::Convert(Conversion {
                 video: from.option(Reader::picture)?,
                 audio: from.option(|from| {
@@ -466,11 +476,8 @@ mod tests {
             (prop::option::of(picture()), prop::option::of(sound), prop::option::of(any::<i64>()))
                 .prop_map(|(video, audio, after)| Conversion { video, audio, after });
         prop_oneof![
-            (picture(), any::<u16>(), bytes()).prop_map(|(picture, width, data)| Order::Still {
-                picture,
-                width,
-                data
-            }),
+            (picture(), any::<u16>(), prop::collection::vec(bytes(), 0..4))
+                .prop_map(|(picture, width, units)| Order::Still { picture, width, units }),
             conversion.prop_map(Order::Convert),
             unit().prop_map(Order::Unit),
         ]

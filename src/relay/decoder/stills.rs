@@ -7,8 +7,8 @@ use super::{Counters, Decoder};
 use crate::hub::Hub;
 use crate::{Admission, StreamId};
 use bytes::Bytes;
-use media::Frame;
 use media::job::{Order, Picture};
+use media::{Frame, Track};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -19,6 +19,10 @@ const FIRST_PICTURE: Duration = Duration::from_secs(5);
 /// How long a picture is kept that no newer one replaces: after that nobody wants it,
 /// and it shows where people live.
 const KEPT: Duration = Duration::from_secs(3_600);
+
+/// Frames and bytes that one picture may rest on.
+const MOST_UNITS: usize = 300;
+const MOST_BYTES: usize = 6 << 20;
 
 /// The widths there are, in pixels: whoever asks for something in between gets the next
 /// larger one, so that all share it.
@@ -136,6 +140,42 @@ impl Decoder {
         }
     }
 
+    /// A picture of this very moment, for who may see it: the newest frame, with all that
+    /// it rests on. Nobody shares it. The caller keeps the stream wanted.
+    pub async fn moment(&self, hub: &Hub, pass: Admission, width: Width) -> Result<Still, NoStill> {
+        let key = match tokio::time::timeout(FIRST_PICTURE, hub.key_frame(&pass)).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(status)) => return Err(NoStill::NoFrame(status.detail)),
+            Err(_) => return Err(NoStill::NoFrame("the camera has not sent a whole one yet".into())),
+        };
+        let mut frames = hub.watch(pass).peek();
+        frames.retain(|frame| frame.track == Track::Video);
+        if frames.first().is_none_or(|frame| !frame.key) {
+            frames = vec![key];
+        }
+        // Of a group that is too long for one picture the beginning will do.
+        let mut bytes = 0;
+        let fits = frames.iter().take(MOST_UNITS).take_while(|frame| {
+            bytes += frame.data.len();
+            bytes <= MOST_BYTES
+        });
+        let fits = fits.count().max(1);
+        frames.truncate(fits);
+        let Some(last) = frames.last() else { return Err(NoStill::NotDecoded(Trouble::Died)) };
+        let arrived_at = hub.arrived_at(last);
+        let picture = frames.first().and_then(|frame| frame.track_params()).and_then(Picture::of);
+        let picture = picture.ok_or(NoStill::NoFrame("the camera sends sound only".into()))?;
+        let units = frames.iter().map(|frame| frame.data.clone()).collect();
+        match self.pool.still(&Order::Still { picture, width: width.pixels(), units }).await {
+            Ok(jpeg) => {
+                Counters::add(&self.counters().decoded);
+                Ok(Still { jpeg, arrived_at })
+            }
+            Err(NoProcess::Busy) => Err(NoStill::Busy),
+            Err(NoProcess::Trouble(trouble)) => Err(NoStill::NotDecoded(trouble)),
+        }
+    }
+
     async fn decoded(
         &self,
         last: &mut Last,
@@ -158,7 +198,7 @@ impl Decoder {
         }
         let picture = frame.track_params().and_then(Picture::of);
         let picture = picture.ok_or(NoStill::NoFrame("the camera sends sound only".into()))?;
-        let order = Order::Still { picture, width: width.pixels(), data: frame.data.clone() };
+        let order = Order::Still { picture, width: width.pixels(), units: vec![frame.data.clone()] };
         match self.pool.still(&order).await {
             Ok(jpeg) => {
                 Counters::add(&self.counters().decoded);
