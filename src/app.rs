@@ -5,11 +5,13 @@ use crate::audit;
 use crate::clock;
 use crate::incidents;
 use crate::notices;
+use crate::pictures::{self, Photographer};
 use crate::reconcile;
 use crate::settings::{Settings, Webrtc};
 use crate::spool::Spool;
 use crate::tls;
 use domain::Clock;
+use domain::event::door::DoorEvent;
 use domain::incident::repository::{Incidents as _, Outbox as _};
 use domain::registration::KEPT;
 use domain::repository::{Joining as _, Persons as _, Registers as _};
@@ -24,7 +26,7 @@ use std::time::Duration;
 use store::Store;
 use store::seal::{Hold, KeyError, SealingKey};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -113,6 +115,7 @@ pub struct App {
     public_addresses: Vec<IpAddr>,
     changes: watch::Sender<u64>,
     bell: watch::Sender<i64>,
+    events: mpsc::Receiver<DoorEvent>,
     closing: CancellationToken,
     viewers: TaskTracker,
     setup_token: Option<String>,
@@ -186,6 +189,7 @@ impl App {
             )),
             None => None,
         };
+        let (happened, events) = mpsc::channel(pictures::WAITING);
         let parts = web::Parts {
             repository: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
@@ -194,6 +198,7 @@ impl App {
             admit: Arc::clone(&doorkeeper) as _,
             refusals,
             changes: changes.clone(),
+            happened,
             bell: bell.subscribe(),
             public_url: settings.public_url.clone(),
             tls: tls.clone(),
@@ -219,6 +224,7 @@ impl App {
             public_addresses: settings.webrtc.as_ref().map_or_else(Vec::new, |w| w.public_addresses.clone()),
             changes,
             bell,
+            events,
             closing,
             viewers,
             setup_token,
@@ -293,6 +299,13 @@ impl App {
         ));
 
         reconciler.spawn(sweep(Arc::clone(&self.store), Arc::clone(&self.clock)));
+        let photographer = Photographer {
+            repository: Arc::clone(&self.store) as _,
+            clock: Arc::clone(&self.clock),
+            doorkeeper: Arc::clone(&self.doorkeeper),
+            decoder: Arc::clone(&self.decoder),
+        };
+        reconciler.spawn(photographer.run(self.events));
         reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
         reconciler.spawn(incidents::run(Arc::clone(&self.store) as _, Arc::clone(&self.clock)));

@@ -8,6 +8,7 @@
 //!   stream ⇒ admission, and its end).
 //! - `quota` counts how much one person watches.
 //! - [`incidents`] lets time limits run out, [`notices`] wakes the pages that listen.
+//! - `pictures` takes the pictures of door events.
 //! - [`spool`] keeps the register's entries while it cannot be written.
 //! - [`tls`] keeps the certificate of the gateway's own TLS.
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod demo;
 pub mod incidents;
 pub mod notices;
+mod pictures;
 mod quota;
 pub mod reconcile;
 pub mod settings;

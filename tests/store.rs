@@ -7,6 +7,8 @@ use domain::approval::Subject;
 use domain::camera::{Position, Pull, StreamKind, Transport, Visibility};
 use domain::device::{Device, DeviceKind};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
+use domain::event::{Event, Taken};
+use domain::incident::Timings;
 use domain::person::{Passkey, Person, Session, SignedInBy, ViewerKey};
 use domain::place::{Place, PlaceKind};
 use domain::repository::{
@@ -17,8 +19,8 @@ use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
 use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{
-    DeviceId, DoorEventId, GrantId, PasskeyId, PersonId, PlaceId, Secret, SessionId, SiteId, Timestamp,
-    ViewerKeyId, ViewingId,
+    DeviceId, DoorEventId, GrantId, IncidentId, PasskeyId, PersonId, PlaceId, Secret, SessionId, SiteId,
+    Timestamp, ViewerKeyId, ViewingId,
 };
 use web::token::random;
 
@@ -237,6 +239,10 @@ fn event(device: &Device, n: i64) -> DoorEvent {
     }
 }
 
+fn taken(event: DoorEvent) -> Taken {
+    Event::Door(event).taken(IncidentId::from_random(random()), &Timings::of(SiteKind::Compound))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn door_events_once_each_and_in_order() {
     for database in BOTH {
@@ -260,9 +266,7 @@ async fn door_events_once_each_and_in_order() {
         let senders = (0..40i64).map(|n| {
             let (store, device) = (std::sync::Arc::clone(&store), device.clone());
             tokio::spawn(async move {
-                store
-                    .record_door_events(vec![event(&device, n), event(&device, n), event(&device, n / 2)])
-                    .await
+                store.record_events([n, n, n / 2].map(|n| taken(event(&device, n))).to_vec()).await
             })
         });
         let mut accepted = 0;
@@ -272,11 +276,11 @@ async fn door_events_once_each_and_in_order() {
             accepted += recorded.iter().filter(|r| **r == Recorded::Accepted).count();
         }
         assert_eq!(accepted, 40, "{database:?}");
-        let again = store.record_door_events(vec![event(&device, 3)]).await.unwrap();
+        let again = store.record_events(vec![taken(event(&device, 3))]).await.unwrap();
         assert_eq!(again, [Recorded::Duplicate]);
         let mut stray = event(&device, 1);
         stray.device_id = DeviceId::from_random(random());
-        assert_eq!(store.record_door_events(vec![stray]).await, Err(Error::Reference), "{database:?}");
+        assert_eq!(store.record_events(vec![taken(stray)]).await, Err(Error::Reference), "{database:?}");
 
         let list = async |filter: DoorEventFilter, after, limit| {
             store.door_events(&filter, &Page { after, limit }).await.unwrap()

@@ -10,6 +10,7 @@
 mod accounts;
 mod approvals;
 mod decoder;
+mod door_pictures;
 mod doors;
 mod durability;
 mod filmed;
@@ -19,6 +20,7 @@ mod hls;
 mod import;
 mod incidents;
 mod ingest;
+mod intake;
 mod invitations;
 mod joining;
 mod keys;

@@ -39,6 +39,15 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
     }
 
+    /// Reads the time of a clock on the wall (`2026-11-25 08:15:02`) in a time zone. Of an
+    /// hour that comes twice it is the first.
+    #[must_use]
+    pub fn parse_local(text: &str, zone: &str) -> Option<Self> {
+        let zone = jiff::tz::TimeZone::get(zone).ok()?;
+        let time = text.parse::<jiff::civil::DateTime>().ok()?;
+        Some(Self(time.to_zoned_datetime(zone).ok()?.timestamp().as_microsecond()))
+    }
+
     /// The day `text` (`2026-11-25`; without it the one of this moment) in a time
     /// zone: when it begins, and when the next one does.
     #[must_use]

@@ -58,6 +58,8 @@ ids! {
     DeviceId,
     /// A door event.
     DoorEventId,
+    /// An event of a device that is not about a door.
+    DeviceEventId,
     /// A row of the viewing register.
     ViewingId,
     /// An area of responsibility.

@@ -35,9 +35,9 @@ pub mod viewing;
 
 pub use clock::{Clock, Timestamp};
 pub use id::{
-    ApprovalId, ButtonTestId, CameraId, DeviceId, DoorEventId, GrantId, GroupId, HouseholdId, IncidentId,
-    InvitationId, PasskeyId, PersonId, PlaceId, RegistrationId, SessionId, SiteId, UnitId, ViewerKeyId,
-    ViewingId, ZoneId,
+    ApprovalId, ButtonTestId, CameraId, DeviceEventId, DeviceId, DoorEventId, GrantId, GroupId, HouseholdId,
+    IncidentId, InvitationId, PasskeyId, PersonId, PlaceId, RegistrationId, SessionId, SiteId, UnitId,
+    ViewerKeyId, ViewingId, ZoneId,
 };
 pub use secret::Secret;
 

@@ -5,7 +5,9 @@ use crate::approval::{self, Approval};
 use crate::audit::{Entry, Head, Link};
 use crate::camera::{Camera, Removed};
 use crate::device::Device;
-use crate::event::door::{DoorEvent, Recorded};
+use crate::event::Taken;
+use crate::event::device::DeviceEvent;
+use crate::event::door::{Bookmark, DoorEvent, Recorded};
 use crate::household::{Household, Membership, Unit};
 use crate::incident::repository::{Groups, Incidents, Outbox};
 use crate::invitation::Invitation;
@@ -17,8 +19,8 @@ use crate::scene::Scene;
 use crate::site::Site;
 use crate::viewing::Viewing;
 use crate::{
-    ApprovalId, CameraId, DeviceId, GrantId, HouseholdId, InvitationId, PasskeyId, PersonId, PlaceId,
-    RegistrationId, Secret, SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
+    ApprovalId, CameraId, DeviceId, DoorEventId, GrantId, HouseholdId, InvitationId, PasskeyId, PersonId,
+    PlaceId, RegistrationId, Secret, SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 use async_trait::async_trait;
 
@@ -349,10 +351,27 @@ pub trait Devices: Send + Sync {
     async fn add_device(&self, device: &Device) -> Result<()>;
     /// Sets a device's token. False if there is none.
     async fn set_device_token(&self, id: &DeviceId, token_hash: &[u8]) -> Result<bool>;
-    /// Records door events. When this answers, they are durable.
-    async fn record_door_events(&self, events: Vec<DoorEvent>) -> Result<Vec<Recorded>>;
+    /// Records what devices have told, each with the alarm that it raises. When this
+    /// answers, all of it is durable.
+    async fn record_events(&self, events: Vec<Taken>) -> Result<Vec<Recorded>>;
     /// Door events, the newest first, each with its place in the order.
     async fn door_events(&self, filter: &DoorEventFilter, page: &Page) -> Result<Vec<(i64, DoorEvent)>>;
+    /// One door event.
+    async fn door_event(&self, id: &DoorEventId) -> Result<Option<DoorEvent>>;
+    /// Keeps where to look for a door event, with the picture if there is one (JPEG).
+    async fn add_bookmark(&self, bookmark: &Bookmark, jpeg: Option<&[u8]>) -> Result<()>;
+    /// The bookmarks of these events, as far as they have one.
+    async fn bookmarks(&self, events: &[&DoorEventId]) -> Result<Vec<Bookmark>>;
+    /// The picture of a door event (JPEG), if there is one.
+    async fn door_picture(&self, id: &DoorEventId) -> Result<Option<Vec<u8>>>;
+    /// Events of devices at these places, or only the alarms among them, the newest
+    /// first, each with its place in the order.
+    async fn device_events(
+        &self,
+        places: &[PlaceId],
+        alarms: bool,
+        page: &Page,
+    ) -> Result<Vec<(i64, DeviceEvent)>>;
 }
 
 /// The registers: who watched, and who did what. All of it is sealed into one chain.

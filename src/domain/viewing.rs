@@ -17,6 +17,8 @@ words! {
         Hls = "hls",
         /// Still pictures, one after the other.
         Snapshot = "snapshot",
+        /// Pictures of door events.
+        DoorPicture = "door_picture",
     }
 }
 

@@ -1,13 +1,15 @@
-//! Devices; what they tell is in `door_event`.
+//! Devices; what they tell is in `door_event` and `device_event`.
 
 use crate::act::Alone as _;
 use crate::row::{get, time, word};
-use crate::{Store, changed, door_event, failed};
+use crate::{Store, bookmark, changed, device_event, door_event, failed};
 use async_trait::async_trait;
 use domain::device::{Device, DeviceKind};
-use domain::event::door::{DoorEvent, Recorded};
+use domain::event::Taken;
+use domain::event::device::DeviceEvent;
+use domain::event::door::{Bookmark, DoorEvent, Recorded};
 use domain::repository::{Devices, DoorEventFilter, Page, Result};
-use domain::{DeviceId, PlaceId, SiteId};
+use domain::{DeviceId, DoorEventId, PlaceId, SiteId};
 use sqlx::any::AnyRow;
 
 fn device(row: &AnyRow) -> Result<Device> {
@@ -71,11 +73,37 @@ impl Devices for Store {
         changed(&done?)
     }
 
-    async fn record_door_events(&self, events: Vec<DoorEvent>) -> Result<Vec<Recorded>> {
+    async fn record_events(&self, events: Vec<Taken>) -> Result<Vec<Recorded>> {
         self.intake.record(events).await
     }
 
     async fn door_events(&self, filter: &DoorEventFilter, page: &Page) -> Result<Vec<(i64, DoorEvent)>> {
         door_event::list(&self.read, filter, page).await
+    }
+
+    async fn door_event(&self, id: &DoorEventId) -> Result<Option<DoorEvent>> {
+        door_event::one(&self.read, id).await
+    }
+
+    async fn add_bookmark(&self, bookmark: &Bookmark, jpeg: Option<&[u8]>) -> Result<()> {
+        bookmark::insert(bookmark, jpeg).act(&self.write).await?;
+        Ok(())
+    }
+
+    async fn bookmarks(&self, events: &[&DoorEventId]) -> Result<Vec<Bookmark>> {
+        bookmark::list(&self.read, events).await
+    }
+
+    async fn door_picture(&self, id: &DoorEventId) -> Result<Option<Vec<u8>>> {
+        bookmark::picture(&self.read, id).await
+    }
+
+    async fn device_events(
+        &self,
+        places: &[PlaceId],
+        alarms: bool,
+        page: &Page,
+    ) -> Result<Vec<(i64, DeviceEvent)>> {
+        device_event::list(&self.read, places, alarms, page).await
     }
 }

@@ -1,7 +1,7 @@
 //! Door events as rows: the multi-row insert and the list.
 
 use crate::failed;
-use crate::row::{get, time, time_opt, word};
+use crate::row::{get, marks, time, time_opt, word};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality};
 use domain::repository::{DoorEventFilter, Page, Result};
 use domain::{DeviceId, DoorEventId, PlaceId, SiteId};
@@ -35,19 +35,12 @@ pub(crate) async fn insert(connection: &mut AnyConnection, events: &[&DoorEvent]
     if events.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows: Vec<String> = (0..events.len())
-        .map(|row| {
-            let row: Vec<String> =
-                (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
-            format!("({})", row.join(", "))
-        })
-        .collect();
     // Only numbers of parameters are put into the text.
     let sql = AssertSqlSafe(format!(
         "insert into door_events (id, source, event_id, device_id, site_id, place_id, kind, quality,
             direction, method, reason, device_time, received_at)
          values {} on conflict (device_id, source, event_id) do nothing returning id",
-        rows.join(", ")
+        marks(events.len(), COLUMNS)
     ));
     let mut query = sqlx::query(sql);
     for event in events {
@@ -68,6 +61,13 @@ pub(crate) async fn insert(connection: &mut AnyConnection, events: &[&DoorEvent]
     }
     let rows = query.fetch_all(connection).await.map_err(failed)?;
     rows.iter().map(|row| row.try_get::<String, _>(0).map_err(failed)).collect()
+}
+
+/// One of them.
+pub(crate) async fn one(pool: &AnyPool, id: &DoorEventId) -> Result<Option<DoorEvent>> {
+    let row =
+        sqlx::query("select * from door_events where id = $1").bind(id.as_str()).fetch_optional(pool).await;
+    row.map_err(failed)?.as_ref().map(door_event).transpose()
 }
 
 /// The newest first, each with its place in the order.

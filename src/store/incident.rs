@@ -168,6 +168,46 @@ async fn insert(connection: &mut AnyConnection, new: &Change, reach: &BTreeSet<H
     Ok(())
 }
 
+/// Takes an alarm within a transaction that holds the lock of the audit chain.
+pub(crate) async fn raise(
+    connection: &mut AnyConnection,
+    alarm: &Alarm,
+    opened: &Change,
+    reach: &BTreeSet<HouseholdId>,
+) -> Result<Raised> {
+    let raised = match mergeable(connection, alarm).await? {
+        Some(mut incident) => {
+            (incident.alarms, incident.last_alarm_at) = (incident.alarms + 1, alarm.received_at);
+            // Not a new version: whoever is acting on it must not be told that they are late.
+            sqlx::query("update incidents set alarms = $2, last_alarm_at = $3 where id = $1")
+                .bind(incident.id.as_str())
+                .bind(incident.alarms)
+                .bind(incident.last_alarm_at.0)
+                .execute(&mut *connection)
+                .await
+                .map_err(failed)?;
+            Raised { incident, merged: true }
+        }
+        None => {
+            insert(connection, opened, reach).await?;
+            Raised { incident: opened.incident.clone(), merged: false }
+        }
+    };
+    let incident = &raised.incident;
+    if is_told(incident.alarms) {
+        let detail = json!({
+            "kind": incident.kind, "drill": incident.drill, "late": alarm.late, "point": alarm.point.word(),
+            "merged": raised.merged, "alarms": incident.alarms,
+            "households": if raised.merged { 0 } else { reach.len() },
+        });
+        let at = alarm.received_at;
+        audit::append(connection, &entry(incident, alarm.reporter.as_ref(), at, "alarm.raise", &detail))
+            .await?;
+        outbox::post(connection, &[notice(incident, Topic::Alarm, at)]).await?;
+    }
+    Ok(raised)
+}
+
 #[async_trait]
 impl Incidents for Store {
     async fn answered(&self, keyed: &Keyed) -> Result<Option<Kept<()>>> {
@@ -189,36 +229,7 @@ impl Incidents for Store {
         {
             return Ok(before);
         }
-        let raised = match mergeable(&mut tx, alarm).await? {
-            Some(mut incident) => {
-                (incident.alarms, incident.last_alarm_at) = (incident.alarms + 1, alarm.received_at);
-                // Not a new version: whoever is acting on it must not be told that they are late.
-                sqlx::query("update incidents set alarms = $2, last_alarm_at = $3 where id = $1")
-                    .bind(incident.id.as_str())
-                    .bind(incident.alarms)
-                    .bind(incident.last_alarm_at.0)
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(failed)?;
-                Raised { incident, merged: true }
-            }
-            None => {
-                insert(&mut tx, opened, reach).await?;
-                Raised { incident: opened.incident.clone(), merged: false }
-            }
-        };
-        let incident = &raised.incident;
-        if is_told(incident.alarms) {
-            let detail = json!({
-                "kind": incident.kind, "drill": incident.drill, "late": alarm.late, "point": alarm.point.word(),
-                "merged": raised.merged, "alarms": incident.alarms,
-                "households": if raised.merged { 0 } else { reach.len() },
-            });
-            let at = alarm.received_at;
-            audit::append(&mut tx, &entry(incident, alarm.reporter.as_ref(), at, "alarm.raise", &detail))
-                .await?;
-            outbox::post(&mut tx, &[notice(incident, Topic::Alarm, at)]).await?;
-        }
+        let raised = raise(&mut tx, alarm, opened, reach).await?;
         if let Some(keyed) = keyed {
             idempotency::keep(&mut tx, keyed, &answer(&raised)).await?;
         }

@@ -1,11 +1,13 @@
 //! Group commit: while one transaction is being made durable, the next requests
 //! gather; they then share one transaction and one wait for the disk.
 
-use crate::{door_event, failed, outbox};
+use crate::{audit, device_event, door_event, failed, incident, outbox};
 use domain::event::door::{DoorEvent, Quality, Recorded};
+use domain::event::{Event, Taken};
 use domain::notice::{Notice, Topic};
 use domain::repository::{Error, Result};
 use sqlx::AnyPool;
+use std::collections::{BTreeSet, HashSet};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -17,7 +19,7 @@ const WAITING: usize = 1_024;
 const GROUP: usize = 500;
 
 struct Request {
-    events: Vec<DoorEvent>,
+    events: Vec<Taken>,
     answer: oneshot::Sender<Result<Vec<Recorded>>>,
 }
 
@@ -43,7 +45,7 @@ impl Intake {
     }
 
     /// Records events; answers when they are durable.
-    pub(crate) async fn record(&self, events: Vec<DoorEvent>) -> Result<Vec<Recorded>> {
+    pub(crate) async fn record(&self, events: Vec<Taken>) -> Result<Vec<Recorded>> {
         let closed = || Error::Unavailable("the gateway is stopping".to_owned());
         let queue = self.queue.lock().await.clone().ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
@@ -104,20 +106,38 @@ fn notice(event: &DoorEvent) -> Notice {
     }
 }
 
-/// Commits a group in one transaction; one answer per request.
+/// Commits a group in one transaction; one answer per request. An alarm is raised by
+/// the event that is new: sent again, it raises nothing.
 async fn commit(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>> {
-    let events: Vec<&DoorEvent> = group.iter().flat_map(|request| &request.events).collect();
+    let taken = || group.iter().flat_map(|request| &request.events);
     let mut tx = pool.begin().await.map_err(failed)?;
-    let mut new = std::collections::HashSet::new();
-    for chunk in events.chunks(GROUP) {
+    if taken().any(|taken| taken.raises.is_some()) {
+        audit::lock(&mut tx).await?;
+    }
+    let (mut doors, mut others) = (Vec::new(), Vec::new());
+    for taken in taken() {
+        match &taken.event {
+            Event::Door(event) => doors.push(event),
+            Event::Device(event) => others.push(event),
+        }
+    }
+    let mut new = HashSet::new();
+    for chunk in doors.chunks(GROUP) {
         new.extend(door_event::insert(&mut tx, chunk).await?);
     }
+    for chunk in others.chunks(GROUP) {
+        new.extend(device_event::insert(&mut tx, chunk).await?);
+    }
+    for taken in taken().filter(|taken| new.contains(taken.event.id())) {
+        if let Some(raises) = &taken.raises {
+            incident::raise(&mut tx, &raises.alarm, &raises.opened, &BTreeSet::new()).await?;
+        }
+    }
     let accepted: Vec<Notice> =
-        events.iter().filter(|event| new.contains(event.id.as_str())).map(|event| notice(event)).collect();
+        doors.iter().filter(|event| new.contains(event.id.as_str())).map(|event| notice(event)).collect();
     outbox::post(&mut tx, &accepted).await?;
     tx.commit().await.map_err(failed)?;
-    let recorded = |event: &DoorEvent| {
-        if new.contains(event.id.as_str()) { Recorded::Accepted } else { Recorded::Duplicate }
-    };
+    let recorded =
+        |taken: &Taken| if new.contains(taken.event.id()) { Recorded::Accepted } else { Recorded::Duplicate };
     Ok(group.iter().map(|request| request.events.iter().map(recorded).collect()).collect())
 }

@@ -8,8 +8,10 @@
 mod act;
 mod approval;
 mod audit;
+mod bookmark;
 mod camera;
 mod device;
+mod device_event;
 mod door_event;
 mod group;
 mod household;

@@ -4,7 +4,7 @@
 //! takes that lock first.
 
 use crate::act::Alone as _;
-use crate::row::{get, time, truth, word, word_opt};
+use crate::row::{get, marks, time, truth, word, word_opt};
 use crate::{Store, failed};
 use async_trait::async_trait;
 use domain::incident::repository::Outbox;
@@ -29,17 +29,10 @@ pub(crate) async fn post(connection: &mut AnyConnection, notices: &[Notice]) -> 
             .await
             .map_err(failed)?;
         let first = get::<i64>(&row, "seq")? - count + 1;
-        let rows: Vec<String> = (0..notices.len())
-            .map(|row| {
-                let row: Vec<String> =
-                    (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
-                format!("({})", row.join(", "))
-            })
-            .collect();
         // Only numbers of parameters are put into the text.
         let mut query = sqlx::query(AssertSqlSafe(format!(
             "insert into outbox (seq, at, topic, site_id, place_id, object, word, drill) values {}",
-            rows.join(", ")
+            marks(notices.len(), COLUMNS)
         )));
         for (seq, notice) in (first..).zip(notices) {
             query = query

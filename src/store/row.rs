@@ -31,6 +31,15 @@ pub(crate) fn word_opt<T>(
         .transpose()
 }
 
+/// Marks of the parameters of several rows in one insert: `($1, $2), ($3, $4)`.
+pub(crate) fn marks(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let marks: Vec<String> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", marks.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 /// Reads a truth value: 0 or 1.
 pub(crate) fn truth(row: &AnyRow, column: &'static str) -> Result<bool> {
     Ok(get::<i64>(row, column)? != 0)

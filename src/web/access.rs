@@ -3,13 +3,16 @@
 
 use crate::layers::BODY;
 use crate::refused::{By, Refusal};
-use crate::{App, Problem, token};
+use crate::serve::Peer;
+use crate::{App, Problem, session, token};
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::{HeaderMap, Method, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use domain::SiteId;
 use domain::access::{
     Question, Standing, audits_somewhere, decide, is_staff, manages_somewhere, responds_somewhere,
@@ -83,6 +86,10 @@ pub(crate) async fn check(
     let path = path.as_ref().map_or("", MatchedPath::as_str);
     let route = format!("{} {path}", request.method());
     let admitted = admit(&app, access, &route, &mut request).await;
+    let admitted = match admitted {
+        Err(Problem::NotSignedIn) if access == Access::Device => Err(guessed(&app, &request)),
+        other => other,
+    };
     if let Err(problem) = admitted.and_then(|()| count(&app, path, &request)) {
         return problem.into_response();
     }
@@ -124,7 +131,10 @@ async fn admit(app: &App, access: Access, route: &str, request: &mut Request) ->
         Access::Own | Access::SignedIn | Access::Manage | Access::Respond | Access::Audit => {
             person(app, access, route, request).await
         }
-        Access::Device => device(app, request.headers()).await.map(|device| put(request, device)),
+        Access::Device => {
+            let token = device_token(request).ok_or(Problem::NotSignedIn)?;
+            device(app, &token).await.map(|device| put(request, device))
+        }
     }
 }
 
@@ -176,15 +186,33 @@ async fn who(app: &App, headers: &HeaderMap, route: &str) -> Result<Who, Problem
     Ok(Who { person, session, standing, route: route.into() })
 }
 
-async fn device(app: &App, headers: &HeaderMap) -> Result<Device, Problem> {
-    let token = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .ok_or(Problem::NotSignedIn)?;
+async fn device(app: &App, token: &str) -> Result<Device, Problem> {
     app.repository().device_by_token(&token::hash(token)).await?.ok_or(Problem::NotSignedIn)
+}
+
+/// A device's token: as a bearer's, or as the password of any name; from devices that can
+/// be told an address and nothing else, as a part of it.
+fn device_token(request: &Request) -> Option<String> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some((scheme, value)) = header.and_then(|value| value.split_once(' ')) {
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(value.trim().to_owned());
+        }
+        if scheme.eq_ignore_ascii_case("basic") {
+            let text = String::from_utf8(BASE64_STANDARD.decode(value.trim()).ok()?).ok()?;
+            return text.split_once(':').map(|(_, token)| token.to_owned());
+        }
+    }
+    let pattern = request.extensions().get::<MatchedPath>()?.as_str().split('/');
+    let mut parts = pattern.zip(request.uri().path().split('/'));
+    parts.find(|(pattern, _)| *pattern == "{token}").map(|(_, token)| token.to_owned())
+}
+
+/// Somebody has sent a token that is no device's: not too often from one address.
+fn guessed(app: &App, request: &Request) -> Problem {
+    let Some(peer) = request.extensions().get::<Peer>() else { return Problem::NotSignedIn };
+    let address = session::address(app, peer.address.ip(), request.headers());
+    app.throttle.take_token(address).err().unwrap_or(Problem::NotSignedIn)
 }
 
 impl Who {

@@ -35,12 +35,17 @@ impl<K> Default for Buckets<K> {
 impl<K: Clone + Eq + Hash> Buckets<K> {
     /// Takes one out of `key`'s bucket; if it is empty, says how long to wait.
     pub fn take(&self, key: &K, rate: Rate) -> Result<(), Duration> {
+        self.take_some(key, rate, 1)
+    }
+
+    /// Takes `some` at once, or none.
+    pub fn take_some(&self, key: &K, rate: Rate, some: u32) -> Result<(), Duration> {
         let now = Instant::now();
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         if full_at.len() >= MOST {
             full_at.retain(|_, full| *full > now);
         }
-        let full = full_at.get(key).map_or(now, |full| (*full).max(now)) + rate.every;
+        let full = full_at.get(key).map_or(now, |full| (*full).max(now)) + rate.every * some;
         let behind = full.duration_since(now);
         let most = rate.every * rate.burst;
         if behind > most {

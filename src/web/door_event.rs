@@ -1,15 +1,27 @@
 //! Door events, as the people concerned may read them.
 
 use crate::access::Who;
-use crate::extract::Query;
+use crate::extract::{Path, Query, id};
 use crate::schema::{List, word};
+use crate::sitting::{self, sit};
+use crate::snapshot::Jpeg;
 use crate::{App, Problem};
 use axum::extract::State;
-use domain::access::{Question, Standing, decide};
-use domain::event::door::{DoorEvent, Quality};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use domain::access::{Question, Standing, decide, decide_watch};
+use domain::camera::StreamKind;
+use domain::event::door::{Bookmark, DoorEvent, DoorEventKind, Quality};
 use domain::repository::{DoorEventFilter, Page};
-use domain::{DeviceId, DoorEventId, PlaceId, SiteId, Timestamp};
+use domain::scene::Scene;
+use domain::viewing::ViewingTransport;
+use domain::{CameraId, DeviceId, DoorEventId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// Without a request for this long somebody has looked enough.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// The most rows of a page, and how many if it is not said.
 const MOST: u32 = 500;
@@ -38,10 +50,26 @@ pub(crate) struct DoorEventView {
     device_time: Option<Timestamp>,
     #[schema(value_type = String, format = DateTime)]
     received_at: Timestamp,
+    /// Where to look, if one may watch the camera there.
+    bookmark: Option<BookmarkView>,
 }
 
-impl From<DoorEvent> for DoorEventView {
-    fn from(event: DoorEvent) -> Self {
+/// The camera at the door, from shortly before until after it happened.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct BookmarkView {
+    #[schema(value_type = String)]
+    camera_id: CameraId,
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+    /// When the picture was taken, if there is one.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    taken_at: Option<Timestamp>,
+}
+
+impl DoorEventView {
+    fn new(event: DoorEvent, bookmark: Option<Bookmark>) -> Self {
         Self {
             id: event.id,
             kind: event.kind.word(),
@@ -54,6 +82,12 @@ impl From<DoorEvent> for DoorEventView {
             reason: event.reason,
             device_time: event.device_time,
             received_at: event.received_at,
+            bookmark: bookmark.map(|Bookmark { camera_id, from, until, taken_at, .. }| BookmarkView {
+                camera_id,
+                from,
+                until,
+                taken_at,
+            }),
         }
     }
 }
@@ -112,6 +146,77 @@ pub(crate) async fn list(
     let rows = app.repository().door_events(&wanted, &Page { after, limit }).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
     let next = rows.last().filter(|_| full).map(|(seq, _)| seq.to_string());
-    let items = rows.into_iter().map(|(_, event)| event.into()).collect();
-    Ok(axum::Json(List { items, next }))
+    let mut bookmarks = bookmarks(&app, &who, &scene, &rows).await?;
+    let mut view = |event: DoorEvent| {
+        let bookmark = bookmarks.remove(&event.id);
+        DoorEventView::new(event, bookmark)
+    };
+    Ok(axum::Json(List { items: rows.into_iter().map(|(_, event)| view(event)).collect(), next }))
+}
+
+/// The bookmarks of these events, of cameras that one may watch.
+async fn bookmarks(
+    app: &App,
+    who: &Who,
+    scene: &Scene,
+    rows: &[(i64, DoorEvent)],
+) -> Result<HashMap<DoorEventId, Bookmark>, Problem> {
+    let ids: Vec<&DoorEventId> = rows.iter().map(|(_, event)| &event.id).collect();
+    let mut bookmarks = app.repository().bookmarks(&ids).await?;
+    if bookmarks.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let cameras = app.repository().cameras().await?;
+    let seen: HashSet<&CameraId> = cameras
+        .iter()
+        .filter(|camera| decide_watch(&who.standing, camera, scene, app.now()).is_allowed())
+        .map(|camera| &camera.id)
+        .collect();
+    bookmarks.retain(|bookmark| seen.contains(&bookmark.camera_id));
+    Ok(bookmarks.into_iter().map(|bookmark| (bookmark.door_event_id.clone(), bookmark)).collect())
+}
+
+/// Whether they may read of this event.
+fn may_read(standing: &Standing, event: &DoorEvent, scene: &Scene, now: Timestamp) -> bool {
+    let path = scene.path(&event.place_id);
+    let question = Question::ReadDoorEvents(&event.site_id, &path);
+    // Whoever forces a resident may be looking at their phone.
+    let staff = Standing { memberships: Vec::new(), approvals: Vec::new(), ..standing.clone() };
+    let standing = if event.kind == DoorEventKind::Duress { &staff } else { standing };
+    decide(standing, question, now).is_allowed()
+}
+
+/// The picture of a door event, for who may read of it and watch the camera there. It is a
+/// viewing: the register says who looked.
+#[utoipa::path(get, path = "/api/v1/door-events/{id}/picture.jpg", tag = "events", operation_id = "door_picture",
+    params(("id" = String, Path)),
+    responses((status = 200, content_type = "image/jpeg", body = inline(Jpeg)), (status = 404), (status = 429),
+        (status = 503)))]
+pub(crate) async fn picture(
+    State(app): State<App>,
+    who: Who,
+    Path(event): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let event = id(DoorEventId::parse, &event)?;
+    let event = app.repository().door_event(&event).await?.ok_or(Problem::NotFound)?;
+    let scene = app.repository().scene().await?;
+    if !may_read(&who.standing, &event, &scene, app.now()) {
+        return Err(Problem::NotFound);
+    }
+    let bookmark = app.repository().bookmarks(&[&event.id]).await?.pop().ok_or(Problem::NotFound)?;
+    let wanted = sitting::Wanted {
+        camera: bookmark.camera_id,
+        stream: StreamKind::Main,
+        transport: ViewingTransport::DoorPicture,
+        purpose: None,
+        quiet: QUIET,
+    };
+    let sitting = sit(&app, &who, wanted).await?;
+    let jpeg = app.repository().door_picture(&event.id).await?.ok_or(Problem::NotFound)?;
+    // The right may have ended while it was read.
+    if sitting.pass().ended().is_some() {
+        return Err(Problem::NotFound);
+    }
+    sitting.count(jpeg.len());
+    Ok(([(CONTENT_TYPE, "image/jpeg")], jpeg))
 }

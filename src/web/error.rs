@@ -34,6 +34,8 @@ pub enum Problem {
     Input(Vec<FieldError>),
     /// The body is no JSON.
     NotJson(String),
+    /// The body cannot be read; the text says why.
+    Malformed(String),
     /// The body has another type than the one that is read.
     MediaType(&'static str),
     /// The body is no session description, or not one that can be used.
@@ -135,7 +137,9 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooMany(_) | Self::TooManyViews(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::NotJson(_) | Self::NotInPlaylist | Self::NotSdp(_) => StatusCode::BAD_REQUEST,
+            Self::NotJson(_) | Self::Malformed(_) | Self::NotInPlaylist | Self::NotSdp(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NotPlayable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired(_) => StatusCode::PRECONDITION_REQUIRED,
@@ -190,6 +194,7 @@ impl Problem {
                 return ("too-many-views", "You have opened too many pictures", detail);
             }
             Self::NotJson(why) => return ("not-json", "The body is not JSON", why.clone()),
+            Self::Malformed(why) => return ("malformed", "The body cannot be read", why.clone()),
             Self::NotSdp(why) => {
                 return ("not-sdp", "The session description cannot be used", why.clone());
             }

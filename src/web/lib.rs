@@ -34,7 +34,7 @@ mod idempotency;
 mod import;
 mod incident;
 mod incident_view;
-mod intake;
+pub mod intake;
 mod invitation;
 mod join;
 mod join_code;

@@ -143,7 +143,12 @@ fn entries() -> Vec<Entry> {
         signed_in(routes!(crate::register::head)),
         // Events
         device(routes!(crate::intake::cloudevents::receive)),
+        device(routes!(crate::intake::hikvision::receive)),
+        device(routes!(crate::intake::hikvision::receive_by_address)),
+        device(routes!(crate::intake::zkteco::ask, crate::intake::zkteco::receive)),
+        respond(routes!(crate::intake::list::events)),
         signed_in(routes!(crate::door_event::list)),
+        signed_in(routes!(crate::door_event::picture)),
         signed_in(routes!(crate::stream::listen)),
         // Alarms and incidents
         signed_in(routes!(crate::alarm::raise)),

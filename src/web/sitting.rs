@@ -1,7 +1,7 @@
 //! Viewers that come back for each piece: HLS players and still pictures.
 //!
 //! A sitting is what such a viewer holds between two requests: one admission, one
-//! row in the viewing register and the stream kept wanted. It belongs to the session
+//! row in the viewing register and, if it is live, the stream kept wanted. It belongs to the session
 //! it was begun in, and ends when the right ends, when nothing was asked for a while,
 //! or when the gateway stops. Every request asks for it again and is refused as soon
 //! as the right has ended; what is on its way then is cut off.
@@ -61,7 +61,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Sitting {
     pass: Admission,
     hub: Hub,
-    _interest: Interest,
+    _interest: Option<Interest>,
     /// Packaged for this viewer, among others, until they leave.
     forms: Mutex<Vec<Arc<hls::Stream>>>,
     use_of_it: Mutex<Use>,
@@ -81,9 +81,10 @@ struct Answer {
 }
 
 impl Sitting {
-    fn new((pass, hub): (Admission, Hub)) -> Self {
+    fn new((pass, hub): (Admission, Hub), transport: ViewingTransport) -> Self {
         let use_of_it = Use { asked_at: Instant::now(), answers: HashMap::new(), next: 0 };
-        let _interest = hub.want();
+        // What is kept of a door event needs no camera.
+        let _interest = (transport != ViewingTransport::DoorPicture).then(|| hub.want());
         Self { pass, hub, _interest, forms: Mutex::default(), use_of_it: Mutex::new(use_of_it) }
     }
 
@@ -254,7 +255,7 @@ impl Sittings {
         for _ in 0..2 {
             let place = self.place(&key)?;
             let begin = async {
-                let sitting = Arc::new(Sitting::new(admit().await?));
+                let sitting = Arc::new(Sitting::new(admit().await?, key.transport));
                 let kept = Kept {
                     sittings: self.clone(),
                     key: key.clone(),

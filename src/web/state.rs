@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use crate::intake;
 use crate::live::Admit;
 use crate::passkey::Passkeys;
 use crate::password::Passwords;
@@ -10,15 +11,17 @@ use crate::stream::Streams;
 use crate::throttle::Throttle;
 use crate::tls::Tls;
 use domain::access::{Standing, is_staff};
+use domain::event::door::DoorEvent;
 use domain::person::{SignedInBy, StaffPasskeys};
 use domain::repository::Repository;
 use domain::{Clock, Timestamp};
 use ipnet::IpNet;
 use relay::{Decoder, Fleet, whep};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::debug;
 use url::Url;
 
 /// What the root package puts together.
@@ -37,6 +40,9 @@ pub struct Parts {
     pub refusals: Refusals,
     /// Counts changes of registry and rights; whoever acts on them sleeps on it.
     pub changes: watch::Sender<u64>,
+    /// Where door events go that were just kept, so that their pictures are taken. When
+    /// it is full an event stays without a picture.
+    pub happened: mpsc::Sender<DoorEvent>,
     /// The newest notice's number; pages that listen sleep on it.
     pub bell: watch::Receiver<i64>,
     /// How people reach this gateway, if that is set.
@@ -113,6 +119,7 @@ pub struct Inner {
     pub(crate) sittings: Sittings,
     pub(crate) hls: relay::hls::Streams,
     pub(crate) streams: Streams,
+    pub(crate) intake: intake::Counters,
     pub(crate) passkeys: Option<Passkeys>,
 }
 
@@ -131,8 +138,14 @@ impl App {
         let passkeys = parts.public_url.as_ref().and_then(Passkeys::new);
         let (setup, throttle, sittings) = (Setup::default(), Throttle::default(), Sittings::default());
         let hls = relay::hls::Streams::new(parts.viewers.clone());
-        let streams = Streams::default();
-        Self(Arc::new(Inner { parts, passwords, setup, throttle, sittings, hls, streams, passkeys }))
+        let (streams, intake) = (Streams::default(), intake::Counters::default());
+        Self(Arc::new(Inner { parts, passwords, setup, throttle, sittings, hls, streams, intake, passkeys }))
+    }
+
+    /// What devices have sent, counted.
+    #[must_use]
+    pub fn intake(&self) -> &intake::Counters {
+        &self.intake
     }
 
     /// Makes the one-time token with which the first owner is created.
@@ -149,6 +162,13 @@ impl Inner {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.parts.clock.now()
+    }
+
+    /// A door event was kept.
+    pub(crate) fn happened(&self, event: DoorEvent) {
+        if self.parts.happened.try_send(event).is_err() {
+            debug!("a door event stays without a picture: too many at once");
+        }
     }
 
     /// Says that registry or rights have changed. Called after the commit.

@@ -8,7 +8,7 @@
 use crate::Problem;
 use crate::bucket::{Buckets, Rate};
 use crate::token;
-use domain::PersonId;
+use domain::{DeviceId, PersonId};
 use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, VecDeque};
@@ -38,11 +38,16 @@ const RESIDENT: Rate = Rate { burst: 60, every: Duration::from_secs(1) };
 /// cameras is one act.
 const STAFF: Rate = Rate { burst: 600, every: Duration::from_millis(100) };
 
+/// Events of one device, alarms not counted: what it has kept over a night comes at once.
+const DEVICE: Rate = Rate { burst: 5_000, every: Duration::from_millis(5) };
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     /// The account's name as it was typed, and whether its own browser asks.
     Account([u8; 32], bool),
     Address(IpAddr),
+    /// Where somebody sends tokens from that are no device's.
+    Tokens(IpAddr),
 }
 
 /// When what was tried, within a stretch of time.
@@ -96,13 +101,20 @@ pub(crate) struct Throttle {
     tries: Tries<Key>,
     registrations: Tries<IpAddr>,
     acts: Buckets<PersonId>,
+    events: Buckets<DeviceId>,
     secret: [u8; 32],
 }
 
 impl Default for Throttle {
     fn default() -> Self {
         let (tries, registrations) = (Tries::new(WINDOW), Tries::new(HOUR));
-        Self { tries, registrations, acts: Buckets::default(), secret: token::random() }
+        Self {
+            tries,
+            registrations,
+            acts: Buckets::default(),
+            events: Buckets::default(),
+            secret: token::random(),
+        }
     }
 }
 
@@ -118,6 +130,16 @@ impl Throttle {
     /// Takes one act of this person, before anything is written.
     pub(crate) fn take_act(&self, person: &PersonId, staff: bool) -> Result<(), Problem> {
         self.acts.take(person, if staff { STAFF } else { RESIDENT }).map_err(Problem::TooMany)
+    }
+
+    /// Takes events of this device; if there are too many, says how long to wait.
+    pub(crate) fn take_events(&self, device: &DeviceId, some: usize) -> Option<Duration> {
+        self.events.take_some(device, DEVICE, u32::try_from(some).unwrap_or(u32::MAX)).err()
+    }
+
+    /// Takes one try at a device's token.
+    pub(crate) fn take_token(&self, address: IpAddr) -> Result<(), Problem> {
+        self.tries.take(&[(Key::Tokens(network(address)), PER_ADDRESS)])
     }
 
     /// Takes one registration from this address.

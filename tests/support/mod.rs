@@ -322,6 +322,11 @@ impl House {
 
     /// A door at `place` and its token.
     pub async fn door(&self, place: &PlaceId) -> (DeviceId, String) {
+        self.device(place, DeviceKind::Door).await
+    }
+
+    /// Registers a device; answers it and its token.
+    pub async fn device(&self, place: &PlaceId, kind: DeviceKind) -> (DeviceId, String) {
         let token = token::new();
         leaks::secret(&token);
         let device = Device {
@@ -329,7 +334,7 @@ impl House {
             site_id: self.site.clone(),
             place_id: place.clone(),
             name: "door".into(),
-            kind: DeviceKind::Door,
+            kind,
             token_hash: Some(token::hash(&token)),
             created_at: self.clock.now(),
         };

@@ -1,6 +1,7 @@
 //! Door events.
 
-use crate::{DeviceId, DoorEventId, PlaceId, SiteId, Timestamp, words};
+use crate::{CameraId, DeviceId, DoorEventId, PlaceId, SiteId, Timestamp, words};
+use std::time::Duration;
 
 words! {
     /// What happened at the door. The words are the CloudEvents types without
@@ -77,6 +78,35 @@ pub struct DoorEvent {
     pub device_time: Option<Timestamp>,
     /// When it arrived: order and timers rest on this.
     pub received_at: Timestamp,
+}
+
+/// Where to look for a door event: the camera at the door, from shortly before until after
+/// it, and how it looked just then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bookmark {
+    /// The event.
+    pub door_event_id: DoorEventId,
+    /// The camera at its place.
+    pub camera_id: CameraId,
+    /// From when on.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// When the picture was taken, if there is one.
+    pub taken_at: Option<Timestamp>,
+}
+
+/// A bookmark begins so long before its event, …
+pub const BEFORE: Duration = Duration::from_secs(10);
+/// … and ends so long after it.
+pub const AFTER: Duration = Duration::from_secs(60);
+
+impl DoorEventKind {
+    /// Whether somebody is at the door when it happens.
+    #[must_use]
+    pub fn is_seen(self) -> bool {
+        !matches!(self, Self::Taken | Self::NotTaken | Self::Closed | Self::Fault | Self::Mode)
+    }
 }
 
 /// What became of an event that was sent in.

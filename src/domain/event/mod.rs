@@ -1,4 +1,121 @@
-//! What devices and people tell: door events and alarms.
+//! What devices and people tell: door events, events of devices, and alarms.
 
 pub mod alarm;
+pub mod device;
 pub mod door;
+
+use crate::event::alarm::{Alarm, AlarmKind, Opening, Point, opening};
+use crate::event::device::DeviceEvent;
+use crate::event::door::{DoorEvent, DoorEventKind, Quality};
+use crate::incident::{Change, Incident, Timings};
+use crate::{DeviceId, IncidentId, PlaceId, SiteId, Timestamp};
+
+/// What a device has told, whichever format it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// At a door.
+    Door(DoorEvent),
+    /// Anything else.
+    Device(DeviceEvent),
+}
+
+impl Event {
+    /// The alarm that it is, if it is one.
+    #[must_use]
+    pub fn alarm(&self) -> Option<AlarmKind> {
+        match self {
+            Self::Door(event) => match event.kind {
+                DoorEventKind::Duress => Some(AlarmKind::Duress),
+                DoorEventKind::Forced => Some(AlarmKind::Intrusion),
+                DoorEventKind::Tamper => Some(AlarmKind::Tamper),
+                _ => None,
+            },
+            Self::Device(event) => event.kind.alarm(),
+        }
+    }
+
+    /// How much it says about now.
+    #[must_use]
+    pub fn quality(&self) -> Quality {
+        match self {
+            Self::Door(event) => event.quality,
+            Self::Device(event) => event.quality,
+        }
+    }
+
+    /// The device's own time.
+    #[must_use]
+    pub fn device_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Door(event) => event.device_time,
+            Self::Device(event) => event.device_time,
+        }
+    }
+
+    /// When it arrived.
+    #[must_use]
+    pub fn received_at(&self) -> Timestamp {
+        match self {
+            Self::Door(event) => event.received_at,
+            Self::Device(event) => event.received_at,
+        }
+    }
+
+    /// The id that it is kept under.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Door(event) => event.id.as_str(),
+            Self::Device(event) => event.id.as_str(),
+        }
+    }
+
+    fn origin(&self) -> (&DeviceId, &SiteId, &PlaceId) {
+        match self {
+            Self::Door(event) => (&event.device_id, &event.site_id, &event.place_id),
+            Self::Device(event) => (&event.device_id, &event.site_id, &event.place_id),
+        }
+    }
+
+    /// The event with what it leads to. `id` is the incident's, should it open one.
+    #[must_use]
+    pub fn taken(self, id: IncidentId, timings: &Timings) -> Taken {
+        let kind = self.alarm();
+        let leads_to = opening(self.quality(), self.device_time(), self.received_at());
+        let raises = kind.zip(Some(leads_to)).and_then(|(kind, leads_to)| {
+            let Opening::Incident { drill, late } = leads_to else { return None };
+            let (device, site, place) = self.origin();
+            let alarm = Alarm {
+                kind,
+                site_id: site.clone(),
+                place_id: place.clone(),
+                point: Point::Device(device.clone()),
+                drill,
+                late,
+                reporter: None,
+                received_at: self.received_at(),
+            };
+            let opened = Incident::open(id, &alarm, None, timings);
+            Some(Raises { alarm, opened })
+        });
+        Taken { event: self, raises }
+    }
+}
+
+/// An event that is to be kept, with the alarm that it raises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The event.
+    pub event: Event,
+    /// Its alarm, if it raises one.
+    pub raises: Option<Raises>,
+}
+
+/// An alarm of a device, and the incident that it opens unless it belongs to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raises {
+    /// The alarm.
+    pub alarm: Alarm,
+    /// The incident's first version.
+    pub opened: Change,
+}

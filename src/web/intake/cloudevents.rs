@@ -1,34 +1,20 @@
 //! CloudEvents 1.0 in JSON, single or in batches: the gateway's own format.
 
+use super::{BATCH, BODY, Counters, NAME, Outcome, Told, What, keep, wrong_name};
 use crate::access::Sender;
 use crate::extract::has_type;
-use crate::{App, Problem, token};
+use crate::{App, Problem};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use domain::device::Device;
-use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
-use domain::{DoorEventId, Timestamp};
+use domain::Timestamp;
+use domain::event::device::DeviceEventKind;
+use domain::event::door::{DoorEventKind, Quality, Recorded};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The largest body, in bytes.
-const BODY: usize = 64 << 10;
-/// The most events in a batch.
-const BATCH: usize = 100;
-/// The longest `source` or `id`, in bytes.
-const NAME: usize = 200;
-
 const SINGLE: &[&str] = &["application/cloudevents+json", "application/json"];
 const BATCHED: &[&str] = &["application/cloudevents-batch+json"];
-
-/// Words that are kept; any other becomes `other`, so that no name, card number
-/// or picture reference can slip in as one.
-const DIRECTIONS: &[&str] = &["in", "out"];
-const METHODS: &[&str] =
-    &["card", "code", "button", "remote", "intercom", "qr", "bluetooth", "nfc", "key", "schedule"];
-const REASONS: &[&str] =
-    &["unknown", "expired", "blocked", "schedule", "wrong_code", "no_right", "antipassback", "interlock"];
 
 /// The attributes that are read. Everything else is dropped on arrival.
 #[derive(Deserialize)]
@@ -54,11 +40,11 @@ struct Data {
 /// What became of each event, in the order they were sent.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Receipt {
-    results: Vec<Outcome>,
+    results: Vec<ItemResult>,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
-struct Outcome {
+struct ItemResult {
     /// The event's id, as far as it has one.
     id: Option<String>,
     result: OutcomeWord,
@@ -84,11 +70,18 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<(StatusCode, axum::Json<Receipt>), Problem> {
-    let body = body.map_err(|_| Problem::TooLarge("64 KiB"))?;
+    let too_large = |most| {
+        Counters::add(&app.intake.too_large, 1);
+        Problem::TooLarge(most)
+    };
+    let body = body.map_err(|_| too_large("64 KiB"))?;
     if body.len() > BODY {
-        return Err(Problem::TooLarge("64 KiB"));
+        return Err(too_large("64 KiB"));
     }
-    let not_json = |error: serde_json::Error| Problem::NotJson(error.to_string());
+    let not_json = |error: serde_json::Error| {
+        Counters::add(&app.intake.malformed, 1);
+        Problem::NotJson(error.to_string())
+    };
     let items: Vec<Value> = if has_type(&headers, BATCHED) {
         serde_json::from_slice(&body).map_err(not_json)?
     } else if has_type(&headers, SINGLE) {
@@ -97,44 +90,63 @@ pub(crate) async fn receive(
         return Err(Problem::MediaType("application/cloudevents+json or application/cloudevents-batch+json"));
     };
     if items.len() > BATCH {
-        return Err(Problem::TooLarge("100 events in a batch"));
+        return Err(too_large("100 events in a batch"));
     }
-    let received_at = app.now();
-    let read: Vec<_> = items.into_iter().map(|item| read(item, &device, received_at)).collect();
-    let events = read.iter().filter_map(|(_, event)| event.as_ref().ok().cloned()).collect();
-    let recorded = app.repository().record_door_events(events).await?;
-    let mut recorded = recorded.into_iter();
-    let results = read.into_iter().map(|(id, event)| match event {
-        Err(why) => Outcome { id, result: OutcomeWord::Rejected, detail: Some(why) },
-        Ok(_) => {
-            let duplicate = recorded.next() == Some(Recorded::Duplicate);
-            let result = if duplicate { OutcomeWord::Duplicate } else { OutcomeWord::Accepted };
-            Outcome { id, result, detail: None }
-        }
-    });
-    Ok((StatusCode::ACCEPTED, axum::Json(Receipt { results: results.collect() })))
+    let (ids, read): (Vec<_>, Vec<_>) = items.into_iter().map(read).unzip();
+    let told = read.iter().filter_map(|told| told.as_ref().ok().cloned()).collect();
+    let mut outcomes = keep(&app, &device, told).await?.into_iter();
+    let result = |(id, told): (Option<String>, Result<Told, String>)| {
+        let (result, detail) = match told {
+            Err(why) => {
+                Counters::add(&app.intake.malformed, 1);
+                (OutcomeWord::Rejected, Some(why))
+            }
+            Ok(_) => match outcomes.next() {
+                Some(Outcome::Kept(Recorded::Duplicate)) => (OutcomeWord::Duplicate, None),
+                Some(Outcome::TooMany(wait)) => {
+                    let wait = wait.as_secs() + 1;
+                    (
+                        OutcomeWord::Rejected,
+                        Some(format!("too many events of this device; send it again in {wait} s")),
+                    )
+                }
+                _ => (OutcomeWord::Accepted, None),
+            },
+        };
+        ItemResult { id, result, detail }
+    };
+    let results = ids.into_iter().zip(read).map(result).collect();
+    Ok((StatusCode::ACCEPTED, axum::Json(Receipt { results })))
 }
 
 /// One event, or why it is not taken.
-fn read(item: Value, device: &Device, received_at: Timestamp) -> (Option<String>, Result<DoorEvent, String>) {
+fn read(item: Value) -> (Option<String>, Result<Told, String>) {
     let id = item.get("id").and_then(Value::as_str).map(|id| id.chars().take(NAME).collect());
-    let event = serde_json::from_value::<CloudEvent>(item)
-        .map_err(|error| error.to_string())
-        .and_then(|event| door_event(event, device, received_at));
-    (id, event)
+    let told = serde_json::from_value::<CloudEvent>(item).map_err(|error| error.to_string()).and_then(told);
+    (id, told)
 }
 
-fn door_event(event: CloudEvent, device: &Device, received_at: Timestamp) -> Result<DoorEvent, String> {
+fn told(event: CloudEvent) -> Result<Told, String> {
     if event.specversion != "1.0" {
         return Err("specversion is not 1.0".to_owned());
     }
     for (name, text) in [("id", &event.id), ("source", &event.source)] {
-        if text.is_empty() || text.len() > NAME || text.chars().any(char::is_control) {
+        if wrong_name(text) {
             return Err(format!("{name} has 1 to {NAME} bytes and no control characters"));
         }
     }
-    let kind = event.kind.strip_prefix("sharpeyes.").and_then(DoorEventKind::from_word);
-    let kind = kind.ok_or("type is none that is known; door events begin with sharpeyes.door.")?;
+    let Data { direction, method, reason } = event.data.unwrap_or_default();
+    let door = |kind| What::Door { kind, direction, method, reason };
+    let word = event.kind.strip_prefix("sharpeyes.").unwrap_or_default();
+    let what = match (DoorEventKind::from_word(word), DeviceEventKind::from_word(word)) {
+        (Some(kind), _) => door(kind),
+        // The gateway says that itself.
+        (_, Some(kind)) if kind != DeviceEventKind::ClockSkew => What::Device(kind),
+        _ => {
+            let example = "sharpeyes.door.access.granted or sharpeyes.alarm.panic";
+            return Err(format!("type is none that is known; it is like {example}"));
+        }
+    };
     let quality = match event.sequality.as_deref() {
         None => Quality::Live,
         Some(word) => Quality::from_word(word).ok_or("sequality is live, backlog, state or drill")?,
@@ -143,24 +155,5 @@ fn door_event(event: CloudEvent, device: &Device, received_at: Timestamp) -> Res
     if device_time == Some(None) {
         return Err("time is not RFC 3339".to_owned());
     }
-    let data = event.data.unwrap_or_default();
-    Ok(DoorEvent {
-        id: DoorEventId::from_random(token::random()),
-        source: event.source,
-        event_id: event.id,
-        device_id: device.id.clone(),
-        site_id: device.site_id.clone(),
-        place_id: device.place_id.clone(),
-        kind,
-        quality,
-        direction: known(data.direction, DIRECTIONS),
-        method: known(data.method, METHODS),
-        reason: known(data.reason, REASONS),
-        device_time: device_time.flatten(),
-        received_at,
-    })
-}
-
-fn known(word: Option<String>, words: &[&str]) -> Option<String> {
-    word.map(|word| if words.contains(&word.as_str()) { word } else { "other".to_owned() })
+    Ok(Told { source: event.source, event_id: event.id, what, quality, device_time: device_time.flatten() })
 }

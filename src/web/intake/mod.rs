@@ -1,3 +1,183 @@
-//! What devices send: one adapter per format, each yields the domain's events.
+//! What devices send: one adapter per format reads it as [`Told`], here it becomes the
+//! domain's events and is kept.
+//!
+//! Whatever the format, the same holds: what is not in a closed list of words is not
+//! kept, so no name, card number or picture can slip in; what was sent twice is kept
+//! once; an acknowledged event is durable; and an alarm is never refused for coming
+//! too often.
 
 pub(crate) mod cloudevents;
+mod counters;
+pub(crate) mod hikvision;
+pub(crate) mod list;
+mod xml;
+pub(crate) mod zkteco;
+
+pub use counters::Counters;
+
+use crate::{App, Problem, token};
+use domain::device::Device;
+use domain::event::device::{DeviceEvent, DeviceEventKind, is_skewed};
+use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
+use domain::event::{Event, Taken};
+use domain::incident::Timings;
+use domain::{DeviceEventId, DoorEventId, IncidentId, Timestamp};
+use std::time::Duration;
+
+/// The largest body of a message without pictures, in bytes.
+const BODY: usize = 64 << 10;
+/// The most events in one request.
+const BATCH: usize = 100;
+/// The longest `source` or `id`, in bytes.
+const NAME: usize = 200;
+
+/// Words that are kept; any other becomes `other`.
+const DIRECTIONS: &[&str] = &["in", "out"];
+const METHODS: &[&str] =
+    &["card", "code", "button", "remote", "intercom", "qr", "bluetooth", "nfc", "key", "schedule"];
+const REASONS: &[&str] =
+    &["unknown", "expired", "blocked", "schedule", "wrong_code", "no_right", "antipassback", "interlock"];
+
+/// What a device tells, whatever format it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    /// Which part of the device; with `event_id` and the device it is unique.
+    source: String,
+    event_id: String,
+    what: What,
+    quality: Quality,
+    device_time: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    Door {
+        kind: DoorEventKind,
+        /// One of [`DIRECTIONS`], as the adapter reads it.
+        direction: Option<String>,
+        method: Option<String>,
+        reason: Option<String>,
+    },
+    Device(DeviceEventKind),
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Kept(Recorded),
+    /// The device sends too much; how long it should wait.
+    TooMany(Duration),
+}
+
+impl Outcome {
+    fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::TooMany(wait) => Some(*wait),
+            Self::Kept(_) => None,
+        }
+    }
+}
+
+fn known(word: Option<String>, words: &[&str]) -> Option<String> {
+    word.map(|word| if words.contains(&word.as_str()) { word } else { "other".to_owned() })
+}
+
+/// Why `source` or `id` cannot be kept, if it cannot.
+fn wrong_name(text: &str) -> bool {
+    text.is_empty() || text.len() > NAME || text.chars().any(char::is_control)
+}
+
+impl Told {
+    fn event(self, device: &Device, received_at: Timestamp) -> Event {
+        let Self { source, event_id, what, quality, device_time } = self;
+        let (device_id, site_id) = (device.id.clone(), device.site_id.clone());
+        let place_id = device.place_id.clone();
+        match what {
+            What::Door { kind, direction, method, reason } => Event::Door(DoorEvent {
+                id: DoorEventId::from_random(token::random()),
+                source,
+                event_id,
+                device_id,
+                site_id,
+                place_id,
+                kind,
+                quality,
+                direction: known(direction, DIRECTIONS),
+                method: known(method, METHODS),
+                reason: known(reason, REASONS),
+                device_time,
+                received_at,
+            }),
+            What::Device(kind) => Event::Device(DeviceEvent {
+                id: DeviceEventId::from_random(token::random()),
+                source,
+                event_id,
+                device_id,
+                site_id,
+                place_id,
+                kind,
+                quality,
+                device_time,
+                received_at,
+            }),
+        }
+    }
+}
+
+/// That a device's clock is wrong; once a day, since it has one name a day.
+fn skew(device: &Device, received_at: Timestamp) -> Told {
+    let day = received_at.to_string().chars().take(10).collect::<String>();
+    Told {
+        source: "gateway".to_owned(),
+        event_id: format!("clock_skew:{device}:{day}", device = device.id),
+        what: What::Device(DeviceEventKind::ClockSkew),
+        quality: Quality::Live,
+        device_time: None,
+    }
+}
+
+/// Keeps what a device tells. Answers what became of each event when all of it is durable.
+async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome>, Problem> {
+    let received_at = app.now();
+    let skewed = told.iter().any(|told| is_skewed(told.quality, told.device_time, received_at));
+    let events: Vec<Event> = told.into_iter().map(|told| told.event(device, received_at)).collect();
+    // A press for help gets through whatever else the device has sent.
+    let wait =
+        app.throttle.take_events(&device.id, events.iter().filter(|event| event.alarm().is_none()).count());
+    let too_many: Vec<Option<Duration>> =
+        events.iter().map(|event| wait.filter(|_| event.alarm().is_none())).collect();
+    let timings = match app.repository().site(&device.site_id).await? {
+        Some(site) => Timings::of(site.kind),
+        None => return Err(Problem::Internal),
+    };
+    let told = events.into_iter().zip(&too_many).filter_map(|(event, wait)| wait.is_none().then_some(event));
+    let mut taken: Vec<Taken> = told.map(|event| event.taken(new_id(), &timings)).collect();
+    let wanted = taken.len();
+    if skewed {
+        taken.push(skew(device, received_at).event(device, received_at).taken(new_id(), &timings));
+    }
+    let mut recorded = app.repository().record_events(taken.clone()).await?;
+    let accepted = || taken.iter().zip(&recorded).filter(|(_, recorded)| **recorded == Recorded::Accepted);
+    if accepted().any(|(taken, _)| taken.raises.is_some()) {
+        // Where the site's policy says so, residents may watch while an incident is open.
+        app.changed();
+    }
+    for (taken, _) in accepted() {
+        if let Event::Door(event) = &taken.event {
+            app.happened(event.clone());
+        }
+    }
+    recorded.truncate(wanted);
+    let mut recorded = recorded.into_iter();
+    let outcome = |wait: &Option<Duration>| match wait {
+        Some(wait) => Outcome::TooMany(*wait),
+        None => Outcome::Kept(recorded.next().unwrap_or(Recorded::Accepted)),
+    };
+    let outcomes: Vec<Outcome> = too_many.iter().map(outcome).collect();
+    app.intake.count(&outcomes);
+    Ok(outcomes)
+}
+
+fn new_id() -> IncidentId {
+    IncidentId::from_random(token::random())
+}

@@ -404,6 +404,23 @@ export interface paths {
         patch: operations["patch_whep"];
         trace?: never;
     };
+    "/api/v1/device-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Events of the devices where one is on duty, the newest first. */
+        get: operations["list_device_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -448,6 +465,26 @@ export interface paths {
         };
         /** Door events, the newest first: residents read their own entrance's, patrol the site's. */
         get: operations["list_door_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/door-events/{id}/picture.jpg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The picture of a door event, for who may read of it and watch the camera there. It is a
+         *     viewing: the register says who looked.
+         */
+        get: operations["door_picture"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1372,6 +1409,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ingest/v1/hikvision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The same, with the token in a header. */
+        post: operations["receive_hikvision_by_header"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ingest/v1/hikvision/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What Hikvision devices send by HTTP. Set it as "HTTP listening" with the device's token as
+         *     a part of the address, or as the password of any user name.
+         */
+        post: operations["receive_hikvision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ingest/v1/zkteco/{token}/iclock/{what}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a ZKTeco controller asks: its options, or whether there is something to do. */
+        get: operations["zkteco_asks"];
+        put?: never;
+        /** What a ZKTeco controller sends. */
+        post: operations["receive_zkteco"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1476,6 +1568,19 @@ export interface components {
             site_id: string;
             /** @description `requested`, `granted`, `refused`, `revoked`, `withdrawn`, `renewed` or `expired`. */
             state: string;
+            /** Format: date-time */
+            until: string;
+        };
+        /** @description The camera at the door, from shortly before until after it happened. */
+        BookmarkView: {
+            camera_id: string;
+            /** Format: date-time */
+            from: string;
+            /**
+             * Format: date-time
+             * @description When the picture was taken, if there is one.
+             */
+            taken_at?: string | null;
             /** Format: date-time */
             until: string;
         };
@@ -1610,6 +1715,21 @@ export interface components {
             /** @description One's own household. */
             household_id: string;
         };
+        /** @description What a device has told. */
+        DeviceEventView: {
+            device_id: string;
+            /** Format: date-time */
+            device_time?: string | null;
+            id: string;
+            place_id: string;
+            /** @enum {string} */
+            quality: "live" | "backlog" | "state" | "drill";
+            /** Format: date-time */
+            received_at: string;
+            site_id: string;
+            /** @enum {string} */
+            type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.clock_skew";
+        };
         DeviceInput: {
             /** @enum {string} */
             kind: "door" | "button" | "panel";
@@ -1645,6 +1765,7 @@ export interface components {
         };
         /** @description What happened at a door. */
         DoorEventView: {
+            bookmark?: components["schemas"]["BookmarkView"] | null;
             device_id: string;
             /** Format: date-time */
             device_time?: string | null;
@@ -1901,6 +2022,12 @@ export interface components {
             household_id: string;
             id: string;
         };
+        ItemResult: {
+            detail?: string | null;
+            /** @description The event's id, as far as it has one. */
+            id?: string | null;
+            result: components["schemas"]["OutcomeWord"];
+        };
         /** @description Whether people may register by themselves. The code itself is shown once. */
         JoinCodeView: {
             on: boolean;
@@ -1999,6 +2126,25 @@ export interface components {
             next?: string | null;
         };
         /** @description A list: all there is, or a page of it. */
+        List_DeviceEventView: {
+            items: {
+                device_id: string;
+                /** Format: date-time */
+                device_time?: string | null;
+                id: string;
+                place_id: string;
+                /** @enum {string} */
+                quality: "live" | "backlog" | "state" | "drill";
+                /** Format: date-time */
+                received_at: string;
+                site_id: string;
+                /** @enum {string} */
+                type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.clock_skew";
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
         List_DeviceView: {
             items: {
                 /** Format: date-time */
@@ -2018,6 +2164,7 @@ export interface components {
         /** @description A list: all there is, or a page of it. */
         List_DoorEventView: {
             items: {
+                bookmark?: components["schemas"]["BookmarkView"] | null;
                 device_id: string;
                 /** Format: date-time */
                 device_time?: string | null;
@@ -2395,7 +2542,7 @@ export interface components {
                 /** @enum {string} */
                 stream: "main" | "sub";
                 /** @enum {string} */
-                transport: "websocket" | "rtsp" | "whep" | "hls" | "snapshot";
+                transport: "websocket" | "rtsp" | "whep" | "hls" | "snapshot" | "door_picture";
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -2476,12 +2623,6 @@ export interface components {
             password: string;
             /** @description From the invitation. */
             token: string;
-        };
-        Outcome: {
-            detail?: string | null;
-            /** @description The event's id, as far as it has one. */
-            id?: string | null;
-            result: components["schemas"]["OutcomeWord"];
         };
         /** @enum {string} */
         OutcomeWord: "accepted" | "duplicate" | "rejected";
@@ -2615,7 +2756,7 @@ export interface components {
         };
         /** @description What became of each event, in the order they were sent. */
         Receipt: {
-            results: components["schemas"]["Outcome"][];
+            results: components["schemas"]["ItemResult"][];
         };
         RefusalInput: {
             reason: string;
@@ -2863,7 +3004,7 @@ export interface components {
             /** @enum {string} */
             stream: "main" | "sub";
             /** @enum {string} */
-            transport: "websocket" | "rtsp" | "whep" | "hls" | "snapshot";
+            transport: "websocket" | "rtsp" | "whep" | "hls" | "snapshot" | "door_picture";
         };
         /** @description An incident with its log and its call. */
         WholeIncident: {
@@ -3993,6 +4134,37 @@ export interface operations {
             503: components["responses"]["Problem"];
         };
     };
+    list_device_events: {
+        parameters: {
+            query?: {
+                site_id?: string;
+                /** @description Only alarms. */
+                alarms?: boolean;
+                /** @description From the last page's `next`. */
+                cursor?: string;
+                /** @description Rows, at most 500. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_DeviceEventView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
     list_devices: {
         parameters: {
             query?: never;
@@ -4103,6 +4275,32 @@ export interface operations {
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    door_picture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
@@ -6328,6 +6526,148 @@ export interface operations {
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    receive_hikvision_by_header: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description all of it is durable */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    receive_hikvision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the device's token */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description all of it is durable */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    zkteco_asks: {
+        parameters: {
+            query?: {
+                /** @description The controller's serial number. */
+                SN?: string;
+                /** @description `acc` of access controllers. */
+                DeviceType?: string;
+                /** @description What the lines are: `rtlog`, `ATTLOG`, … */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description the device's token */
+                token: string;
+                what: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            401: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    receive_zkteco: {
+        parameters: {
+            query?: {
+                /** @description The controller's serial number. */
+                SN?: string;
+                /** @description `acc` of access controllers. */
+                DeviceType?: string;
+                /** @description What the lines are: `rtlog`, `ATTLOG`, … */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                /** @description the device's token */
+                token: string;
+                what: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description all of it is durable */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };
