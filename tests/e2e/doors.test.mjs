@@ -56,6 +56,50 @@ test('a door event appears on the page of whoever lives there, within five secon
   for (const word of ['放行', '3号楼大厅', '进', '刷卡']) assert.ok(text.includes(word), `${word} is said: ${text}`);
 });
 
+/** Reports as a door station of another maker does: the alert beside a picture that it took itself. */
+async function reportByStation(door, serial) {
+  const alert = {
+    ipAddress: '192.0.2.64',
+    dateTime: new Date().toISOString(),
+    eventType: 'AccessControllerEvent',
+    eventState: 'active',
+    AccessControllerEvent: { majorEventType: 5, subEventType: 1, doorNo: 1, serialNo: serial, name: '张三', cardNo: '3194721066' },
+  };
+  const form = new FormData();
+  form.append('event_log', new Blob([JSON.stringify(alert)], { type: 'application/json' }));
+  form.append('Picture', new Blob([new Uint8Array(2_000)], { type: 'image/jpeg' }), 'Picture.jpg');
+  const { token } = here.world.devices[door];
+  const url = `${here.world.url}/ingest/v1/hikvision/${token}`;
+  const response = await fetch(url, { method: 'POST', body: form, signal: AbortSignal.timeout(5_000) });
+  assert.equal(response.status, 200);
+}
+
+for (const [language, show, viewport] of [
+  ['zh-CN', '看画面', undefined],
+  ['en', 'Picture', DESK],
+]) {
+  test(`a door station's event shows with the picture of the camera there (${language})`, { timeout: 60_000 }, async (t) => {
+    const page = await openDoors('resident@demo', { locale: language, ...(viewport && { viewport }) });
+    await page.locator('#main').getByTestId('door-event').first().waitFor();
+    const before = await page.getByTestId('door-picture').count();
+    const began = performance.now();
+    await reportByStation('building-3-door', language === 'en' ? 701 : 700);
+    const pictures = page.getByTestId('door-picture');
+    await pictures.nth(before).waitFor({ timeout: 15_000 });
+    const row = rows(page).first();
+    const button = row.getByTestId('door-picture');
+    t.diagnostic(`event to picture: ${Math.round(performance.now() - began)} ms`);
+    assert.ok((await button.innerText()).includes(show));
+    assert.equal(await page.locator('.frame img').count(), 0, 'nothing is fetched before a tap');
+    await button.click();
+    const image = row.locator('.frame img');
+    await image.waitFor();
+    await page.waitForFunction((img) => img.complete && img.naturalWidth >= 320, await image.elementHandle());
+    await portray(page, `doors-picture-${language}`);
+    assert.ok(!(await row.innerText()).includes('张三'));
+  });
+}
+
 test('an event that is sent again is a duplicate and adds no row', { timeout: 40_000 }, async () => {
   const page = await openDoors('resident@demo');
   const event = ['building-3-door', 'twice', 'door.access.denied', { direction: 'in', method: 'card', reason: 'expired' }];

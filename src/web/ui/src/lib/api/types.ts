@@ -20,6 +20,7 @@ export type ViewerKey = Schemas['KeyView'];
 export type ShownToken = Schemas['ShownToken'];
 export type ShownKey = Schemas['ShownKey'];
 export type DoorEvent = Schemas['DoorEventView'];
+export type Bookmark = Schemas['BookmarkView'];
 export type NewAccount = Schemas['Newcomer'];
 export type Unit = Schemas['UnitView'];
 export type Household = Schemas['HouseholdView'];

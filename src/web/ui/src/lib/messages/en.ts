@@ -267,6 +267,12 @@ export const en: Messages = {
     stateOnly: 'initial state',
     deviceTime: (clock) => `device time ${clock}`,
     unknownPlace: 'unknown place',
+    picture: 'Picture',
+    hidePicture: 'Hide picture',
+    pictureOf: (place, clock) => `${place} at ${clock}`,
+    takenAt: (clock) => `taken at ${clock} · looking is written in the register`,
+    noPicture: 'The picture cannot be shown: the right to the camera may have ended.',
+    live: 'Watch live',
     kinds: {
       'door.access.granted': 'Access granted',
       'door.access.denied': 'Access denied',

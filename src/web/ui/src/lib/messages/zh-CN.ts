@@ -265,6 +265,12 @@ export const zhCN = {
     stateOnly: '初始状态',
     deviceTime: (clock: string) => `设备时间 ${clock}`,
     unknownPlace: '未知点位',
+    picture: '看画面',
+    hidePicture: '收起画面',
+    pictureOf: (place: string, clock: string) => `${place}的画面，${clock}`,
+    takenAt: (clock: string) => `拍摄于 ${clock} · 查看会记入登记簿`,
+    noPicture: '画面无法显示：查看该摄像头的权限可能已结束。',
+    live: '看实时',
     kinds: {
       'door.access.granted': '放行',
       'door.access.denied': '拒绝',
