@@ -3,6 +3,7 @@
 use crate::admit::Doorkeeper;
 use crate::audit;
 use crate::clock;
+use crate::event_spool::EventSpool;
 use crate::incidents;
 use crate::notices;
 use crate::pictures::{self, Photographer};
@@ -106,6 +107,7 @@ pub struct App {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     spool: Arc<Spool>,
+    event_spool: Arc<EventSpool>,
     fleet: Arc<Fleet>,
     decoder: Arc<Decoder>,
     doorkeeper: Arc<Doorkeeper>,
@@ -156,6 +158,11 @@ impl App {
         if spooled > 0 {
             info!(viewings = spooled, "viewings from the spool are sealed into the register");
         }
+        let event_spool = Arc::new(EventSpool::new(settings.event_spool.clone()));
+        let (waited, _) = event_spool.recover(&*store).await?;
+        if waited > 0 {
+            info!(events = waited, "events from the spool are kept");
+        }
         let left_open = store.end_open_viewings(clock.now()).await?;
         if left_open > 0 {
             info!(viewings = left_open, "viewings that a crash left open are closed");
@@ -199,6 +206,7 @@ impl App {
             refusals,
             changes: changes.clone(),
             happened,
+            later: Arc::clone(&event_spool) as _,
             bell: bell.subscribe(),
             public_url: settings.public_url.clone(),
             tls: tls.clone(),
@@ -215,6 +223,7 @@ impl App {
             store,
             clock,
             spool,
+            event_spool,
             fleet,
             decoder,
             doorkeeper,
@@ -307,6 +316,7 @@ impl App {
         };
         reconciler.spawn(photographer.run(self.events));
         reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
+        reconciler.spawn(self.event_spool.run(Arc::clone(&self.store) as _, self.changes.clone()));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
         reconciler.spawn(incidents::run(Arc::clone(&self.store) as _, Arc::clone(&self.clock)));
         reconciler.spawn(notices::ring(Arc::clone(&self.store) as _, self.bell));

@@ -9,7 +9,8 @@
 //! - `quota` counts how much one person watches.
 //! - [`incidents`] lets time limits run out, [`notices`] wakes the pages that listen.
 //! - `pictures` takes the pictures of door events.
-//! - [`spool`] keeps the register's entries while it cannot be written.
+//! - [`spool`] keeps the register's entries while it cannot be written, [`event_spool`] what
+//!   devices tell.
 //! - [`tls`] keeps the certificate of the gateway's own TLS.
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
 //!   [`demo`] the data of `scripts/run --demo`.
@@ -20,7 +21,9 @@ pub mod app;
 pub mod audit;
 pub mod clock;
 pub mod demo;
+pub mod event_spool;
 pub mod incidents;
+mod journal;
 pub mod notices;
 mod pictures;
 mod quota;

@@ -40,6 +40,8 @@ pub struct Settings {
     pub anchor: Option<PathBuf>,
     /// Where viewings of those on duty go while the register cannot be written.
     pub spool: Option<PathBuf>,
+    /// Where events wait while the database is away.
+    pub event_spool: Option<PathBuf>,
     /// Special networks where cameras may be.
     pub allow_networks: Vec<IpNet>,
     /// What is kept of each stream.
@@ -81,6 +83,7 @@ struct RawSettings {
     secrets: RawSecrets,
     accounts: RawAccounts,
     audit: RawAudit,
+    events: RawEvents,
     cameras: RawCameras,
     stream: RawStream,
     decode: RawDecode,
@@ -134,6 +137,12 @@ struct RawAccounts {
 #[serde(deny_unknown_fields)]
 struct RawAudit {
     anchor_file: PathBuf,
+    spool_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEvents {
     spool_file: PathBuf,
 }
 
@@ -294,6 +303,7 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         database,
         key_file: raw.secrets.key_file,
         spool: Some(raw.audit.spool_file).filter(|path| !path.as_os_str().is_empty()),
+        event_spool: Some(raw.events.spool_file).filter(|path| !path.as_os_str().is_empty()),
         anchor: Some(raw.audit.anchor_file).filter(|path| !path.as_os_str().is_empty()),
         allow_networks: networks("cameras.allow_networks", &raw.cameras.allow_networks)?,
         ring: Budget {

@@ -2,8 +2,10 @@
 //! every viewing goes to a file outside the database instead, durable before the
 //! picture. When the register takes writes again, the file is sealed into the chain.
 //!
-//! Only for those whose work is to watch; everybody else is refused meanwhile.
+//! Only for those whose work is to watch; everybody else is refused meanwhile. A viewing
+//! takes about 400 bytes.
 
+use crate::journal::{self, Journal};
 use domain::audit::Entry;
 use domain::camera::StreamKind;
 use domain::repository::{Error, Registers, Repository, Result};
@@ -12,9 +14,7 @@ use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,6 @@ use tracing::{info, warn};
 
 /// The chain's word for a viewing that was begun while the register was away.
 const BROKEN: &str = "viewing.break_glass";
-/// How large the file may become; then nobody is admitted any more. A viewing
-/// takes about 400 bytes.
-const MOST: u64 = 16 << 20;
 /// How long the register may take for one line.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the register is tried again while there is something to write.
@@ -57,8 +54,7 @@ enum Line {
 
 /// The lines of a file, each as it is and as it is read.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = (&[u8], serde_json::Result<Line>)> {
-    let full = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    full.map(|line| (line, serde_json::from_slice(line)))
+    journal::lines(bytes).map(|line| (line, serde_json::from_slice(line)))
 }
 
 impl Line {
@@ -79,7 +75,7 @@ impl Line {
 /// The file, and the viewings whose beginning is in it.
 #[derive(Debug)]
 pub struct Spool {
-    path: Option<PathBuf>,
+    journal: Journal,
     waiting: Mutex<HashSet<ViewingId>>,
 }
 
@@ -87,7 +83,7 @@ impl Spool {
     /// A spool in this file; without one there is no break-glass.
     #[must_use]
     pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path, waiting: Mutex::default() }
+        Self { journal: Journal::new(path), waiting: Mutex::default() }
     }
 
     /// Writes down that a viewing begins; durable when it answers.
@@ -133,46 +129,19 @@ impl Spool {
     }
 
     fn append(&self, line: &Line) -> io::Result<()> {
-        let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        let new = !path.exists();
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        let length = file.metadata()?.len();
-        if length >= MOST {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let text = line.text()?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
-        if let Err(error) = written {
-            // Half a line would spoil the next one, and a whole one would tell of a
-            // viewing that is refused now.
-            if let Err(error) = file.set_len(length) {
-                warn!(%error, "the spool keeps half a line");
-            }
-            return Err(error);
-        }
-        match path.parent().filter(|folder| new && !folder.as_os_str().is_empty()) {
-            // So that the file's name survives a power cut, too.
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        self.journal.append(&line.text()?)
     }
 
     /// Seals what waits into the chain and empties the file. Done twice, it does no
     /// harm. What comes meanwhile goes into a new file: nobody waits for the database.
     pub async fn recover(&self, registers: &dyn Registers) -> Result<u64> {
-        let Some(path) = &self.path else { return Ok(0) };
-        let sealing = path.with_extension("sealing");
         {
             let _nobody_writes = self.waiting.lock().await;
-            // One that is there already was not finished: it comes first.
-            if !sealing.exists() {
-                match fs::rename(path, &sealing) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-                    renamed => renamed.map_err(|error| unreadable(&error))?,
-                }
+            if !self.journal.close_for_reading().map_err(|error| unreadable(&error))? {
+                return Ok(0);
             }
         }
-        let bytes = fs::read(&sealing).map_err(|error| unreadable(&error))?;
+        let bytes = self.journal.read().map_err(|error| unreadable(&error))?;
         let (mut sealed, mut begun) = (0, Vec::new());
         for (line, read) in lines(&bytes) {
             let written = match read {
@@ -185,19 +154,13 @@ impl Spool {
             };
             match written {
                 Ok(new) => sealed += u64::from(new),
-                // Kept for people to look at, or it would be tried for ever; a gateway
-                // that lost its power may leave one.
                 Err(Error::Corrupt(why)) => {
-                    warn!(why, "a line of the spool cannot be read; it is kept beside the spool");
-                    let kept = path.with_extension("unreadable");
-                    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(kept);
-                    let kept = file.and_then(|mut file| file.write_all(&[line, b"\n"].concat()));
-                    kept.map_err(|error| unreadable(&error))?;
+                    self.journal.keep_unreadable(line, &why).map_err(|error| unreadable(&error))?;
                 }
                 Err(error) => return Err(error),
             }
         }
-        fs::remove_file(&sealing).map_err(|error| unreadable(&error))?;
+        self.journal.done().map_err(|error| unreadable(&error))?;
         let mut waiting = self.waiting.lock().await;
         for id in begun {
             waiting.remove(&id);
@@ -205,15 +168,11 @@ impl Spool {
         Ok(sealed)
     }
 
-    fn holds_something(&self) -> bool {
-        self.path.as_ref().is_some_and(|path| path.exists() || path.with_extension("sealing").exists())
-    }
-
     /// Recovers whenever there is something to recover, for ever.
     pub async fn run(self: Arc<Self>, registers: Arc<dyn Repository>) {
         loop {
             tokio::time::sleep(RETRY).await;
-            if !self.holds_something() {
+            if !self.journal.holds_something() {
                 continue;
             }
             match self.recover(&*registers).await {

@@ -154,23 +154,3 @@ async fn pages_of_door_events_follow_each_other() {
     let past = patrol.get("/api/v1/door-events?until=2020-01-01T00:00:00Z").await.1;
     assert_eq!(past["items"], json!([]));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_locked_database_is_an_answer_and_loses_nothing() {
-    let house = House::start().await;
-    let (_, token) = house.door(&house.lobby).await;
-    let client = house.client();
-    let lock = sqlx::SqlitePool::connect(&format!("sqlite:{}", house.folder.path("test.db").display()))
-        .await
-        .unwrap();
-    let mut holder = lock.acquire().await.unwrap();
-    sqlx::query("begin immediate").execute(&mut *holder).await.unwrap();
-    let (status, problem) = client.events(&token, SINGLE, &event("1")).await;
-    assert_eq!((status.as_u16(), &problem["type"]), (503, &json!("unavailable")));
-    assert!(problem["detail"].as_str().unwrap().contains("nothing was saved, try again"), "{problem}");
-    sqlx::query("rollback").execute(&mut *holder).await.unwrap();
-    // The device tries again, and it is neither lost nor there twice.
-    let (_, answer) = client.events(&token, SINGLE, &event("1")).await;
-    assert_eq!(answer["results"][0]["result"], "accepted");
-    assert_eq!(client.events(&token, SINGLE, &event("1")).await.1["results"][0]["result"], "duplicate");
-}

@@ -51,25 +51,69 @@ async fn rows(gateway: &Gateway) -> usize {
     }
 }
 
+/// Sends batches, each with a press for help in it, until the gateway is gone. Answers how
+/// many were acknowledged.
+async fn send_until_gone(client: &Client, token: &str, cycle: usize) -> usize {
+    for n in 0.. {
+        let body = mixed(cycle, n);
+        let request = client.request(reqwest::Method::POST, "/ingest/v1/events").bearer_auth(token);
+        match request.header("content-type", BATCH).body(body.to_string()).send().await {
+            Ok(response) if response.status() == StatusCode::ACCEPTED => {}
+            _ => return n,
+        }
+    }
+    unreachable!("it is killed before")
+}
+
+fn mixed(cycle: usize, n: usize) -> Value {
+    let mut events = batch(&format!("{cycle}-{n}"), 5);
+    let help = json!({ "specversion": "1.0", "id": format!("{cycle}-{n}"), "source": "/button", "type": "sharpeyes.alarm.panic" });
+    events.as_array_mut().unwrap().push(help);
+    events
+}
+
+/// C35: killed at any moment while doors and buttons tell something.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_survives_kill_9() {
-    const CYCLES: usize = 20;
+async fn c35_what_was_acknowledged_survives_kill_9_and_is_there_once() {
+    const CYCLES: usize = 100;
     let (folder, token) = furnished().await;
     configure(&folder, ".");
+    let (mut sent, mut acknowledged) = (0, 0);
     for cycle in 0..CYCLES {
         let gateway = Gateway::start(serve(&folder));
-        let events = batch(&cycle.to_string(), 5);
-        let (status, _) = Client::new(gateway.address).events(&token, BATCH, &events).await;
-        assert_eq!(status, StatusCode::ACCEPTED);
-        drop(gateway);
+        let client = Client::new(gateway.address);
+        let sending = send_until_gone(&client, &token, cycle);
+        let killing = async {
+            // Another moment each time, as far as from the start of one request to several.
+            let pause = u64::from(web::token::random::<1>()[0] % 60);
+            tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+            drop(gateway);
+        };
+        let (n, ()) = tokio::join!(sending, killing);
+        acknowledged += n;
+        // The one that was not answered is sent again, as devices do.
+        let gateway = Gateway::start(serve(&folder));
+        let client = Client::new(gateway.address);
+        for again in n.saturating_sub(1)..=n {
+            let (status, answer) = client.events(&token, BATCH, &mixed(cycle, again)).await;
+            assert_eq!(status, StatusCode::ACCEPTED);
+            let wanted = if again < n { "duplicate" } else { "accepted" };
+            let all_one = results(&answer).windows(2).all(|pair| pair[0] == pair[1]);
+            assert!(all_one, "a part of a request was kept: {answer}");
+            assert!(again == n || results(&answer)[0] == wanted, "cycle {cycle}: {answer}");
+        }
+        sent += n + 1;
     }
+    assert!(acknowledged > CYCLES / 4, "{acknowledged}: killed too early to show anything");
     let gateway = Gateway::start(serve(&folder));
-    for cycle in 0..CYCLES {
-        let events = batch(&cycle.to_string(), 5);
-        let (_, answer) = Client::new(gateway.address).events(&token, BATCH, &events).await;
-        assert_eq!(results(&answer), ["duplicate"; 5], "an event of cycle {cycle} was lost");
+    assert_eq!(rows(&gateway).await, sent * 5);
+    let patrol = Client::new(gateway.address).signed_in("patrol").await;
+    let mut alarms = 0;
+    for incident in patrol.get("/api/v1/incidents?limit=500").await.1["items"].as_array().unwrap() {
+        alarms += usize::try_from(incident["alarms"].as_i64().unwrap()).unwrap();
     }
-    assert_eq!(rows(&gateway).await, CYCLES * 5);
+    assert_eq!(alarms, sent, "every press is counted once");
+    println!("{CYCLES} cycles: {acknowledged} of {sent} requests were acknowledged before the kill");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,5 +191,14 @@ async fn a_full_disk_is_an_answer_and_loses_nothing() {
     let (status, answer) = client.events(&token, BATCH, &batch(&taken.to_string(), 100)).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
     assert_eq!(results(&answer), ["accepted"; 100]);
-    assert_eq!(rows(&gateway).await, (taken + 1) * 100);
+    // What waited in the spool meanwhile is kept now, too.
+    let mut there = 0;
+    for _ in 0..60 {
+        there = rows(&gateway).await;
+        if there >= (taken + 1) * 100 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+    assert_eq!(there, (taken + 1) * 100);
 }

@@ -2,12 +2,15 @@
 
 use crate::support::House;
 use crate::support::client::Client;
-use crate::support::database::BOTH;
+use crate::support::database::{BOTH, Database};
+use crate::support::until_within;
 use domain::Clock as _;
 use domain::device::DeviceKind;
 use domain::role::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
+use std::time::Duration;
 
 const SINGLE: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
@@ -277,4 +280,62 @@ async fn bodies_that_cannot_be_read_are_refused_with_the_reason_and_nothing_is_k
     assert_eq!(post(&device, &zk, "text/plain", "time=1\tevent=0\n".repeat(101)).await.0, 413);
     assert_eq!(post(&device, &zk, "text/plain", "nothing\n\n").await, (200, "OK: 1".to_owned()));
     assert_eq!(doors(&house.sign_in_as(Role::Patrol).await).await, Vec::<Value>::new());
+}
+
+/// C38: those whose database is away are told yes when their event is durable elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn c38_while_the_database_is_away_events_wait_durably_and_none_is_lost() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (_, token) = house.device(&house.lobby, DeviceKind::Panel).await;
+        let (_, stranger) = house.device(&house.lobby, DeviceKind::Panel).await;
+        let device = house.client();
+        device.events(&token, SINGLE, &event("before", "door.opened")).await;
+        let mut other = sqlx::AnyConnection::connect(&house.settings.database).await.unwrap();
+        let locks: &[&str] = match database {
+            Database::Sqlite => &["begin immediate"],
+            Database::Postgres => {
+                &["begin", "lock table devices, door_events, device_events in access exclusive mode"]
+            }
+        };
+        for sql in locks {
+            sqlx::query(*sql).execute(&mut other).await.unwrap();
+        }
+        for n in 0..10 {
+            let mut batch: Vec<Value> = (0..10).map(|m| event(&format!("{n}-{m}"), "door.opened")).collect();
+            batch.push(event("help", "alarm.panic"));
+            let (status, answer) = device.events(&token, BATCH, &Value::Array(batch)).await;
+            assert_eq!(
+                (status, results(&answer)),
+                (StatusCode::ACCEPTED, vec!["accepted"; 11]),
+                "{database:?}"
+            );
+        }
+        let spool = house.folder.path("events.spool");
+        assert!(
+            std::fs::read_to_string(&spool).unwrap().contains("9-9"),
+            "durable before the device is told so"
+        );
+        if database == Database::Postgres {
+            // One that was never seen cannot be known.
+            let (status, _) = device.events(&stranger, SINGLE, &event("1", "door.opened")).await;
+            assert_eq!(status.as_u16(), 503);
+        }
+        sqlx::query("rollback").execute(&mut other).await.unwrap();
+        until_within(Duration::from_secs(30), || {
+            !spool.exists() && !spool.with_extension("sealing").exists()
+        })
+        .await;
+        let patrol = house.sign_in_as(Role::Patrol).await;
+        let rows = patrol.get("/api/v1/door-events?limit=500").await.1["items"].as_array().unwrap().clone();
+        assert_eq!(rows.len(), 101, "{database:?}");
+        let raised = incidents(&patrol).await;
+        assert_eq!(
+            (raised.len(), &raised[0]["alarms"]),
+            (1, &json!(1)),
+            "{database:?}: pressed once, sent ten times"
+        );
+        let (_, answer) = device.events(&token, SINGLE, &event("3-3", "door.opened")).await;
+        assert_eq!(results(&answer), ["duplicate"]);
+    }
 }

@@ -160,13 +160,14 @@ fn fresh(folder: &Folder) -> (Gateway, [u16; 3]) {
     let data = folder.path("data");
     let config = format!(
         "[http]\nlisten = \"127.0.0.1:{}\"\n[rtsp]\nlisten = \"127.0.0.1:{}\"\n[webrtc]\nlisten = \"127.0.0.1:{}\"\n\
-         [database]\nurl = \"sqlite:{}\"\n[secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[log]\nfilter = \"trace\"\n",
+         [database]\nurl = \"sqlite:{}\"\n[secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[events]\nspool_file = \"{}\"\n[log]\nfilter = \"trace\"\n",
         ports[0],
         ports[1],
         ports[2],
         data.join("test.db").display(),
         data.join("key").display(),
-        data.join("spool").display()
+        data.join("spool").display(),
+        data.join("events.spool").display()
     );
     fs::write(folder.path("config.toml"), config).unwrap();
     let mut command = serve(folder);

@@ -19,6 +19,7 @@ use domain::access::{
 };
 use domain::device::Device;
 use domain::person::{Person, Session};
+use domain::repository;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::warn;
@@ -42,6 +43,9 @@ pub enum Access {
     /// A device with its bearer token.
     Device,
 }
+
+/// A database that does not say within this whose token it is counts as away.
+const ASK: Duration = Duration::from_secs(2);
 
 /// A signed-in person.
 #[derive(Clone)]
@@ -187,7 +191,27 @@ async fn who(app: &App, headers: &HeaderMap, route: &str) -> Result<Who, Problem
 }
 
 async fn device(app: &App, token: &str) -> Result<Device, Problem> {
-    app.repository().device_by_token(&token::hash(token)).await?.ok_or(Problem::NotSignedIn)
+    let hash = token::hash(token);
+    if let Some(device) = app.known_devices.while_away(&hash) {
+        return Ok(device);
+    }
+    let slow = |_| Err(repository::Error::Unavailable("it takes too long".to_owned()));
+    let asked = tokio::time::timeout(ASK, app.repository().device_by_token(&hash)).await;
+    match asked.unwrap_or_else(slow) {
+        Ok(Some(device)) => {
+            app.known_devices.put(hash, &device);
+            Ok(device)
+        }
+        Ok(None) => {
+            app.known_devices.forget(&hash);
+            Err(Problem::NotSignedIn)
+        }
+        // What a device tells waits in the spool meanwhile, an alarm above all.
+        Err(error) => {
+            app.known_devices.is_away();
+            app.known_devices.while_away(&hash).ok_or_else(|| error.into())
+        }
+    }
 }
 
 /// A device's token: as a bearer's, or as the password of any name; from devices that can

@@ -1,6 +1,6 @@
 //! What every handler can reach.
 
-use crate::intake;
+use crate::intake::{self, KnownDevices, Later};
 use crate::live::Admit;
 use crate::passkey::Passkeys;
 use crate::password::Passwords;
@@ -43,6 +43,8 @@ pub struct Parts {
     /// Where door events go that were just kept, so that their pictures are taken. When
     /// it is full an event stays without a picture.
     pub happened: mpsc::Sender<DoorEvent>,
+    /// Where events wait while the database is away.
+    pub later: Arc<dyn Later>,
     /// The newest notice's number; pages that listen sleep on it.
     pub bell: watch::Receiver<i64>,
     /// How people reach this gateway, if that is set.
@@ -120,6 +122,7 @@ pub struct Inner {
     pub(crate) hls: relay::hls::Streams,
     pub(crate) streams: Streams,
     pub(crate) intake: intake::Counters,
+    pub(crate) known_devices: KnownDevices,
     pub(crate) passkeys: Option<Passkeys>,
 }
 
@@ -138,8 +141,20 @@ impl App {
         let passkeys = parts.public_url.as_ref().and_then(Passkeys::new);
         let (setup, throttle, sittings) = (Setup::default(), Throttle::default(), Sittings::default());
         let hls = relay::hls::Streams::new(parts.viewers.clone());
+        let known_devices = KnownDevices::default();
         let (streams, intake) = (Streams::default(), intake::Counters::default());
-        Self(Arc::new(Inner { parts, passwords, setup, throttle, sittings, hls, streams, intake, passkeys }))
+        Self(Arc::new(Inner {
+            parts,
+            passwords,
+            setup,
+            throttle,
+            sittings,
+            hls,
+            streams,
+            intake,
+            known_devices,
+            passkeys,
+        }))
     }
 
     /// What devices have sent, counted.

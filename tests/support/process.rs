@@ -56,10 +56,11 @@ pub fn configure(folder: &Folder, data: &str) {
     let data = folder.path(data);
     let config = format!(
         "[http]\nlisten = \"127.0.0.1:{port}\"\n[rtsp]\nlisten = \"\"\n[webrtc]\nlisten = \"\"\n[database]\nurl = \"sqlite:{}\"\n\
-         [secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[log]\nfilter = \"error\"\n",
+         [secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[events]\nspool_file = \"{}\"\n[log]\nfilter = \"error\"\n",
         data.join("test.db").display(),
         data.join("key").display(),
-        data.join("spool").display()
+        data.join("spool").display(),
+        data.join("events.spool").display()
     );
     std::fs::write(folder.path("config.toml"), config).unwrap();
 }

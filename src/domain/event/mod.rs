@@ -70,6 +70,12 @@ impl Event {
         }
     }
 
+    /// The site of its device.
+    #[must_use]
+    pub fn site(&self) -> &SiteId {
+        self.origin().1
+    }
+
     fn origin(&self) -> (&DeviceId, &SiteId, &PlaceId) {
         match self {
             Self::Door(event) => (&event.device_id, &event.site_id, &event.place_id),

@@ -9,20 +9,27 @@
 pub(crate) mod cloudevents;
 mod counters;
 pub(crate) mod hikvision;
+mod known_devices;
 pub(crate) mod list;
 mod xml;
 pub(crate) mod zkteco;
 
 pub use counters::Counters;
+pub(crate) use known_devices::KnownDevices;
 
 use crate::{App, Problem, token};
+use async_trait::async_trait;
 use domain::device::Device;
 use domain::event::device::{DeviceEvent, DeviceEventKind, is_skewed};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
 use domain::event::{Event, Taken};
 use domain::incident::Timings;
+use domain::repository;
+use domain::site::SiteKind;
 use domain::{DeviceEventId, DoorEventId, IncidentId, Timestamp};
+use std::io;
 use std::time::Duration;
+use tracing::warn;
 
 /// The largest body of a message without pictures, in bytes.
 const BODY: usize = 64 << 10;
@@ -37,6 +44,18 @@ const METHODS: &[&str] =
     &["card", "code", "button", "remote", "intercom", "qr", "bluetooth", "nfc", "key", "schedule"];
 const REASONS: &[&str] =
     &["unknown", "expired", "blocked", "schedule", "wrong_code", "no_right", "antipassback", "interlock"];
+
+/// Where events wait while the database is away.
+#[async_trait]
+pub trait Later: Send + Sync {
+    /// Whether some wait there: those that come now come after them.
+    fn holds_something(&self) -> bool;
+    /// Keeps events; durable when it answers.
+    async fn keep(&self, events: &[Event]) -> io::Result<()>;
+}
+
+/// How long the database may take before events are kept elsewhere.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a device tells, whatever format it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,17 +165,21 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
         app.throttle.take_events(&device.id, events.iter().filter(|event| event.alarm().is_none()).count());
     let too_many: Vec<Option<Duration>> =
         events.iter().map(|event| wait.filter(|_| event.alarm().is_none())).collect();
-    let timings = match app.repository().site(&device.site_id).await? {
-        Some(site) => Timings::of(site.kind),
-        None => return Err(Problem::Internal),
+    // Only the incident that an alarm opens rests on it.
+    let timings = match events.iter().any(|event| event.alarm().is_some()) {
+        true => {
+            app.repository().site(&device.site_id).await.ok().flatten().map(|site| Timings::of(site.kind))
+        }
+        false => None,
     };
+    let timings = timings.unwrap_or_else(|| Timings::of(SiteKind::Compound));
     let told = events.into_iter().zip(&too_many).filter_map(|(event, wait)| wait.is_none().then_some(event));
     let mut taken: Vec<Taken> = told.map(|event| event.taken(new_id(), &timings)).collect();
     let wanted = taken.len();
     if skewed {
         taken.push(skew(device, received_at).event(device, received_at).taken(new_id(), &timings));
     }
-    let mut recorded = app.repository().record_events(taken.clone()).await?;
+    let mut recorded = record(app, &taken).await?;
     let accepted = || taken.iter().zip(&recorded).filter(|(_, recorded)| **recorded == Recorded::Accepted);
     if accepted().any(|(taken, _)| taken.raises.is_some()) {
         // Where the site's policy says so, residents may watch while an incident is open.
@@ -176,6 +199,35 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     let outcomes: Vec<Outcome> = too_many.iter().map(outcome).collect();
     app.intake.count(&outcomes);
     Ok(outcomes)
+}
+
+/// Keeps events in the database, or, while it is away, where they wait for it.
+async fn record(app: &App, taken: &[Taken]) -> Result<Vec<Recorded>, Problem> {
+    let later = &app.parts.later;
+    let error = if later.holds_something() {
+        repository::Error::Unavailable("others wait for it already".to_owned())
+    } else {
+        match tokio::time::timeout(PATIENCE, app.repository().record_events(taken.to_vec())).await {
+            Ok(Ok(recorded)) => return Ok(recorded),
+            Ok(Err(error)) => error,
+            // It may be kept all the same: then it is not kept twice.
+            Err(_) => repository::Error::Unavailable("the database takes too long".to_owned()),
+        }
+    };
+    if !matches!(error, repository::Error::Unavailable(_)) {
+        return Err(error.into());
+    }
+    let events: Vec<Event> = taken.iter().map(|taken| taken.event.clone()).collect();
+    match later.keep(&events).await {
+        Ok(()) => {
+            warn!(%error, events = events.len(), "events wait in the spool");
+            Ok(vec![Recorded::Accepted; events.len()])
+        }
+        Err(spool) => {
+            warn!(%spool, "events can be kept nowhere; their device keeps them");
+            Err(error.into())
+        }
+    }
 }
 
 fn new_id() -> IncidentId {

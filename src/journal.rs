@@ -1,0 +1,99 @@
+//! A file of lines that is durable line by line: what cannot be kept in the database
+//! waits in it. Whoever has one lets nobody append while [`Journal::close_for_reading`] runs.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use tracing::warn;
+
+/// How large the file may become, in bytes; then nothing is taken any more.
+const MOST: u64 = 16 << 20;
+
+/// The file, and beside it the one that is being emptied.
+#[derive(Debug)]
+pub struct Journal {
+    path: Option<PathBuf>,
+}
+
+/// The lines of a file.
+pub fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+}
+
+impl Journal {
+    /// A journal in this file; without one nothing is taken.
+    #[must_use]
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self { path }
+    }
+
+    /// Appends whole lines; durable when it answers.
+    pub fn append(&self, text: &str) -> io::Result<()> {
+        let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let new = !path.exists();
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let length = file.metadata()?.len();
+        if length >= MOST {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
+        if let Err(error) = written {
+            // Half a line would spoil the next one, and a whole one would tell of what
+            // is refused now.
+            if let Err(error) = file.set_len(length) {
+                warn!(%error, file = %path.display(), "a line is kept in half");
+            }
+            return Err(error);
+        }
+        match path.parent().filter(|folder| new && !folder.as_os_str().is_empty()) {
+            // So that the file's name survives a power cut, too.
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    fn closed(&self) -> Option<PathBuf> {
+        self.path.as_ref().map(|path| path.with_extension("sealing"))
+    }
+
+    /// Whether there is something to be read.
+    #[must_use]
+    pub fn holds_something(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.exists())
+            || self.closed().is_some_and(|path| path.exists())
+    }
+
+    /// Puts the file aside for reading; what comes meanwhile goes into a new one. Answers
+    /// whether there is something. One that is aside already was not finished: it comes first.
+    pub fn close_for_reading(&self) -> io::Result<bool> {
+        let (Some(path), Some(closed)) = (&self.path, self.closed()) else { return Ok(false) };
+        if closed.exists() {
+            return Ok(true);
+        }
+        match fs::rename(path, closed) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            renamed => renamed.map(|()| true),
+        }
+    }
+
+    /// What was put aside.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        self.closed().map_or(Ok(Vec::new()), fs::read)
+    }
+
+    /// What was put aside is in the database.
+    pub fn done(&self) -> io::Result<()> {
+        self.closed().map_or(Ok(()), fs::remove_file)
+    }
+
+    /// Keeps a line that cannot be read for people to look at, or it would be tried for
+    /// ever; a gateway that lost its power may leave one.
+    pub fn keep_unreadable(&self, line: &[u8], why: &str) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let kept = path.with_extension("unreadable");
+        warn!(why, kept = %kept.display(), "a line that waited cannot be read; it is kept beside the others");
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(kept)?;
+        file.write_all(&[line, b"\n"].concat())
+    }
+}
