@@ -10,7 +10,7 @@ use bytes::Bytes;
 use media::TrackParams;
 
 /// A macroblock is 16 by 16; a cell is one wide and two high.
-const MACROBLOCKS_IN_CELL: usize = 2;
+pub(crate) const MACROBLOCKS_IN_CELL: usize = 2;
 const HEIGHT: usize = ROWS * MACROBLOCKS_IN_CELL;
 /// Pixels in a row.
 pub(crate) const WIDTH_PIXELS: u16 = 256;
@@ -18,14 +18,14 @@ pub(crate) const WIDTH_PIXELS: u16 = 256;
 pub(crate) const HEIGHT_PIXELS: u16 = 128;
 
 /// Full scale would need escapes: no byte of a macroblock may be 0.
-const BLACK: u8 = 16;
-const WHITE: u8 = 235;
+pub(crate) const BLACK: u8 = 16;
+pub(crate) const WHITE: u8 = 235;
 const GREY: u8 = 128;
 
 /// Constrained Baseline, level 3.
 const PROFILE: [u8; 3] = [66, 0xc0, 30];
 /// Bits of `frame_num`.
-const FRAME_NUM: u32 = 8;
+pub(crate) const FRAME_NUM: u32 = 8;
 
 /// Draws one camera's pictures.
 #[derive(Clone, Copy, Debug)]

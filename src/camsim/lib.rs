@@ -2,7 +2,7 @@
 //! switched on and off while they run.
 //!
 //! Any number of paths share one port. `clip` reads MP4, `film` draws pictures that
-//! say which they are (`mark`), `player` sends them in real time, `front` is the port that can refuse, stall and lie, `control`
+//! say which they are (`mark`), `screen` looks at them, `player` sends them in real time, `front` is the port that can refuse, stall and lie, `control`
 //! takes the orders. Used by the demo, the tests and the benchmark; never by
 //! the gateway.
 
@@ -12,6 +12,7 @@ mod film;
 mod front;
 pub mod mark;
 mod player;
+pub mod screen;
 pub mod viewers;
 pub mod whep;
 

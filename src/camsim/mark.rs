@@ -25,6 +25,12 @@ impl Mark {
         let (high, low) = ((self.frame >> 16) as u16, (self.frame & 0xffff) as u16);
         [self.camera, high, low, checksum([self.camera, high, low])]
     }
+
+    /// What the rows say, if they are right.
+    pub(crate) fn of_rows([camera, high, low, sum]: [u16; ROWS]) -> Option<Self> {
+        let mark = Self { camera, frame: u32::from(high) << 16 | u32::from(low) };
+        (checksum([camera, high, low]) == sum).then_some(mark)
+    }
 }
 
 /// CRC-16/CCITT-FALSE of the rows in front of it.
@@ -59,9 +65,7 @@ pub fn read(luma: &[u8], width: usize, height: usize) -> Option<Mark> {
     for (row, cells) in rows.iter_mut().zip(cells.chunks(COLUMNS)) {
         *row = cells.iter().fold(0, |bits, cell| bits << 1 | u16::from(*cell > middle));
     }
-    let [camera, high, low, sum] = rows;
-    let mark = Mark { camera, frame: u32::from(high) << 16 | u32::from(low) };
-    (checksum([camera, high, low]) == sum).then_some(mark)
+    Mark::of_rows(rows)
 }
 
 /// The mean of the middle half of a cell.

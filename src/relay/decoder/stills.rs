@@ -130,8 +130,8 @@ impl Decoder {
             Ok(frame) => self.decoded(&mut last, &frame, hub.arrived_at(&frame), width).await,
             Err(why) => Err(why),
         };
-        let kept = last.still.take_if(|still| still.arrived_at.elapsed() >= KEPT);
-        drop(kept);
+        let since = hub.source_since();
+        last.still.take_if(|still| still.arrived_at.elapsed() >= KEPT || still.arrived_at <= since);
         match (result, &last.still) {
             (Ok(still), _) => Ok(still),
             // Its age says that it is an older one.

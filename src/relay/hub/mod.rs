@@ -42,6 +42,8 @@ struct Inner {
     status: Status,
     /// Counts status changes, so that a reader sees each only once.
     status_number: u64,
+    /// Since when the stream comes from where it does.
+    source_since: Instant,
     ended: bool,
 }
 
@@ -69,6 +71,7 @@ fn make(budget: Budget, clock: &WallClock, epoch: Instant, born: Duration) -> (P
             params: None,
             status: Status { state: State::Idle, since: clock.now(), detail: "".into() },
             status_number: 0,
+            source_since: epoch,
             ended: false,
         }),
         changed: watch::Sender::new(0),
@@ -200,6 +203,12 @@ impl Hub {
                 return Err(self.status());
             }
         }
+    }
+
+    /// Since when the stream comes from where it does: what is older shows another place.
+    #[must_use]
+    pub fn source_since(&self) -> Instant {
+        self.shared.lock().source_since
     }
 
     /// When a frame of this stream arrived.

@@ -9,6 +9,7 @@ use media::time::{Stamp, Timeline};
 use media::{Frame, Params, Ticks, Track};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Sound waits this long for a picture to ride with.
 const AUDIO_RIDES: Duration = Duration::from_millis(40);
@@ -34,6 +35,8 @@ pub struct Publisher {
     audio: Line,
     fragment_number: u32,
     params: Arc<Params>,
+    /// Where the stream comes from, once that was said.
+    origin: Option<Box<str>>,
     /// Pictures are dropped until the first that a decoder can start at.
     needs_key: bool,
     /// Arrival of the oldest sound no viewer has been woken for.
@@ -62,6 +65,7 @@ impl Publisher {
             audio: Line::new(8_000),
             fragment_number: 0,
             params: Arc::default(),
+            origin: None,
             needs_key: true,
             unannounced: None,
         }
@@ -74,6 +78,21 @@ impl Publisher {
         self.shared.lock().ring.cut();
         self.video.timeline.restart();
         self.audio.timeline.restart();
+    }
+
+    /// Says where the stream comes from. If that is elsewhere than before, nothing that
+    /// came from there is shown again: it is another place.
+    pub fn set_origin(&mut self, origin: &str) {
+        if self.origin.as_deref() == Some(origin) {
+            return;
+        }
+        if self.origin.replace(origin.into()).is_none() {
+            return;
+        }
+        self.forget();
+        self.restart();
+        self.shared.lock().source_since = Instant::now();
+        self.shared.wake();
     }
 
     /// Nobody watches and nothing is pulled: what is held is no longer now.

@@ -7,12 +7,15 @@ use media::{Frame, Params};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A place in a stream, from the last key frame on. It needs no admission and does not
 /// keep the stream wanted.
 pub(crate) struct Tap {
     shared: Arc<Shared>,
     changed: watch::Receiver<u64>,
+    /// Since when the stream came from where it did when this began.
+    source_since: Instant,
     cursor: Cursor,
     /// Whether the cut at this place was told.
     told: bool,
@@ -24,12 +27,19 @@ pub(crate) struct Tap {
 
 impl Tap {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let (changed, cursor) = (shared.changed.subscribe(), shared.lock().ring.join());
+        let changed = shared.changed.subscribe();
+        let (source_since, cursor) = {
+            let inner = shared.lock();
+            (inner.source_since, inner.ring.join())
+        };
         // Nothing came before what comes first.
-        Self { shared, changed, cursor, told: true, held: None, params: None, status_number: None }
+        let (told, held, params, status_number) = (true, None, None, None);
+        Self { shared, changed, source_since, cursor, told, held, params, status_number }
     }
 
-    /// What comes next; waits for it. [`Interrupted::Lagged`] is a cut: what comes after
+    /// What comes next; waits for it. [`Interrupted::Ended`] is said, too, when the stream
+    /// comes from elsewhere: what was made of it shows another place, and must go.
+    /// [`Interrupted::Lagged`] is a cut: what comes after
     /// it does not follow from what came, because the tap was too slow, or because the
     /// source's session is a new one (then nothing was missed). Safe to drop and call again.
     pub(crate) async fn next(&mut self) -> Result<Item, Interrupted> {
@@ -47,10 +57,13 @@ impl Tap {
 
     /// What comes next, if it is there already.
     pub(crate) fn try_next(&mut self) -> Option<Result<Item, Interrupted>> {
+        let inner = self.shared.lock();
+        if inner.source_since != self.source_since {
+            return Some(Err(Interrupted::Ended));
+        }
         if let Some(frame) = self.held.take() {
             return Some(Ok(Item::Frame(frame)));
         }
-        let inner = self.shared.lock();
         if self.status_number != Some(inner.status_number) {
             self.status_number = Some(inner.status_number);
             return Some(Ok(Item::State(inner.status.clone())));

@@ -181,3 +181,27 @@ async fn a_cut_before_the_first_frame_cuts_nothing() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_another_source_is_shown_again() {
+    let (mut publisher, hub) = stream();
+    publisher.set_origin("rtsp://one/a");
+    push(&mut publisher, 1);
+    publisher.set_origin("rtsp://one/a");
+    assert_eq!(hub.source_since(), hub.shared.epoch, "it is where it was");
+    let (pass, _keeper) = pass();
+    let (mut before, mut tap) = (hub.watch(pass), hub.tap());
+    assert_eq!(frame(&mut before).await, 1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    publisher.set_origin("rtsp://two/a");
+    assert!(hub.source_since() > hub.shared.epoch && hub.params().is_none());
+    // What is made of the stream is made anew.
+    assert_eq!(tap.next().await.err(), Some(Interrupted::Ended));
+    publisher.set_params(params(8_000));
+    push(&mut publisher, 2);
+    // Who watches stays, and who comes sees nothing of before.
+    let (pass, _keeper) = Issuer::new().grant(Duration::from_secs(30));
+    assert_eq!(frame(&mut before).await, 2);
+    assert_eq!(frame(&mut hub.watch(pass)).await, 2);
+    assert!(matches!(hub.tap().next().await, Ok(Item::State(_))));
+}

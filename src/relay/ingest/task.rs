@@ -92,19 +92,30 @@ async fn pull_while_wanted(
     loop {
         publisher.set_state(State::Idle, "");
         publisher.forget();
-        wanted(source, &mut interest).await;
+        wanted(source, publisher, &mut interest).await;
         pull(name, source, publisher, &mut interest, context).await;
     }
 }
 
 /// Waits until the stream is to be pulled.
-async fn wanted(source: &mut watch::Receiver<Source>, interest: &mut watch::Receiver<usize>) {
-    while source.borrow_and_update().pull == Pull::OnDemand && *interest.borrow_and_update() == 0 {
+async fn wanted(
+    source: &mut watch::Receiver<Source>,
+    publisher: &mut Publisher,
+    interest: &mut watch::Receiver<usize>,
+) {
+    while look(source, publisher).pull == Pull::OnDemand && *interest.borrow_and_update() == 0 {
         tokio::select! {
             _ = source.changed() => {}
             _ = interest.changed() => {}
         }
     }
+}
+
+/// What the source is now. The publisher learns where the stream comes from.
+fn look(source: &mut watch::Receiver<Source>, publisher: &mut Publisher) -> Source {
+    let now = source.borrow_and_update().clone();
+    publisher.set_origin(now.url.as_str());
+    now
 }
 
 /// Completes when nobody has wanted an on-demand stream for the linger time.
@@ -131,14 +142,14 @@ async fn pull(
 ) {
     let began = Instant::now();
     let mut backoff = Backoff::default();
-    let mut now = source.borrow_and_update().clone();
+    let mut now = look(source, publisher);
     // One timer for all attempts: a camera that is offline is given up like any other.
     let mut gone = Box::pin(abandoned(now.pull, interest.clone()));
     publisher.set_state(State::Connecting, "");
     loop {
         if source.has_changed().unwrap_or(false) {
             info!(stream = name, "source changed, connecting anew");
-            now = source.borrow_and_update().clone();
+            now = look(source, publisher);
             gone = Box::pin(abandoned(now.pull, interest.clone()));
             backoff = Backoff::default();
         }

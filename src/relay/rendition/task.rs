@@ -37,7 +37,7 @@ pub(crate) struct Making {
 
 /// Why reading has stopped.
 enum Stopped {
-    /// The camera's stream has ended.
+    /// The camera's stream has ended, or comes from elsewhere.
     Ended,
     /// What the camera sends has changed so that it must be begun anew.
     Changed,
@@ -87,13 +87,14 @@ impl Task {
             }
             let _wanted = source.want();
             tokio::select! {
-                () = self.make() => return,
+                // The source has ended, or comes from elsewhere.
+                () = self.make() => {}
                 () = abandoned(Pull::OnDemand, interest.clone()) => {}
             }
         }
     }
 
-    /// Makes it until the source has ended.
+    /// Makes it until the source has ended, or comes from elsewhere.
     async fn make(&mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
