@@ -4,19 +4,12 @@
 use crate::support::camera;
 use crate::support::folder::Folder;
 use crate::support::foreign::run;
+use crate::support::marks::{Unpacker, marks};
 use camsim::clip::Clip;
-use camsim::mark::{self, Mark};
+use camsim::mark::Mark;
+use camsim::screen::{Screen, Shown};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What the pictures that ffmpeg decodes say; they are `width` by `height` then.
-async fn marks(arguments: &[&str], width: usize, height: usize) -> Vec<Option<Mark>> {
-    let decode = ["-f", "rawvideo", "-pix_fmt", "gray", "-"];
-    let output =
-        run("ffmpeg", &[&["-v", "error"], arguments, &decode].concat(), Duration::from_secs(60)).await;
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout.chunks_exact(width * height).map(|luma| mark::read(luma, width, height)).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ffmpeg_sees_every_frame_of_a_marked_camera_and_which_camera_it_is() {
@@ -59,4 +52,35 @@ async fn marks_survive_scaling_jpeg_and_other_codecs() {
         assert_eq!(seen.len().to_string(), frames, "{name}");
         assert!(seen.iter().all(|mark| mark.is_some_and(|mark| mark.camera == 1_234)), "{name}: {seen:?}");
     }
+}
+
+/// What `camsim::screen` takes for a picture is what a decoder that is not ours shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_screen_of_the_tests_shows_what_ffmpeg_shows() {
+    let cameras = camera::start(&[("a", Arc::new(Clip::marked(4_711, 50, 120)))]).await;
+    let mut viewer = camsim::viewers::Viewer::play(cameras.address(), "a", None).await.unwrap();
+    let (mut unpacker, mut screen, mut seen, mut file) =
+        (Unpacker::default(), Screen::default(), Vec::new(), Vec::new());
+    while seen.len() < 300 {
+        let packet = viewer.packet().await.unwrap();
+        if packet.channel != 0 {
+            continue;
+        }
+        let packet = packet.bytes;
+        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+        for nal in unpacker.push(sequence, &packet[12..]) {
+            file.extend([0, 0, 0, 1]);
+            file.extend(&nal);
+            match screen.show(&nal) {
+                Some(Shown::Mark(mark)) => seen.push(Some(mark)),
+                Some(shown) => panic!("{shown:?}"),
+                None => {}
+            }
+        }
+    }
+    let folder = Folder::new();
+    let path = folder.path("a.h264");
+    std::fs::write(&path, file).unwrap();
+    let input = ["-f", "h264", "-i", path.to_str().unwrap(), "-fps_mode", "passthrough"];
+    assert_eq!(marks(&input, 256, 128).await, seen);
 }

@@ -3,6 +3,7 @@
 use crate::support::House;
 use crate::support::camera::{self, H264};
 use crate::support::client::Client;
+use crate::support::dice::Dice;
 use crate::support::hls::Player;
 use crate::support::live::Live;
 use crate::support::whep;
@@ -21,28 +22,6 @@ use web::token::random;
 
 const STATES: usize = 500;
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// Random choices; the seed is printed, so that a failure can be played again.
-struct Dice(u64);
-
-impl Dice {
-    /// SplitMix64.
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.roll(n) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
-    }
-}
 
 /// A person with a random history, written into the store.
 async fn somebody(house: &House, camera: &CameraId, dice: &mut Dice) -> (Person, bool) {

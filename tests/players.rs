@@ -2,9 +2,12 @@
 
 use crate::support::camera::{self, AAC, H264, H265};
 use crate::support::foreign::{frame_crcs, run};
+use crate::support::marks::Unpacker;
 use crate::support::{House, until};
 use camsim::clip::Clip;
+use camsim::screen::{Screen, Shown};
 use camsim::viewers::{Viewer, frames};
+use domain::camera::Pull;
 use domain::role::Role;
 use relay::hub::Stats;
 use std::sync::Arc;
@@ -250,4 +253,30 @@ async fn a_change_of_resolution_reaches_the_player() {
     cameras.control().other_resolution("a", true);
     until(|| width() == Some(384)).await;
     assert!(!frames(&mut viewer, 25, Duration::from_secs(5)).await.is_empty(), "the viewer stayed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_late_in_a_long_group_of_pictures_misses_none() {
+    const GOP: u64 = 200;
+    let cameras = camera::start(&[("a", Arc::new(Clip::marked(7, 50, 200)))]).await;
+    let house = House::start().await;
+    let id = house.camera_like(&cameras.url("a"), |camera| camera.pull = Pull::Always).await;
+    let key = house.sign_in_as(Role::Patrol).await.key().await;
+    // More than a viewer is given in one turn.
+    let place = || Stats::get(&house.hub(&id).stats().frames) % GOP;
+    until(|| (130..180).contains(&place())).await;
+    let login = Some((key.login.as_str(), key.key.as_str()));
+    let mut viewer = Viewer::play(house.rtsp, &format!("{id}/main"), login).await.unwrap();
+    let (mut unpacker, mut screen, mut seen) = (Unpacker::default(), Screen::default(), 0);
+    while seen < 300 {
+        let packet = viewer.packet().await.unwrap();
+        if packet.channel != 0 {
+            continue;
+        }
+        let sequence = u16::from_be_bytes([packet.bytes[2], packet.bytes[3]]);
+        for shown in unpacker.push(sequence, &packet.bytes[12..]).iter().filter_map(|nal| screen.show(nal)) {
+            assert!(matches!(shown, Shown::Mark(_)), "{shown:?} after {seen} pictures");
+            seen += 1;
+        }
+    }
 }

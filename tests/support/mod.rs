@@ -8,11 +8,13 @@ pub mod client;
 pub mod clock;
 pub mod database;
 pub mod decoder;
+pub mod dice;
 pub mod folder;
 pub mod foreign;
 pub mod hls;
 pub mod leaks;
 pub mod live;
+pub mod marks;
 pub mod middle;
 pub mod process;
 pub mod whep;
@@ -55,6 +57,9 @@ async fn hash() -> Secret {
     static HASH: OnceCell<Secret> = OnceCell::const_new();
     HASH.get_or_init(async || Passwords::default().hash(Secret::new(PASSWORD)).await).await.clone()
 }
+
+/// A port that is free.
+const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// The password of everybody in the tests.
 pub const PASSWORD: &str = "a long test password";
@@ -101,11 +106,17 @@ impl House {
             folder.path("events.spool").display()
         ))
         .unwrap();
-        let clock = TestClock::default();
-        let bind = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let listeners =
-            Listeners { http: bind().await, rtsp: Some(bind().await), webrtc: Some((udp, bind().await)) };
+        let mut house = Self::run(folder, settings, TestClock::default(), [FREE; 2]).await;
+        house.furnish().await;
+        house
+    }
+
+    /// Runs a gateway with its data in `folder`, HTTP and RTSP at `at`.
+    async fn run(folder: Folder, settings: Settings, clock: TestClock, at: [SocketAddr; 2]) -> Self {
+        let bind = async |at| tokio::net::TcpListener::bind(at).await.unwrap();
+        let udp = tokio::net::UdpSocket::bind(FREE).await.unwrap();
+        let (http, rtsp) = (bind(at[0]).await, Some(bind(at[1]).await));
+        let listeners = Listeners { http, rtsp, webrtc: Some((udp, bind(FREE).await)) };
         let http = listeners.http.local_addr().unwrap();
         let rtsp = listeners.rtsp.as_ref().unwrap().local_addr().unwrap();
         let app = App::build(&settings, Arc::new(clock.clone())).await.unwrap();
@@ -116,7 +127,7 @@ impl House {
         let running = tokio::spawn(app.run(listeners, async {
             let _ = stopped.await;
         }));
-        let mut house = Self {
+        Self {
             http,
             rtsp,
             store,
@@ -132,9 +143,16 @@ impl House {
             stop: Some(stop),
             running: Some(running),
             folder,
-        };
-        house.furnish().await;
-        house
+        }
+    }
+
+    /// Stops and starts with the same data at the same addresses.
+    pub async fn restart(self) -> Self {
+        let (settings, clock, at) = (self.settings.clone(), self.clock.clone(), [self.http, self.rtsp]);
+        let (site, gate, lobby) = (self.site.clone(), self.gate.clone(), self.lobby.clone());
+        let mut again = Self::run(self.stop().await, settings, clock, at).await;
+        (again.site, again.gate, again.lobby) = (site, gate, lobby);
+        again
     }
 
     async fn furnish(&mut self) {

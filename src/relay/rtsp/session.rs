@@ -211,7 +211,7 @@ impl Session {
         }
         let mut item = subscription.next().await;
         // Everything that is there leaves in one write; UDP is given time to drain.
-        for _ in 0..64 {
+        for more in (0..64).rev() {
             match item {
                 Ok(Item::Frame(frame)) => {
                     if let Some((packets, bytes)) =
@@ -231,7 +231,8 @@ impl Session {
                 Ok(Item::State(_)) | Err(Interrupted::Lagged { .. }) => {}
                 Err(end) => return Step::Over(end),
             }
-            match subscription.try_next() {
+            // What is read must be put out: nothing is read for another turn.
+            match if more > 0 { subscription.try_next() } else { None } {
                 Some(next) => item = next,
                 None => break,
             }
