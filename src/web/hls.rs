@@ -229,3 +229,39 @@ pub(crate) async fn file(
     let bytes = viewer.wait(&sitting, packaged.file(name)).await?;
     Ok(answer(MP4, &sitting, bytes, &peer))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Uri;
+    use proptest::prelude::*;
+
+    fn read(query: &str) -> Option<Directed> {
+        let uri: Uri = format!("/live.m3u8?{query}").parse().ok()?;
+        axum::extract::Query::try_from_uri(&uri).ok().map(|axum::extract::Query(directed)| directed)
+    }
+
+    proptest! {
+        #[test]
+        fn directives_are_read_as_players_write_them(segment: u64, part: Option<u64>, skip in "(|YES|v2|no)") {
+            let mut query = format!("_HLS_msn={segment}");
+            if let Some(part) = part {
+                query += &format!("&_HLS_part={part}");
+            }
+            query += &format!("&_HLS_skip={skip}&video=h264");
+            let directed = read(&query).ok_or(TestCaseError::fail("not read"))?;
+            prop_assert_eq!((directed.segment, directed.part), (Some(segment), part));
+            prop_assert_eq!(directed.skip.as_deref(), Some(skip.as_str()));
+        }
+
+        #[test]
+        fn any_query_is_read_or_refused(query in "[ -~]{0,60}", name in "_HLS_(msn|part|skip)", value in "\\PC{0,30}") {
+            read(&query);
+            let directed = read(&format!("{name}={value}"));
+            // What is no number is not taken for one.
+            if name != "_HLS_skip" && value.parse::<u64>().is_err() && !value.contains(['&', '#', '%', '+']) {
+                prop_assert!(directed.is_none(), "{} {}", name, value);
+            }
+        }
+    }
+}

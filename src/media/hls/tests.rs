@@ -330,6 +330,30 @@ fn a_variant_says_what_it_carries() {
 }
 
 proptest! {
+    /// Whatever a player asks for: what is there is there, and what comes next is waited for.
+    #[test]
+    fn positions_and_files_agree(pictures in 1u32..200, near in 95u64..130, far: u64, part in 0u64..12, far_part: u64) {
+        let (mut packager, mut camera) = (Packager::new(None), Camera::new());
+        for n in 0..pictures {
+            packager.push(camera.picture(n % 20 == 0, 9_000));
+        }
+        let window = &packager.window;
+        for (number, part) in [(near, part), (near, far_part), (far, part), (far, far_part)] {
+            let position = window.position(number, Some(part));
+            match window.find(Name::Part(number, part)) {
+                Found::Here(bytes) => {
+                    prop_assert!(!bytes.is_empty());
+                    prop_assert_eq!(position, Position::Here);
+                }
+                Found::Soon => prop_assert_eq!(position, Position::Ahead),
+                Found::Nothing => {}
+            }
+            if window.position(number, None) == Position::Here {
+                prop_assert_ne!(position, Position::TooFar, "a segment that is there is not too far ahead");
+            }
+        }
+    }
+
     #[test]
     fn every_frame_is_in_one_part_and_no_part_is_too_long(
         fps in 1i64..60,
