@@ -67,7 +67,11 @@ fn unescaped(nal: &[u8]) -> Vec<u8> {
 }
 
 /// The picture and its `frame_num`: sections 7.3.3 and 7.3.4 as far as `Film` writes them.
-fn decode(bytes: &[u8], key: bool, before: Option<[bool; MACROBLOCKS]>) -> Option<([bool; MACROBLOCKS], u32)> {
+fn decode(
+    bytes: &[u8],
+    key: bool,
+    before: Option<[bool; MACROBLOCKS]>,
+) -> Option<([bool; MACROBLOCKS], u32)> {
     let mut bits = Bits { bytes, at: 0 };
     let first = bits.ue()?;
     let kind = bits.ue()?;

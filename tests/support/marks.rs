@@ -19,7 +19,8 @@ pub async fn of_jpegs(jpegs: &[Vec<u8>]) -> Vec<Option<Mark>> {
     let folder = Folder::new();
     let path = folder.path("stills.mjpeg");
     std::fs::write(&path, jpegs.concat()).unwrap();
-    let input = ["-f", "mjpeg", "-i", path.to_str().unwrap(), "-vf", "scale=256:128", "-fps_mode", "passthrough"];
+    let input =
+        ["-f", "mjpeg", "-i", path.to_str().unwrap(), "-vf", "scale=256:128", "-fps_mode", "passthrough"];
     let marks = marks(&input, 256, 128).await;
     assert_eq!(marks.len(), jpegs.len(), "every one is a picture");
     marks
