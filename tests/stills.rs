@@ -5,7 +5,8 @@ use crate::support::client::Client;
 use crate::support::decoder::house;
 use crate::support::foreign::run;
 use crate::support::live::{Heard, Live};
-use crate::support::{House, until, viewings};
+use crate::support::{House, until, viewings, whep};
+use camsim::viewers::Viewer;
 use domain::CameraId;
 use domain::camera::{Pull, StreamKind, Visibility};
 use domain::repository::Cameras as _;
@@ -130,15 +131,24 @@ async fn a_key_frame_is_decoded_once_for_all_who_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killing_the_decode_process_costs_no_viewer_a_frame_and_the_next_picture_comes() {
-    let cameras = camera::start(&[("a", camera::clip(H264))]).await;
+async fn c45_killing_the_decode_process_costs_no_viewer_a_frame_and_the_next_picture_comes() {
+    let cameras = camera::start(&[("a", camera::clip(H264)), ("h265", camera::clip(H265))]).await;
     let house = house("").await;
     let id = house.camera(&cameras.url("a")).await;
+    let h265 = house.camera(&cameras.url("h265")).await;
     let resident = house.sign_in_as(Role::Resident).await;
     let mut live = Live::open(&resident, &id).await;
     live.binary().await;
+    // What others watch is converted meanwhile; a player and a browser look, too.
+    let path = format!("{h265}/main/live?video=h264");
+    let mut converted = Live::try_open_at(&resident, &path).await.unwrap();
+    converted.binary().await;
+    let key = resident.key().await;
+    let login = Some((key.login.as_str(), key.key.as_str()));
+    let mut player = Viewer::play(house.rtsp, &format!("{id}/main"), login).await.unwrap();
+    let mut browser = whep::watch(&resident, &id).await;
     jpeg(&resident, &id, 160).await;
-    let mut killed = 0;
+    let (mut killed, mut soonest) = (0, Duration::MAX);
     for width in [320, 640, 960, 1280] {
         // The one that was started ahead for this picture.
         until(|| !house.decoder.processes().is_empty()).await;
@@ -146,9 +156,13 @@ async fn killing_the_decode_process_costs_no_viewer_a_frame_and_the_next_picture
             let kill = std::process::Command::new("kill").args(["-9", &id.to_string()]).status();
             killed += u32::from(kill.unwrap().success());
         }
+        let asked = Instant::now();
         jpeg(&resident, &id, width).await;
+        soonest = soonest.min(asked.elapsed());
     }
     assert!(killed >= 4, "{killed}");
+    // C45. The best of four: a machine that does other things, too, must not fail this.
+    assert!(soonest < Duration::from_secs(2), "{soonest:?}");
     assert!(count(|c| &c.failed, &house) > 0, "a killed one was met");
     // Every fragment has the next number: nothing was left out.
     let mut last = None;
@@ -165,6 +179,23 @@ async fn killing_the_decode_process_costs_no_viewer_a_frame_and_the_next_picture
         let number = u32::from_be_bytes(fragment[20..24].try_into().unwrap());
         assert!(last.is_none_or(|last| number == last + 1), "{last:?} then {number}");
         last = Some(number);
+    }
+    let mut last = None;
+    for _ in 0..200 {
+        let packet = player.packet().await.unwrap();
+        if packet.channel == 0 {
+            let number = u16::from_be_bytes([packet.bytes[2], packet.bytes[3]]);
+            assert!(last.is_none_or(|last: u16| number == last.wrapping_add(1)), "{last:?} then {number}");
+            last = Some(number);
+        }
+    }
+    // What a busy machine's datagrams lose is no matter of the decode process.
+    for _ in 0..100 {
+        browser.packet().await.unwrap();
+    }
+    // It goes on with another process, and its viewer stays.
+    for _ in 0..5 {
+        converted.binary().await;
     }
 }
 
