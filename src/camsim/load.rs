@@ -1,6 +1,7 @@
 //! `load`: what the benchmark needs besides the gateway: many viewers, and the
 //! least work that any gateway must do, as a server of its own.
 
+mod load_web;
 mod load_whep;
 
 use camsim::viewers::{Viewer, frames};
@@ -63,6 +64,23 @@ enum Command {
         #[arg(long)]
         count: usize,
     },
+    /// WebSocket viewers that read for a while and count.
+    LiveViewers {
+        #[command(flatten)]
+        target: load_whep::Target,
+        /// How many.
+        #[arg(long)]
+        count: usize,
+        /// For how long, after all are connected and a second has passed.
+        #[arg(long)]
+        seconds: f64,
+    },
+    /// One WebSocket after another: the time from connecting to the first whole frame.
+    LiveFirst(load_web::Tries),
+    /// One HLS player after another: the time to the first part that can be shown.
+    HlsFirst(load_web::Tries),
+    /// Still pictures, decoded and cached.
+    Stills(load_web::Tries),
     /// Sockets that say hello, read datagrams and count.
     UdpDrain {
         /// Whom to say hello to.
@@ -269,6 +287,10 @@ async fn main() -> ExitCode {
         Command::First { target, count } => first(target, count).await,
         Command::WhepViewers { target, count, seconds } => load_whep::viewers(&target, count, seconds).await,
         Command::WhepFirst { target, count } => load_whep::first(&target, count).await,
+        Command::LiveViewers { target, count, seconds } => load_web::viewers(&target, count, seconds).await,
+        Command::LiveFirst(tries) => load_web::first(&tries).await,
+        Command::HlsFirst(tries) => load_web::hls_first(&tries).await,
+        Command::Stills(tries) => load_web::stills(&tries).await,
         Command::UdpDrain { address, count, seconds } => load_whep::drain(address, count, seconds).await,
         Command::UdpLimit { listen, fps, bytes, each } => load_whep::limit(listen, fps, bytes, !each).await,
         Command::Drain { address, count, seconds } => drain(address, count, seconds).await,

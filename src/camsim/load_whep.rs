@@ -19,10 +19,11 @@ use tokio::time::Instant;
 pub(crate) struct Target {
     /// The gateway's HTTP port.
     #[arg(long)]
-    address: SocketAddr,
-    /// Where offers go, like `/api/v1/cameras/ID/main/whep`.
+    pub(crate) address: SocketAddr,
+    /// Where the camera is, like `/api/v1/cameras/ID`; for WebRTC of any gateway, where
+    /// offers go.
     #[arg(long)]
-    path: String,
+    pub(crate) path: String,
     /// A file with the session's cookie, as NAME=VALUE; empty for a gateway without.
     #[arg(long)]
     cookie_file: PathBuf,
@@ -51,7 +52,7 @@ impl Target {
         Viewer::connect(offer, &Answer::parse(body)?).await
     }
 
-    fn cookie(&self) -> Result<String, Failure> {
+    pub(crate) fn cookie(&self) -> Result<String, Failure> {
         Ok(std::fs::read_to_string(&self.cookie_file)?.trim().to_owned())
     }
 }
@@ -60,7 +61,7 @@ impl Target {
     clippy::disallowed_methods,
     reason = "the camera's stamps are wall time, and both are on one machine"
 )]
-fn wall_micros() -> u64 {
+pub(crate) fn wall_micros() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
 }

@@ -10,9 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::info;
 
 pub(crate) async fn run(camera: Camera, mut publisher: Publisher, knobs: Arc<Knobs>) {
     let epoch = Instant::now();
+    // Frame n of a marked clip is sent n-1 frames after this: who knows it can tell how long
+    // a picture was under way.
+    let begins = u64::try_from(crate::wall().as_micros()).unwrap_or(u64::MAX);
+    info!(path = camera.path, begins, "camera begins, in microseconds of wall time");
     // Time already sent, over all rounds and clips.
     let mut sent = Duration::ZERO;
     // Pictures that were drawn.
