@@ -56,6 +56,16 @@ export function isStaff(): boolean {
   return who()?.roles.some(({ role }) => role !== 'resident' && role !== 'auditor') ?? false;
 }
 
+/** Whether they live in a home of some site. */
+export function isResident(): boolean {
+  return who()?.roles.some(({ role }) => role === 'resident') ?? false;
+}
+
+/** Whether alarms of others are theirs to see: everybody with a role that is not only a home. */
+export function seesIncidents(): boolean {
+  return who()?.roles.some(({ role }) => role !== 'resident') ?? false;
+}
+
 export function enter(signedIn: SignedIn): void {
   // Who joins by a link may do so where somebody else was signed in.
   if (state.name === 'in' && state.who.person.id !== signedIn.person.id) leave(false);

@@ -1,0 +1,71 @@
+import { expect, it } from 'vitest';
+import type { Incident } from '../api/types';
+import { rings, stageOf, worstFirst } from './severity.ts';
+
+function incident(id: string, more: Partial<Incident> = {}): Incident {
+  return {
+    id,
+    site_id: 's',
+    place_id: 'p',
+    kind: 'panic',
+    drill: false,
+    late: false,
+    state: 'open',
+    version: 1,
+    step: 'grid_worker',
+    assigned_to_me: false,
+    cancel_asked: false,
+    alarms: 1,
+    opened_at: '2026-11-25T10:00:00Z',
+    last_alarm_at: '2026-11-25T10:00:00Z',
+    seen_as: 'staff',
+    may: [],
+    ...more,
+  };
+}
+
+it('puts what nobody has first, then the gravest, then the longest', () => {
+  const list = [
+    incident('closed', { state: 'closed' }),
+    incident('practice', { drill: true, kind: 'duress' }),
+    incident('there', { state: 'on_scene' }),
+    incident('over', { state: 'cancelled' }),
+    incident('later', { opened_at: '2026-11-25T10:01:00Z' }),
+    incident('tamper', { kind: 'tamper' }),
+    incident('sent', { state: 'dispatched', kind: 'fire' }),
+    incident('silent', { kind: 'duress', opened_at: '2026-11-25T10:02:00Z' }),
+    incident('first'),
+    incident('older', { state: 'followed_up', opened_at: '2026-11-24T10:00:00Z' }),
+  ];
+  const order = ['silent', 'first', 'later', 'tamper', 'sent', 'there', 'practice', 'closed', 'over', 'older'];
+  expect(worstFirst(list).map(({ id }) => id)).toEqual(order);
+  expect(worstFirst([...list].reverse()).map(({ id }) => id)).toEqual(order);
+});
+
+it('knows what is left to do', () => {
+  expect(stageOf({ state: 'transferred' })).toBe('unfinished');
+  expect(stageOf({ state: 'false_alarm' })).toBe('review');
+  expect(stageOf({ state: 'followed_up' })).toBe('over');
+});
+
+it('rings for who is asked for, and never where help is needed', () => {
+  const call = (own: string | null): Parameters<typeof rings>[1] => ({ asked: 1, seen: 0, coming: [], declined: 0, own });
+  const ringsFor = (more: Partial<Incident>, role = 'patrol'): boolean => rings(incident('a', more), undefined, [role]);
+  expect(ringsFor({ may: ['ack'] })).toBe(true);
+  expect(ringsFor({ may: [] })).toBe(false);
+  const sent = { may: ['accept'], state: 'dispatched' } as const;
+  expect(ringsFor({ ...sent, may: ['accept'], assigned_to_me: true, assignee: 'me' })).toBe(true);
+  expect(ringsFor({ ...sent, may: ['accept'], assignee: 'somebody' })).toBe(false);
+  expect(ringsFor({ ...sent, may: ['accept'], step: 'patrol' })).toBe(true);
+  expect(ringsFor({ ...sent, may: ['accept'], step: 'patrol' }, 'duty_operator')).toBe(false);
+  expect(rings(incident('a', { seen_as: 'own', may: ['ack'] }), call(null), ['patrol'])).toBe(false);
+  for (const [own, state, loud] of [
+    ['queued', 'open', true],
+    ['shown', 'accepted', true],
+    ['coming', 'open', false],
+    ['declined', 'open', false],
+    ['shown', 'closed', false],
+  ] as const) {
+    expect(rings(incident('a', { seen_as: 'neighbour', state }), call(own), []), `${own} ${state}`).toBe(loud);
+  }
+});

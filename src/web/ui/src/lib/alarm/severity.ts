@@ -1,0 +1,63 @@
+// What is worst comes first, and what rings.
+import type { Incident, WholeIncident } from '../api/types';
+
+/** The gravest kind first. */
+const KINDS: readonly Incident['kind'][] = ['duress', 'panic', 'fire', 'medical', 'intrusion', 'tamper'];
+
+/** Somebody still needs help. */
+const UNFINISHED = new Set<Incident['state']>(['open', 'reopened', 'acked', 'dispatched', 'accepted', 'on_scene', 'transferred']);
+/** Help was there; what is left is to write it down. */
+const REVIEWED = new Set<Incident['state']>(['feedback', 'false_alarm', 'closed']);
+
+export type Stage = 'unfinished' | 'review' | 'over';
+
+export function stageOf({ state }: Pick<Incident, 'state'>): Stage {
+  if (UNFINISHED.has(state)) return 'unfinished';
+  return REVIEWED.has(state) ? 'review' : 'over';
+}
+
+/** How urgently it needs somebody: nobody has it, nobody goes yet, somebody goes, somebody is there. */
+function need({ state }: Incident): number {
+  if (state === 'open' || state === 'reopened') return 0;
+  if (state === 'acked' || state === 'dispatched') return 1;
+  return state === 'accepted' ? 2 : 3;
+}
+
+/** The worst first; of two alike the one that has waited longer. What is over: the newest first. */
+export function worstFirst(incidents: Iterable<Incident>): Incident[] {
+  const stages: readonly Stage[] = ['unfinished', 'review', 'over'];
+  return [...incidents].sort((a, b) => {
+    const stage = stages.indexOf(stageOf(a)) - stages.indexOf(stageOf(b));
+    if (stage !== 0) return stage;
+    // Practice never stands before what is real.
+    if (a.drill !== b.drill) return a.drill ? 1 : -1;
+    if (stageOf(a) !== 'unfinished') return b.opened_at.localeCompare(a.opened_at);
+    return (
+      need(a) - need(b) || KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || a.opened_at.localeCompare(b.opened_at)
+    );
+  });
+}
+
+/** Who is called at each step of the chain. */
+const CALLED: Record<Incident['step'], readonly string[]> = {
+  grid_worker: ['grid_worker_1'],
+  building_leader: ['grid_worker_2'],
+  patrol: ['patrol', 'grid_worker_3'],
+  station: ['duty_operator'],
+  decide: ['duty_operator', 'administrator', 'owner'],
+};
+
+/**
+ * Whether this page calls out: for who may take it, who is asked to go, and who is called as a
+ * neighbour. `roles` are those of whoever looks at it.
+ */
+export function rings(incident: Incident, call: WholeIncident['call'] | undefined, roles: readonly string[]): boolean {
+  // Whoever needs help may be hiding.
+  if (incident.seen_as === 'own') return false;
+  if (incident.seen_as === 'neighbour') {
+    return stageOf(incident) === 'unfinished' && (call?.own === 'queued' || call?.own === 'shown');
+  }
+  if (incident.may.includes('ack')) return true;
+  if (incident.state !== 'dispatched' || !incident.may.includes('accept')) return false;
+  return incident.assigned_to_me || (!incident.assignee && roles.some((role) => CALLED[incident.step].includes(role)));
+}
