@@ -13,6 +13,8 @@ export type Page =
   | { name: 'camera'; id: string }
   | { name: 'wall' }
   | { name: 'doors' }
+  | { name: 'help' }
+  | { name: 'incidents'; id?: string }
   | { name: 'admin'; section: AdminSection }
   | { name: 'me' }
   | { name: 'unknown' };
@@ -20,7 +22,8 @@ export type Page =
 export function pageOf(path: string): Page {
   const [first = '', second, ...rest] = path.split('/').filter((part) => part !== '');
   if (rest.length > 0) return { name: 'unknown' };
-  if (first === 'camera' && second) return cameraPage(second);
+  if (first === 'camera' && second) return idPage('camera', second);
+  if (first === 'incidents' && second) return idPage('incidents', second);
   const section = ADMIN_SECTIONS.slice(1).find((one) => one === second);
   if (first === 'admin' && section) return { name: 'admin', section };
   if (second !== undefined) return { name: 'unknown' };
@@ -35,6 +38,8 @@ export function pageOf(path: string): Page {
     case 'trust':
     case 'wall':
     case 'doors':
+    case 'help':
+    case 'incidents':
     case 'me':
       return { name: first };
     default:
@@ -42,9 +47,9 @@ export function pageOf(path: string): Page {
   }
 }
 
-function cameraPage(segment: string): Page {
+function idPage(name: 'camera' | 'incidents', segment: string): Page {
   try {
-    return { name: 'camera', id: decodeURIComponent(segment) };
+    return { name, id: decodeURIComponent(segment) };
   } catch {
     return { name: 'unknown' };
   }
