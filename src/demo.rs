@@ -1,5 +1,5 @@
 //! The demo's world: one compound, one village, eight virtual cameras, doors,
-//! an alarm button and four people, in a fresh folder.
+//! an alarm button, ten households that defend each other, and people, in a fresh folder.
 
 use crate::app::{BuildError, open_store};
 use crate::clock::SystemClock;
@@ -7,15 +7,17 @@ use crate::settings::Settings;
 use domain::approval::{Approval, CameraSet, State, Subject};
 use domain::camera::{Camera, Pull, Retention, Transport, Visibility};
 use domain::device::{Device, DeviceKind};
+use domain::group::Group;
 use domain::household::{Household, Unit};
+use domain::incident::repository::Groups as _;
 use domain::person::Person;
 use domain::place::{Place, PlaceKind};
 use domain::repository::{Cameras as _, Devices as _, Persons as _, Rights as _, Sites as _};
 use domain::role::{Grant, Role};
 use domain::site::{ResidentPolicy, Site, SiteKind};
 use domain::{
-    ApprovalId, CameraId, Clock as _, DeviceId, GrantId, HouseholdId, PersonId, PlaceId, Secret, SiteId,
-    Timestamp, UnitId,
+    ApprovalId, CameraId, Clock as _, DeviceId, GrantId, GroupId, HouseholdId, PersonId, PlaceId, Secret,
+    SiteId, Timestamp, UnitId,
 };
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -90,6 +92,10 @@ const PLACES: &[(usize, &str, PlaceKind)] = &[
     (1, "村委会 Committee office", PlaceKind::Office),
 ];
 
+/// The flats of the resident's neighbours: `neighbour1@demo` lives in the first.
+const NEIGHBOURS: &[&str] =
+    &["3-1-101", "3-1-102", "3-1-201", "3-1-202", "3-1-302", "3-1-401", "3-1-402", "3-1-501", "3-1-601"];
+
 /// Fills the folder: settings, database, accounts, device tokens, camera login.
 pub async fn seed(arguments: &Arguments) -> Result<(), Error> {
     let folder = &arguments.folder;
@@ -104,7 +110,7 @@ pub async fn seed(arguments: &Arguments) -> Result<(), Error> {
     fs::write(file("config.toml"), &config).map_err(io(&file("config.toml")))?;
     let store = open_store(&Settings::parse(&config)?).await?;
 
-    let world = World { store, now: SystemClock.now() };
+    let world = World { store, passwords: Passwords::default(), now: SystemClock.now() };
     let sites = world.sites().await?;
     let places = world.places(&sites).await?;
     let camera_password = token::hex(&random::<8>());
@@ -138,6 +144,7 @@ fn settings(arguments: &Arguments) -> String {
 
 struct World {
     store: Store,
+    passwords: Passwords,
     now: Timestamp,
 }
 
@@ -214,7 +221,6 @@ impl World {
 
     /// Login → password.
     async fn people(&self, sites: &[SiteId], places: &[PlaceId]) -> Result<Map<String, Value>, Error> {
-        let passwords = Passwords::default();
         let mut accounts = Map::new();
         let mut ids = Vec::new();
         for (login, name, roles) in [
@@ -223,21 +229,11 @@ impl World {
             ("resident@demo", "张阿姨", vec![]),
             ("newcomer@demo", "新住户", vec![]),
         ] {
-            let password = token::hex(&random::<6>());
-            let person = Person {
-                id: PersonId::from_random(random()),
-                login: login.into(),
-                name: name.into(),
-                locale: "zh-CN".into(),
-                password_hash: passwords.hash(Secret::new(password.as_str())).await,
-                disabled: false,
-                created_at: self.now,
-            };
-            self.store.add_person(&person).await?;
+            let person = self.person(&mut accounts, login, name).await?;
             for (role, site) in roles {
                 let grant = Grant {
                     id: GrantId::from_random(random()),
-                    person_id: person.id.clone(),
+                    person_id: person.clone(),
                     role,
                     site_id: site.map(|n| pick(sites, n)),
                     zone: None,
@@ -246,16 +242,17 @@ impl World {
                 };
                 self.store.add_grant(&grant).await?;
             }
-            accounts.insert(login.into(), json!(password));
-            ids.push(person.id);
+            ids.push(person);
         }
         // The resident's household is approved, the newcomer's not yet.
         let site = pick(sites, 0);
         let owner = pick(&ids, 0);
+        let mut homes = Vec::new();
         for (label, member, approved) in [("3-1-502", pick(&ids, 2), true), ("3-1-301", pick(&ids, 3), false)]
         {
             let household = self.household(&site, &pick(places, 2), label).await?;
             self.store.add_member(&household, &member, self.now).await?;
+            homes.push((household.clone(), member.clone()));
             let approval = Approval {
                 id: ApprovalId::from_random(random()),
                 site_id: site.clone(),
@@ -275,7 +272,54 @@ impl World {
             };
             self.store.add_approval(&approval).await?;
         }
+        for (n, label) in (1..).zip(NEIGHBOURS) {
+            let login = format!("neighbour{n}@demo");
+            let person = self.person(&mut accounts, &login, &format!("邻居{n}")).await?;
+            let household = self.household(&site, &pick(places, 2), label).await?;
+            self.store.add_member(&household, &person, self.now).await?;
+            homes.push((household, person));
+        }
+        self.group(&site, &homes).await?;
         Ok(accounts)
+    }
+
+    /// Somebody with a random password, which goes into `accounts`.
+    async fn person(
+        &self,
+        accounts: &mut Map<String, Value>,
+        login: &str,
+        name: &str,
+    ) -> Result<PersonId, Error> {
+        let password = token::hex(&random::<6>());
+        let person = Person {
+            id: PersonId::from_random(random()),
+            login: login.into(),
+            name: name.into(),
+            locale: "zh-CN".into(),
+            password_hash: self.passwords.hash(Secret::new(password.as_str())).await,
+            disabled: false,
+            created_at: self.now,
+        };
+        self.store.add_person(&person).await?;
+        accounts.insert(login.into(), json!(password));
+        Ok(person.id)
+    }
+
+    /// All of these households receive each other's alarms.
+    async fn group(&self, site: &SiteId, homes: &[(HouseholdId, PersonId)]) -> Result<(), Error> {
+        let group = Group {
+            id: GroupId::from_random(random()),
+            site_id: site.clone(),
+            name: "3号楼1单元联防组 Building 3 joint defence".into(),
+            created_at: self.now,
+            ended_at: None,
+            members: Vec::new(),
+        };
+        self.store.add_group(&group).await?;
+        for (household, person) in homes {
+            self.store.join_group(&group.id, household, person, self.now).await?;
+        }
+        Ok(())
     }
 
     async fn household(&self, site: &SiteId, entrance: &PlaceId, label: &str) -> Result<HouseholdId, Error> {
