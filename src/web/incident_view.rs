@@ -96,6 +96,11 @@ struct LogView {
     to: State,
     #[schema(schema_with = word::<Step>)]
     step: Step,
+    /// Whether a person is to go, or goes, rather than whoever is at that step.
+    to_person: bool,
+    /// Whom: staff, to staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assignee_name: Option<String>,
     /// What was said with it: to staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
@@ -225,6 +230,8 @@ pub(crate) async fn whole(
         from: row.from,
         to: row.to,
         step: row.step,
+        to_person: row.assignee.is_some(),
+        assignee_name: row.assignee.as_ref().and_then(|person| names.get(person).cloned()),
         note: row.note.filter(|_| staff),
     };
     let now = app.now();
@@ -257,16 +264,17 @@ fn reached_view(one: &Reached) -> ReachedView {
     }
 }
 
-/// The names of those on duty who acted. Whoever raised it has none here.
+/// The names of those on duty who acted or were asked to go. Whoever raised it has none here.
 async fn names(app: &App, log: &[LogRow]) -> Result<HashMap<PersonId, String>, Problem> {
     let mut names = HashMap::new();
     for row in log {
-        if let (Some(actor), Some(role)) = (&row.actor, row.role)
-            && role != Role::Resident
-            && !names.contains_key(actor)
-            && let Some(person) = app.repository().person(actor).await?
-        {
-            names.insert(actor.clone(), person.name);
+        let actor = row.actor.as_ref().filter(|_| row.role.is_some_and(|role| role != Role::Resident));
+        for person in actor.into_iter().chain(&row.assignee) {
+            if !names.contains_key(person)
+                && let Some(known) = app.repository().person(person).await?
+            {
+                names.insert(person.clone(), known.name);
+            }
         }
     }
     Ok(names)

@@ -116,6 +116,17 @@ export async function signIn(page, login, password) {
   await page.locator('#main').waitFor();
 }
 
+/** Holds the button that calls for help until the page says that it is sent. */
+export async function hold(page) {
+  const button = page.getByTestId('hold');
+  await button.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await button.boundingBox();
+  await page.mouse.move(x + width / 2, y + height / 2);
+  await page.mouse.down();
+  await button.getByText('已发出').waitFor();
+  await page.mouse.up();
+}
+
 export const tile = (page, name) => page.getByTestId('tile').filter({ hasText: name });
 export const live = (page) => page.getByTestId('live');
 

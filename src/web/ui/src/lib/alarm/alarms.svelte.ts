@@ -84,24 +84,31 @@ function drop(id: string): void {
   [views, wholes] = [fewer, less];
 }
 
-const asking = new Set<string>();
-const again = new Set<string>();
+interface Asking {
+  now: Promise<void>;
+  next: Promise<void> | null;
+}
+const asking = new Map<string, Asking>();
 
-/** Asks how an incident stands; what is asked for while it is asked is asked once more. */
-export async function refreshIncident(id: string): Promise<void> {
-  if (asking.has(id)) {
-    again.add(id);
-    return;
-  }
-  asking.add(id);
+/**
+ * Asks how an incident stands. While that is asked it is asked once more, however many want to
+ * know: the answer that is on its way may be from before.
+ */
+export function refreshIncident(id: string): Promise<void> {
+  const before = asking.get(id);
+  if (before) return (before.next ??= before.now.then(() => refreshIncident(id)));
+  const now = askIncident(id).finally(() => asking.delete(id));
+  asking.set(id, { now, next: null });
+  return now;
+}
+
+async function askIncident(id: string): Promise<void> {
   const asker = who()?.person.id;
   const answer = await outcome(api.GET('/api/v1/incidents/{id}', { params: { path: { id } } }));
-  asking.delete(id);
   if (who()?.person.id !== asker) return;
   if (answer.ok) takeWhole(answer.data);
   else if (answer.failure.kind === 'problem' && answer.failure.status === 404) drop(id);
   else setTimeout(() => void (who() && refreshIncident(id)), RETRY_MS);
-  if (again.delete(id)) await refreshIncident(id);
 }
 
 let refreshedAt = -Infinity;

@@ -2561,6 +2561,8 @@ export interface components {
         LogView: {
             /** @enum {string} */
             act: "open" | "ack" | "assign" | "accept" | "decline" | "arrive" | "feedback" | "transfer" | "false_alarm" | "ask_cancel" | "cancel" | "close" | "follow_up" | "reopen" | "note" | "escalate" | "remind";
+            /** @description Whom: staff, to staff. */
+            assignee_name?: string | null;
             /** Format: date-time */
             at: string;
             from?: string | null;
@@ -2576,6 +2578,8 @@ export interface components {
             step: "grid_worker" | "building_leader" | "patrol" | "station" | "decide";
             /** @enum {string} */
             to: "open" | "acked" | "dispatched" | "accepted" | "on_scene" | "transferred" | "feedback" | "false_alarm" | "cancelled" | "closed" | "followed_up" | "reopened";
+            /** @description Whether a person is to go, or goes, rather than whoever is at that step. */
+            to_person: boolean;
             /** Format: int64 */
             version: number;
         };
