@@ -27,7 +27,7 @@ use std::time::Duration;
 use store::Store;
 use store::seal::{Hold, KeyError, SealingKey};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -118,6 +118,7 @@ pub struct App {
     changes: watch::Sender<u64>,
     bell: watch::Sender<i64>,
     events: mpsc::Receiver<DoorEvent>,
+    posted: Arc<Notify>,
     closing: CancellationToken,
     viewers: TaskTracker,
     setup_token: Option<String>,
@@ -168,7 +169,7 @@ impl App {
             info!(viewings = left_open, "viewings that a crash left open are closed");
         }
         let changes = watch::Sender::new(0);
-        let bell = watch::Sender::new(0);
+        let (bell, posted) = (watch::Sender::new(0), Arc::new(Notify::new()));
         let decoder = Arc::new(Decoder::new(decoding(settings)));
         let fleet = Arc::new(Fleet::new(
             Policy::new(settings.allow_networks.clone()),
@@ -208,6 +209,7 @@ impl App {
             happened,
             later: Arc::clone(&event_spool) as _,
             bell: bell.subscribe(),
+            posted: Arc::clone(&posted),
             public_url: settings.public_url.clone(),
             tls: tls.clone(),
             staff_passkeys: settings.staff_passkeys,
@@ -234,6 +236,7 @@ impl App {
             changes,
             bell,
             events,
+            posted,
             closing,
             viewers,
             setup_token,
@@ -318,8 +321,12 @@ impl App {
         reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
         reconciler.spawn(self.event_spool.run(Arc::clone(&self.store) as _, self.changes.clone()));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
-        reconciler.spawn(incidents::run(Arc::clone(&self.store) as _, Arc::clone(&self.clock)));
-        reconciler.spawn(notices::ring(Arc::clone(&self.store) as _, self.bell));
+        reconciler.spawn(incidents::run(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.posted),
+        ));
+        reconciler.spawn(notices::ring(Arc::clone(&self.store) as _, self.posted, self.bell));
         reconciler.spawn(reconcile::tell(
             Arc::clone(&self.store) as _,
             Arc::clone(&self.store) as _,

@@ -11,14 +11,15 @@ use domain::incident::{Actor, Command, Due, Refused, Timings, Watch};
 use domain::repository::{Repository, Result};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, info, warn};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Lets time limits run out, for ever.
-pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) {
+/// Lets time limits run out, for ever, and says so to `posted`.
+pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>, posted: Arc<Notify>) {
     let (begun, mut watch) = (Instant::now(), Watch::default());
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -33,8 +34,11 @@ pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) {
         };
         for due in watch.handle(kept, clock.now(), begun.elapsed()) {
             // One incident that cannot be changed keeps nobody else waiting; it is tried again.
-            if let Err(error) = expire(&*repository, &*clock, &due).await {
-                warn!(incident = %due.incident_id, %error, "a time limit has passed and cannot be noted");
+            match expire(&*repository, &*clock, &due).await {
+                Ok(()) => posted.notify_one(),
+                Err(error) => {
+                    warn!(incident = %due.incident_id, %error, "a time limit has passed and cannot be noted");
+                }
             }
         }
     }

@@ -101,6 +101,7 @@ pub(crate) async fn take(app: &App, press: Press, keyed: Option<Keyed>) -> Resul
     };
     match app.repository().raise(&alarm, &opened, &reach, keyed.as_ref(), &receipt).await? {
         Kept::Done(raised) => {
+            app.posted();
             if !raised.merged {
                 // Where the site's policy says so, residents may watch while it is open.
                 app.changed();

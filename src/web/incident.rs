@@ -250,6 +250,7 @@ pub(crate) async fn act(
     let text = serde_json::to_string(&seen).map_err(|_| Problem::Internal)?;
     match app.repository().change(&change, Some(&keyed), &text).await? {
         Kept::Done(()) => {
+            app.posted();
             if incident.closed_at.is_some() != change.incident.closed_at.is_some() {
                 // Where the site's policy says so, residents may watch only while it is open.
                 app.changed();
@@ -316,6 +317,7 @@ pub(crate) async fn answer(
     // What was said already is said; to see it after one has answered changes nothing.
     if answer.follows(home.answer) {
         app.repository().answer(&incident, &home.household_id, answer, &who.person.id, now).await?;
+        app.posted();
     }
     let reached = app.repository().reached(&incident.id).await?;
     Ok(axum::Json(whole(&app, &who, incident, reached, sight).await?))

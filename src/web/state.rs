@@ -18,7 +18,7 @@ use domain::{Clock, Timestamp};
 use ipnet::IpNet;
 use relay::{Decoder, Fleet, whep};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -47,6 +47,8 @@ pub struct Parts {
     pub later: Arc<dyn Later>,
     /// The newest notice's number; pages that listen sleep on it.
     pub bell: watch::Receiver<i64>,
+    /// Told when there is a new notice, so that the bell rings at once.
+    pub posted: Arc<Notify>,
     /// How people reach this gateway, if that is set.
     pub public_url: Option<PublicUrl>,
     /// TLS of the gateway's own, if it has it.
@@ -189,6 +191,11 @@ impl Inner {
     /// Says that registry or rights have changed. Called after the commit.
     pub(crate) fn changed(&self) {
         self.parts.changes.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Says that there is something new for pages that listen. Called after the commit.
+    pub(crate) fn posted(&self) {
+        self.parts.posted.notify_one();
     }
 
     /// Whether a session that was begun so is only good for getting a passkey.

@@ -180,6 +180,7 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
         taken.push(skew(device, received_at).event(device, received_at).taken(new_id(), &timings));
     }
     let mut recorded = record(app, &taken).await?;
+    app.posted();
     let accepted = || taken.iter().zip(&recorded).filter(|(_, recorded)| **recorded == Recorded::Accepted);
     if accepted().any(|(taken, _)| taken.raises.is_some()) {
         // Where the site's policy says so, residents may watch while an incident is open.
