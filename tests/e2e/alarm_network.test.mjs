@@ -135,8 +135,10 @@ test('a call for help without a network says so, and is sent when there is one, 
   const resident = await page('resident@demo', '/help');
   await resident.getByTestId('group').waitFor();
   bad.cut();
-  await hold(resident);
+  // It is not said to be sent as long as it is not.
+  await hold(resident, '正在发出…');
   await resident.getByText('求助还没有发出去').waitFor();
+  assert.equal(await resident.getByText('已发出').count(), 0);
   assert.equal(await resident.getByRole('link', { name: '拨打 110' }).getAttribute('href'), 'tel:110');
   await portray(resident, 'help-offline');
   await assertNoBarriers(resident, 'a call that was not sent');

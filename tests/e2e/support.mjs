@@ -96,9 +96,11 @@ const WITHOUT = {
   hls: 'HTMLMediaElement.prototype.canPlayType = () => "";',
 };
 
-/** A signed-in page in a browser of its own, showing the tiles; in a browser `without` some of its abilities. */
-export async function person(at, world, login, { locale = 'zh-CN', without = [], ...options } = {}) {
+/** A signed-in page in a browser of its own, showing the tiles; in a browser `without` some of its abilities, or where a
+ * script runs `first`. */
+export async function person(at, world, login, { locale = 'zh-CN', without = [], first, ...options } = {}) {
   const page = await stranger(at, { locale, ...options });
+  if (first) await page.addInitScript(first);
   for (const ability of without) await page.addInitScript(WITHOUT[ability]);
   // The demo's accounts speak Chinese; this device has its own choice.
   await page.addInitScript((choice) => {
@@ -116,14 +118,14 @@ export async function signIn(page, login, password) {
   await page.locator('#main').waitFor();
 }
 
-/** Holds the button that calls for help until the page says that it is sent. */
-export async function hold(page) {
+/** Holds the button that calls for help until the page says that it is sent, or whatever else it should say. */
+export async function hold(page, says = '已发出') {
   const button = page.getByTestId('hold');
   await button.scrollIntoViewIfNeeded();
   const { x, y, width, height } = await button.boundingBox();
   await page.mouse.move(x + width / 2, y + height / 2);
   await page.mouse.down();
-  await button.getByText('已发出').waitFor();
+  await button.getByText(says).waitFor();
   await page.mouse.up();
 }
 
@@ -204,6 +206,17 @@ export async function stillsMove(page) {
   assert.equal(seen.length, 4, 'four stills in fifteen seconds');
   assert.ok(new Set(seen).size > 1, `they differ: ${seen}`);
 }
+
+/** Counts the tones that a page plays, and notes when its banner came first. */
+export const WATCH_ALARMS = `
+  window.tones = 0;
+  new MutationObserver((_, observer) => {
+    if (!document.querySelector('[data-testid=banner]')) return;
+    window.bannerAt = Date.now();
+    observer.disconnect();
+  }).observe(document, { childList: true, subtree: true });
+  const begin = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...args) { window.tones += 1; return begin.apply(this, args); };`;
 
 /** Keeps the page's peer connections, so that their statistics can be asked for. */
 export const KEEP_PEERS = `

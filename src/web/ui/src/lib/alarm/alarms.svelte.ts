@@ -4,7 +4,7 @@ import type { Incident, WholeIncident } from '../api/types';
 import { pollWhileVisible } from '../poll';
 import { askSession, who } from '../session.svelte';
 import { Listener } from './listener';
-import { rings, worstFirst } from './severity';
+import { rings, stageOf, worstFirst } from './severity';
 
 /** Without a line it is asked this often, and with one now and then all the same. */
 const LOOK_MS = 5_000;
@@ -25,6 +25,8 @@ const roles = $derived(who()?.roles.map(({ role }) => role) ?? []);
 const sorted = $derived(worstFirst(views.values()));
 const calling = $derived(sorted.filter((one) => rings(one, wholes.get(one.id)?.call, roles)));
 
+const hiding = $derived(sorted.some((one) => one.seen_as === 'own' && !one.drill && stageOf(one) === 'unfinished'));
+
 const mark = ({ id, version, alarms }: Incident): string => `${id} ${version} ${alarms}`;
 
 export const alarms = {
@@ -43,9 +45,9 @@ export const alarms = {
   get calling() {
     return calling;
   },
-  /** Those of them that are to be heard. */
+  /** Those of them that are to be heard: none where somebody calls for help, who may be hiding. */
   get loud() {
-    return calling.filter((one) => !silenced.has(mark(one)));
+    return hiding ? [] : calling.filter((one) => !silenced.has(mark(one)));
   },
   /** Whether the list was heard once. */
   get heard() {

@@ -393,6 +393,7 @@ export const en: Messages = {
     hold: 'Hold for help',
     holdHint: 'for a second and a half',
     keepHolding: 'Keep holding…',
+    sending: 'Sending…',
     sent: 'Sent',
     confirm: (kind) => `Call for help now: ${kind}?`,
     confirmHint: 'Neighbours, patrol and the duty desk have it at once.',

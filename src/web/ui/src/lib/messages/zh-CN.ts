@@ -391,6 +391,7 @@ export const zhCN = {
     hold: '按住求助',
     holdHint: '按住一秒半',
     keepHolding: '继续按住…',
+    sending: '正在发出…',
     sent: '已发出',
     confirm: (kind: string) => `现在发出“${kind}”求助吗？`,
     confirmHint: '邻居、巡防和值班台会立刻收到。',
