@@ -217,3 +217,23 @@ test('who calls for help may ask to cancel it; neighbours leave and join as they
   await group.getByText('11 户').waitFor();
   assert.deepEqual([resident, patrol].flatMap(({ complaints }) => complaints), []);
 });
+
+test('an administrator makes a group, which households join by themselves, and dissolves it', { timeout: 120_000 }, async () => {
+  const owner = await page('owner@demo', '/admin', { viewport: DESK });
+  await owner.locator('a[href="/admin/residents"]').click();
+  const group = (name) => owner.getByTestId('admin-group').filter({ hasText: name });
+  await group('3号楼1单元联防组').getByText('11 户').waitFor();
+  await owner.getByRole('button', { name: '添加联防组' }).first().click();
+  await dialog(owner).locator('input[name=name]').fill('东区联防组');
+  await dialog(owner).getByRole('button', { name: '保存' }).click();
+  await group('东区联防组').getByText('满 5 户才开始互助').waitFor();
+  await group('东区联防组').scrollIntoViewIfNeeded();
+  await portray(owner, 'residents-groups');
+  await assertNoBarriers(owner, 'groups');
+  const resident = await page('resident@demo', '/help');
+  await resident.getByTestId('group').filter({ hasText: '东区联防组' }).getByRole('button', { name: '加入' }).waitFor();
+  await group('东区联防组').getByRole('button', { name: '解散 东区联防组' }).click();
+  await dialog(owner).getByRole('button', { name: '解散' }).click();
+  await group('东区联防组').waitFor({ state: 'detached' });
+  assert.deepEqual([owner, resident].flatMap(({ complaints }) => complaints), []);
+});

@@ -443,6 +443,16 @@ export const en: Messages = {
     leaveHint: 'You no longer receive each other’s calls. You may join again at any time.',
     members: (units) => `In it: ${units}`,
   },
+  groups: {
+    hint: 'From 5 to 20 homes. Households join by their own consent under “Help” and leave at any time; nobody is added here.',
+    add: 'Add a group',
+    name: 'Name',
+    nameHint: 'Such as: building 3, entrance 1.',
+    end: (name) => `Dissolve ${name}`,
+    endQuestion: (name) => `Dissolve ${name}?`,
+    endHint: 'Its households no longer receive each other’s calls.',
+    endYes: 'Dissolve',
+  },
   incidents: {
     title: 'Incidents',
     queue: 'Incidents',

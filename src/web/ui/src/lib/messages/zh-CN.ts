@@ -441,6 +441,16 @@ export const zhCN = {
     leaveHint: '之后不再互相收到求助。随时可以再加入。',
     members: (units: string) => `同组：${units}`,
   },
+  groups: {
+    hint: '5 到 20 户一组。住户在“求助”页面自己同意加入，随时退出；这里不能替他们加入。',
+    add: '添加联防组',
+    name: '名称',
+    nameHint: '例如：3号楼1单元。',
+    end: (name: string) => `解散 ${name}`,
+    endQuestion: (name: string) => `要解散 ${name} 吗？`,
+    endHint: '组里的住户不再互相收到求助。',
+    endYes: '解散',
+  },
   incidents: {
     title: '警情',
     queue: '警情列表',
