@@ -402,7 +402,7 @@ fn later(house: &House, minutes: i64) -> JoinHandle<()> {
     let clock = house.clock.now();
     let later = TestClock::default();
     later.jump(clock.0 - SystemClock.now().0 + minutes * MINUTE);
-    tokio::spawn(sharp_eyes::incidents::run(Arc::clone(&house.store) as _, Arc::new(later)))
+    tokio::spawn(sharp_eyes::incidents::run(Arc::clone(&house.store) as _, Arc::new(later), Arc::default()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -491,7 +491,8 @@ async fn a_time_limit_outlasts_the_gateway() {
     let clock = TestClock::default();
     clock.jump(2 * MINUTE);
     let store = Arc::new(store);
-    let runner = tokio::spawn(sharp_eyes::incidents::run(Arc::clone(&store) as _, Arc::new(clock)));
+    let runner =
+        tokio::spawn(sharp_eyes::incidents::run(Arc::clone(&store) as _, Arc::new(clock), Arc::default()));
     let id = IncidentId::parse(path.rsplit('/').next().unwrap()).unwrap();
     let mut rows = 1;
     for _ in 0..400 {
