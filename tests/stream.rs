@@ -172,8 +172,10 @@ async fn a_page_that_was_away_goes_on_where_it_was() {
         let (_, door) = house.door(&house.lobby).await;
         let client = house.sign_in_as(Role::Patrol).await;
         // Also if it had heard nothing yet.
+        bell(&house, &door).await;
         let page = Page::open(&client, None).await;
         let begun = page.begun;
+        assert_eq!(begun, 1);
         drop(page);
         bell(&house, &door).await;
         let mut page = Page::open(&client, Some(begun)).await;
