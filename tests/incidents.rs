@@ -99,7 +99,7 @@ async fn from_a_press_to_the_follow_up_in_one_place() {
         );
         let staff = desk.get(&path).await.1.to_string();
         assert!(own["log"][2]["to_person"] == json!(true) && !own["log"][2].to_string().contains("assignee"));
-        assert!(staff.contains("\"assignee_name\":\"name of patrol\""), "{staff}");
+        assert!(staff.contains("\"assignee_name\":\"name of patrol-"), "{staff}");
         assert!(staff.contains("name of patrol") && staff.contains("helped up"), "{staff}");
         assert!(!staff.contains("name of 3-1-502"), "whoever raised it is named to nobody");
 
