@@ -319,7 +319,11 @@ impl App {
         };
         reconciler.spawn(photographer.run(self.events));
         reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
-        reconciler.spawn(self.event_spool.run(Arc::clone(&self.store) as _, self.changes.clone()));
+        reconciler.spawn(self.event_spool.run(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.posted),
+            self.changes.clone(),
+        ));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
         reconciler.spawn(incidents::run(
             Arc::clone(&self.store) as _,

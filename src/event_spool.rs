@@ -16,7 +16,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tracing::{info, warn};
 
 /// How often the database is tried again while something waits.
@@ -216,9 +216,14 @@ impl EventSpool {
         self.journal.keep_unreadable(line, why).map_err(|error| unreadable(&error))
     }
 
-    /// Recovers whenever there is something to recover, for ever. Says through `changes`
-    /// that an incident was opened.
-    pub async fn run(self: Arc<Self>, repository: Arc<dyn Repository>, changes: watch::Sender<u64>) {
+    /// Recovers whenever there is something to recover, for ever. Says through `posted` that
+    /// there is something to tell, and through `changes` that an incident was opened.
+    pub async fn run(
+        self: Arc<Self>,
+        repository: Arc<dyn Repository>,
+        posted: Arc<Notify>,
+        changes: watch::Sender<u64>,
+    ) {
         loop {
             tokio::time::sleep(RETRY).await;
             if !self.journal.holds_something() {
@@ -227,6 +232,7 @@ impl EventSpool {
             match self.recover(&*repository).await {
                 Ok((events, raised)) => {
                     info!(events, "the database is back; what devices have told is kept");
+                    posted.notify_one();
                     if raised {
                         changes.send_modify(|n| *n = n.wrapping_add(1));
                     }
