@@ -87,7 +87,8 @@ fn decode(
         bits.bits(3)?;
     }
     // slice_qp_delta, disable_deblocking_filter_idc.
-    (bits.ue()?, bits.ue()?);
+    bits.ue()?;
+    bits.ue()?;
     let mut picture = before.unwrap_or([false; MACROBLOCKS]);
     let mut at = 0;
     while at < MACROBLOCKS {
@@ -118,7 +119,7 @@ fn read(picture: &[bool; MACROBLOCKS]) -> Option<Mark> {
     for (at, white) in picture.iter().enumerate() {
         let (column, row) = (at % COLUMNS, at / COLUMNS / MACROBLOCKS_IN_CELL);
         let bit = 0x8000 >> column;
-        let (row, first) = (rows.get_mut(row)?, at / COLUMNS % MACROBLOCKS_IN_CELL == 0);
+        let (row, first) = (rows.get_mut(row)?, (at / COLUMNS).is_multiple_of(MACROBLOCKS_IN_CELL));
         if first && *white {
             *row |= bit;
         } else if !first && (*row & bit != 0) != *white {
