@@ -42,7 +42,9 @@ fn operation(operation: &mut Operation, access: Access, changes: bool) {
     };
     match access {
         Access::Public => {}
-        Access::Own | Access::Device => statuses.push(401),
+        Access::Own => statuses.push(401),
+        // Tokens that are none are not tried for ever.
+        Access::Device => statuses.extend([401, 429]),
         // 403 where a passkey is needed first.
         Access::SignedIn | Access::Manage | Access::Respond | Access::Audit => statuses.extend([401, 403]),
     }
