@@ -90,6 +90,14 @@ pub async fn create_owner(
     done
 }
 
+/// Removes all events that are older than the settings say. Answers how many.
+pub async fn remove_old_events(settings: &Settings) -> Result<u64, Error> {
+    let store = open_store(settings).await?;
+    let removed = crate::sweep::remove_old_events(&store, settings, SystemClock.now()).await;
+    store.close().await;
+    Ok(removed?)
+}
+
 /// Seals every secret with a new key, which takes the old one's place. Answers how
 /// many secrets. Refused while a gateway on this machine uses the key.
 pub async fn rotate_key(settings: &Settings) -> Result<u64, Error> {

@@ -10,12 +10,11 @@ use crate::pictures::{self, Photographer};
 use crate::reconcile;
 use crate::settings::{Settings, Webrtc};
 use crate::spool::Spool;
+use crate::sweep;
 use crate::tls;
 use domain::Clock;
 use domain::event::door::DoorEvent;
-use domain::incident::repository::{Incidents as _, Outbox as _};
-use domain::registration::KEPT;
-use domain::repository::{Joining as _, Persons as _, Registers as _};
+use domain::repository::{Persons as _, Registers as _};
 use relay::ingest::address::Policy;
 use relay::rtsp::Limits;
 use relay::{Decoder, Fleet, decoder, whep};
@@ -39,8 +38,6 @@ use web::tls::Tls;
 
 /// How long each step of the drain may take.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long an answer is given again to whoever asks again.
-const KEYS: Duration = Duration::from_secs(24 * 3_600);
 /// How often it is asked whether another process has changed rights.
 const LISTEN: Duration = Duration::from_millis(500);
 
@@ -125,6 +122,7 @@ pub struct App {
     tls: Option<Tls>,
     certificates: Option<tls::Keeper>,
     anchor: Option<PathBuf>,
+    keep_events: Option<Duration>,
 }
 
 /// Opens what is kept, making folders and key where they are not there yet.
@@ -243,6 +241,7 @@ impl App {
             tls,
             certificates,
             anchor: settings.anchor.clone(),
+            keep_events: settings.keep_events,
         })
     }
 
@@ -310,7 +309,7 @@ impl App {
             self.changes.subscribe(),
         ));
 
-        reconciler.spawn(sweep(Arc::clone(&self.store), Arc::clone(&self.clock)));
+        reconciler.spawn(sweep::run(Arc::clone(&self.store), Arc::clone(&self.clock), self.keep_events));
         let photographer = Photographer {
             repository: Arc::clone(&self.store) as _,
             clock: Arc::clone(&self.clock),
@@ -415,29 +414,6 @@ fn reached_at(public: Vec<IpAddr>, socket: &UdpSocket) -> Vec<IpAddr> {
         others = loopback;
     }
     others.iter().map(if_addrs::Interface::ip).collect()
-}
-
-/// Removes what is over: at the start, and every hour.
-async fn sweep(store: Arc<Store>, clock: Arc<dyn Clock>) {
-    let mut hour = tokio::time::interval(Duration::from_secs(3_600));
-    loop {
-        hour.tick().await;
-        let now = clock.now();
-        if let Err(error) = store.remove_ended_sessions(now).await {
-            warn!(%error, "ended sessions could not be removed");
-        }
-        if let Err(error) = store.forget_keys(now.before(KEYS)).await {
-            warn!(%error, "old keys of requests could not be removed");
-        }
-        if let Err(error) = store.trim_outbox(notices::KEPT).await {
-            warn!(%error, "old notices could not be removed");
-        }
-        match store.remove_old_registrations(now.before(KEPT), now).await {
-            Ok(0) => {}
-            Ok(registrations) => info!(registrations, "old registrations are removed"),
-            Err(error) => warn!(%error, "old registrations could not be removed"),
-        }
-    }
 }
 
 /// Passes on that another process has changed rights: `sharp-eyes admin` on this machine.

@@ -11,6 +11,7 @@
 //! - `pictures` takes the pictures of door events.
 //! - [`spool`] keeps the register's entries while it cannot be written, [`event_spool`] what
 //!   devices tell.
+//! - [`sweep`] removes what is over.
 //! - [`tls`] keeps the certificate of the gateway's own TLS.
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
 //!   [`demo`] the data of `scripts/run --demo`.
@@ -30,6 +31,7 @@ mod quota;
 pub mod reconcile;
 pub mod settings;
 pub mod spool;
+pub mod sweep;
 pub mod tls;
 
 pub use app::{App, Listeners};

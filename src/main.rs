@@ -74,6 +74,13 @@ enum AdminCommand {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Removes all events that are older than events.keep_days. The gateway does that by
+    /// itself, but never many at once: its clock might be wrong.
+    RemoveOldEvents {
+        /// Settings that differ from config/default.toml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Seals all camera passwords and player keys with a new key. The gateway must be stopped.
     RotateKey {
         /// Settings that differ from config/default.toml.
@@ -140,6 +147,7 @@ async fn administer(command: AdminCommand) -> ExitCode {
     let config = match &command {
         AdminCommand::ResetPassword { config, .. }
         | AdminCommand::CreateOwner { config, .. }
+        | AdminCommand::RemoveOldEvents { config }
         | AdminCommand::RotateKey { config } => config.as_deref(),
     };
     let settings = match Settings::load(config) {
@@ -158,6 +166,12 @@ async fn administer(command: AdminCommand) -> ExitCode {
             password
                 .map(|password| format!("{login} is an owner; the password is {password}"))
                 .map_err(|why| format!("no owner was made: {why}"))
+        }
+        AdminCommand::RemoveOldEvents { .. } => {
+            let removed = admin::remove_old_events(&settings).await;
+            removed
+                .map(|events| format!("{events} events that were older than events.keep_days are removed"))
+                .map_err(|why| format!("old events were not removed: {why}"))
         }
         AdminCommand::RotateKey { .. } => {
             let file = settings.key_file.display();

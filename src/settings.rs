@@ -40,6 +40,8 @@ pub struct Settings {
     pub anchor: Option<PathBuf>,
     /// Where viewings of those on duty go while the register cannot be written.
     pub spool: Option<PathBuf>,
+    /// How long events are kept; nothing keeps them for ever.
+    pub keep_events: Option<Duration>,
     /// Where events wait while the database is away.
     pub event_spool: Option<PathBuf>,
     /// Special networks where cameras may be.
@@ -143,6 +145,7 @@ struct RawAudit {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawEvents {
+    keep_days: u32,
     spool_file: PathBuf,
 }
 
@@ -303,6 +306,8 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         database,
         key_file: raw.secrets.key_file,
         spool: Some(raw.audit.spool_file).filter(|path| !path.as_os_str().is_empty()),
+        keep_events: (raw.events.keep_days > 0)
+            .then(|| Duration::from_secs(u64::from(raw.events.keep_days) * 24 * 3_600)),
         event_spool: Some(raw.events.spool_file).filter(|path| !path.as_os_str().is_empty()),
         anchor: Some(raw.audit.anchor_file).filter(|path| !path.as_os_str().is_empty()),
         allow_networks: networks("cameras.allow_networks", &raw.cameras.allow_networks)?,

@@ -39,6 +39,7 @@ mod registers;
 mod registry;
 mod renditions;
 mod renewal;
+mod retention;
 mod revocation;
 mod rtsp_server;
 mod secrets;

@@ -26,6 +26,7 @@ pub mod person;
 pub mod place;
 pub mod registration;
 pub mod repository;
+pub mod retention;
 pub mod role;
 pub mod scene;
 pub mod schedule;

@@ -14,6 +14,7 @@ use crate::invitation::Invitation;
 use crate::person::{Passkey, Person, Session, ViewerKey};
 use crate::place::Place;
 use crate::registration::{Filed, JoinCode, Registration};
+use crate::retention::Rows;
 use crate::role::{Grant, Zone};
 use crate::scene::Scene;
 use crate::site::Site;
@@ -364,6 +365,12 @@ pub trait Devices: Send + Sync {
     async fn bookmarks(&self, events: &[&DoorEventId]) -> Result<Vec<Bookmark>>;
     /// The picture of a door event (JPEG), if there is one.
     async fn door_picture(&self, id: &DoorEventId) -> Result<Option<Vec<u8>>>;
+    /// When the newest event came, if there is one.
+    async fn newest_event(&self) -> Result<Option<Timestamp>>;
+    /// How many events there are, and how many came before `before`.
+    async fn event_rows(&self, before: Timestamp) -> Result<Rows>;
+    /// Removes events that came before `before`, with their pictures. Answers how many.
+    async fn remove_old_events(&self, before: Timestamp) -> Result<u64>;
     /// Events of devices at these places, or only the alarms among them, the newest
     /// first, each with its place in the order.
     async fn device_events(

@@ -9,7 +9,8 @@ use domain::event::Taken;
 use domain::event::device::DeviceEvent;
 use domain::event::door::{Bookmark, DoorEvent, Recorded};
 use domain::repository::{Devices, DoorEventFilter, Page, Result};
-use domain::{DeviceId, DoorEventId, PlaceId, SiteId};
+use domain::retention::Rows;
+use domain::{DeviceId, DoorEventId, PlaceId, SiteId, Timestamp};
 use sqlx::any::AnyRow;
 
 fn device(row: &AnyRow) -> Result<Device> {
@@ -96,6 +97,18 @@ impl Devices for Store {
 
     async fn door_picture(&self, id: &DoorEventId) -> Result<Option<Vec<u8>>> {
         bookmark::picture(&self.read, id).await
+    }
+
+    async fn newest_event(&self) -> Result<Option<Timestamp>> {
+        self.newest_event_at().await
+    }
+
+    async fn event_rows(&self, before: Timestamp) -> Result<Rows> {
+        self.count_events(before).await
+    }
+
+    async fn remove_old_events(&self, before: Timestamp) -> Result<u64> {
+        self.remove_events(before).await
     }
 
     async fn device_events(

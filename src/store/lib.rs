@@ -24,6 +24,7 @@ mod key_file;
 mod outbox;
 mod passkey;
 mod person;
+mod retention;
 mod rights;
 pub mod rotate;
 mod row;

@@ -1,0 +1,113 @@
+//! C39: what is over goes, and no clock that is wrong takes the rest with it.
+
+use crate::support::House;
+use crate::support::database::{BOTH, Database};
+use domain::event::device::{DeviceEvent, DeviceEventKind};
+use domain::event::door::{Bookmark, DoorEvent, DoorEventKind, Quality};
+use domain::event::{Event, Taken};
+use domain::repository::{Devices as _, DoorEventFilter, Page, Registers as _};
+use domain::{CameraId, Clock as _, DeviceEventId, DeviceId, DoorEventId, Timestamp};
+use sharp_eyes::sweep;
+use std::time::Duration;
+use web::token::random;
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+fn door(house: &House, device: &DeviceId, n: usize, at: Timestamp) -> Taken {
+    let event = DoorEvent {
+        id: DoorEventId::from_random(random()),
+        source: "/door".into(),
+        event_id: format!("{n}:{}", at.0),
+        device_id: device.clone(),
+        site_id: house.site.clone(),
+        place_id: house.lobby.clone(),
+        kind: DoorEventKind::Opened,
+        quality: Quality::Live,
+        direction: None,
+        method: None,
+        reason: None,
+        device_time: None,
+        received_at: at,
+    };
+    Taken { event: Event::Door(event), raises: None }
+}
+
+/// Some events of this age in days.
+async fn events(house: &House, device: &DeviceId, count: usize, days: u32) -> Vec<Taken> {
+    let at = house.clock.now().before(DAY * days);
+    let taken: Vec<Taken> = (0..count).map(|n| door(house, device, n, at)).collect();
+    house.store.record_events(taken.clone()).await.unwrap();
+    taken
+}
+
+async fn doors(house: &House) -> usize {
+    let page = Page { after: None, limit: 100_000 };
+    house.store.door_events(&DoorEventFilter::default(), &page).await.unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c39_old_events_go_with_their_pictures_and_it_is_noted() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (device, _) = house.door(&house.lobby).await;
+        let old = events(&house, &device, 50, 31).await;
+        events(&house, &device, 25, 29).await;
+        events(&house, &device, 25, 0).await;
+        let input = DeviceEvent {
+            id: DeviceEventId::from_random(random()),
+            source: "/input".into(),
+            event_id: "1".into(),
+            device_id: device.clone(),
+            site_id: house.site.clone(),
+            place_id: house.lobby.clone(),
+            kind: DeviceEventKind::Input,
+            quality: Quality::Live,
+            device_time: None,
+            received_at: house.clock.now().before(DAY * 40),
+        };
+        house.store.record_events(vec![Taken { event: Event::Device(input), raises: None }]).await.unwrap();
+        let Event::Door(first) = &old[0].event else { panic!() };
+        let bookmark = Bookmark {
+            door_event_id: first.id.clone(),
+            camera_id: CameraId::from_random(random()),
+            from: first.received_at,
+            until: first.received_at,
+            taken_at: Some(first.received_at),
+        };
+        house.store.add_bookmark(&bookmark, Some(b"jpeg")).await.unwrap();
+        let kept = Some(DAY * 30);
+        let sweeping =
+            tokio::spawn(sweep::run(house.store.clone(), std::sync::Arc::new(house.clock.clone()), kept));
+        for _ in 0..100 {
+            if doors(&house).await == 50 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        sweeping.abort();
+        assert_eq!(doors(&house).await, 50, "{database:?}");
+        assert_eq!(house.store.door_picture(&first.id).await.unwrap(), None, "{database:?}");
+        let rows = house.store.event_rows(Timestamp(i64::MAX)).await.unwrap();
+        assert_eq!(rows.all, 50, "{database:?}: the input is gone, too");
+        let chain = house.store.chain(0, 1_000).await.unwrap();
+        let noted: Vec<_> = chain.iter().filter(|link| link.entry.action == "events.expire").collect();
+        assert!(noted.len() == 1 && noted[0].entry.detail.contains("51"), "{database:?}: {noted:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c39_a_clock_ten_years_ahead_empties_nothing_and_somebody_can_say_that_it_is_right() {
+    let house = House::start_on(Database::Sqlite).await;
+    let (device, _) = house.door(&house.lobby).await;
+    events(&house, &device, 300, 1).await;
+    // Wrong from the start of the gateway on; a device sends something meanwhile.
+    house.clock.jump(i64::try_from((DAY * 3_650).as_micros()).unwrap());
+    events(&house, &device, 10, 0).await;
+    let clock = std::sync::Arc::new(house.clock.clone());
+    let sweeping = tokio::spawn(sweep::run(house.store.clone(), clock, Some(DAY * 30)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    sweeping.abort();
+    assert_eq!(doors(&house).await, 310);
+    let removed = sweep::remove_old_events(&house.store, &house.settings, house.clock.now()).await.unwrap();
+    assert_eq!((removed, doors(&house).await), (300, 10));
+}
