@@ -21,9 +21,10 @@ const PASSWORDS: [&str; 7] = [
 /// Tokens are so many hexadecimal digits.
 const TOKEN: usize = 64;
 
-/// All there is, but for what the stories' own clients say.
-const FILTER: &str =
-    "trace,tungstenite::handshake::client=off,reqwest=off,hyper_util::client=off,tokio_tungstenite=off";
+/// All there is, but for what the stories' own clients say, and the pictures that go into
+/// WebSockets, byte by byte: to write those down was most of a story's work.
+const FILTER: &str = "trace,tungstenite::handshake::client=off,reqwest=off,hyper_util::client=off,\
+                      tokio_tungstenite=off,tungstenite::protocol=debug";
 
 static TOKENS: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(RwLock::default);
 static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
