@@ -324,7 +324,8 @@ impl Visit<'_> {
             let folder = Folder::new();
             let path = folder.path("converted.mp4");
             std::fs::write(&path, file).unwrap();
-            let input = ["-i", path.to_str().unwrap(), "-fps_mode", "passthrough"];
+            // In the file's own units of time: two pictures may be close together.
+            let input = ["-i", path.to_str().unwrap(), "-fps_mode", "passthrough", "-enc_time_base", "-1"];
             for mark in marks(&input, 256, 128).await {
                 self.saw(mark);
             }
@@ -337,7 +338,12 @@ async fn viewer(world: Arc<World>, way: Way, seed: u64) {
     let mut dice = Dice(seed);
     while !world.enough.load(Ordering::Relaxed) {
         if let Some(mut visit) = world.visit(way, &mut dice) {
-            visit.watch().await;
+            let mut round = visit.round.clone();
+            tokio::select! {
+                _ = visit.watch() => {}
+                // All come back in the same moment.
+                _ = round.changed() => continue,
+            }
         }
         // Decoding is dear, and no more of it is needed.
         let pause = if matches!(way, Way::Still | Way::Converted) { 1_500 } else { 120 };
@@ -466,12 +472,14 @@ impl Operator {
         let mut sources = self.world.sources.lock().unwrap();
         let sources = sources.get_mut(id).unwrap();
         sources.settled = sources.numbers.len() - 1;
+        // Who comes in this moment may find what is left of before.
+        self.world.round.send_modify(|round| *round += 1);
     }
 
     async fn act(&mut self) {
-        let act = self
-            .dice
-            .pick(&["rename", "swap", "swap", "anew", "drop", "leave", "kill", "kill", "refuse", "restart"]);
+        let act = self.dice.pick(&[
+            "rename", "swap", "swap", "swap", "anew", "drop", "leave", "kill", "kill", "refuse", "restart",
+        ]);
         *self.done.entry(act).or_default() += 1;
         let converted = self.dice.one_in(5);
         let all = self.listed(converted);
@@ -517,7 +525,7 @@ impl Operator {
                 restarts += 1;
                 self.house = self.house.restart().await;
             }
-            tokio::time::sleep(Duration::from_millis(500 + self.dice.roll(1_000))).await;
+            tokio::time::sleep(Duration::from_millis(300 + self.dice.roll(700))).await;
         }
         println!("{:?} after {:?}, {restarts} restarts", self.done, began.elapsed());
         self
