@@ -99,7 +99,7 @@ impl House {
         let url = database.url(&folder).await;
         let settings = Settings::parse(&format!(
             "[database]\nurl = \"{url}\"\n[secrets]\nkey_file = \"{}\"\n\
-             [audit]\nspool_file = \"{}\"\n[events]\nspool_file = \"{}\"\n\
+             [audit]\nspool_file = \"{}\"\n[events]\nkeep_days = 0\nspool_file = \"{}\"\n\
              [cameras]\nallow_networks = [\"127.0.0.0/8\"]\n{more}",
             folder.path("key").display(),
             folder.path("spool").display(),
