@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+from . import doors
 from .machine import LOAD_CORE, ROOT, cpu_seconds, memory_mb
 from .rounds import median, quantiles, rounds, table, tries
 from .subjects import FEWER, FPS, FRAME, PASSWORD, SMALL_FRAME, VIEWERS, Gateway, Limit, Peer, UdpLimit, WebGateway
@@ -106,4 +107,5 @@ def glass(folder, options):
     return {"glass": times}
 
 
-CHAPTERS = {"rtsp": rtsp, "whep": whep, "live": live, "hls": hls, "stills": stills, "glass": glass}
+CHAPTERS = {"rtsp": rtsp, "whep": whep, "live": live, "hls": hls, "stills": stills, "glass": glass,
+            "events": doors.events, "doors": doors.doors}

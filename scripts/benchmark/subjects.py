@@ -61,14 +61,14 @@ class UdpLimit(Subject):
 class Gateway(Subject):
     """The gateway with one camera, registered through its own API."""
 
-    def __init__(self, folder, gop_seconds=2, frame=FRAME, clip=None):
+    def __init__(self, folder, gop_seconds=2, frame=FRAME, clip=None, database=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=folder))
         http, self.port, cameras = free_port(), free_port(), free_port()
         self.http = http
         (self.folder / "config.toml").write_text(
             f'[http]\nlisten = "127.0.0.1:{http}"\n[rtsp]\nlisten = "127.0.0.1:{self.port}"\n'
             f'[webrtc]\nlisten = "127.0.0.1:{free_port()}"\n'
-            f'[database]\nurl = "sqlite:{self.folder}/db"\n[secrets]\nkey_file = "{self.folder}/key"\n'
+            f'[database]\nurl = "{database or f"sqlite:{self.folder}/db"}"\n[secrets]\nkey_file = "{self.folder}/key"\n'
             f'[cameras]\nallow_networks = ["127.0.0.0/8"]\n[log]\nfilter = "warn"\n')
         clip = clip or f"synthetic:{FPS}:{FPS * gop_seconds}:{frame}"
         self.camera_log = self.folder / "camsim.log"
@@ -82,9 +82,9 @@ class Gateway(Subject):
         wait_for(http)
         self.base, self.cookie = f"http://127.0.0.1:{http}/api/v1", None
         self.post("/setup", token=token, login="bench", name="bench", password=PASSWORD)
-        site = self.post("/sites", name="bench", kind="compound", time_zone="UTC", resident_policy="off")
-        place = self.post("/places", site_id=site["id"], name="bench", kind="gate")
-        self.camera = self.post("/cameras", place_id=place["id"], name="bench", purpose="bench",
+        self.site = self.post("/sites", name="bench", kind="compound", time_zone="UTC", resident_policy="off")
+        self.place = self.post("/places", site_id=self.site["id"], name="bench", kind="gate")
+        self.camera = self.post("/cameras", place_id=self.place["id"], name="bench", purpose="bench",
                                 responsible_unit="bench", main_url=f"rtsp://127.0.0.1:{cameras}/a")["id"]
         key = self.post("/viewer-keys", name="bench")
         self.key_file = self.folder / "viewer-key"

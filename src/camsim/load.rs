@@ -1,6 +1,7 @@
 //! `load`: what the benchmark needs besides the gateway: many viewers, and the
 //! least work that any gateway must do, as a server of its own.
 
+mod load_events;
 mod load_web;
 mod load_whep;
 
@@ -26,6 +27,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Doors that post events and wait until each is durable.
+    Doors(load_events::Doors),
+    /// The least that takes: appending to a file and waiting for the disk.
+    Append(load_events::Append),
     /// RTSP viewers that read for a while and count.
     Viewers {
         #[command(flatten)]
@@ -283,6 +288,8 @@ async fn limit(listen: SocketAddr, fps: u32, bytes: usize, write: Option<usize>)
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Doors(doors) => load_events::doors(doors).await,
+        Command::Append(append) => load_events::append(&append),
         Command::Viewers { target, count, seconds } => viewers(target, count, seconds).await,
         Command::First { target, count } => first(target, count).await,
         Command::WhepViewers { target, count, seconds } => load_whep::viewers(&target, count, seconds).await,
