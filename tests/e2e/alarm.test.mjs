@@ -181,6 +181,19 @@ test('a drill is marked on every page, and asks nobody about 110', { timeout: 12
   await portray(patrol, 'drill-incident');
   await assertNoBarriers(patrol, 'a drill');
   await assertNoBarriers(resident, 'an own drill');
+  await patrol.getByRole('button', { name: '演练台账' }).click();
+  await dialog(patrol).getByTestId('drill-row').getByText('通知 10 户，1 户看到，0 户愿意赶来').waitFor();
+  await portray(patrol, 'drill-ledger');
+  await dialog(patrol).getByRole('button', { name: '关闭' }).click();
+  // Those on duty begin a group's drill at a place.
+  await patrol.getByRole('button', { name: '报警或演练' }).click();
+  await dialog(patrol).locator('select[name=how]').selectOption('practice');
+  await dialog(patrol).locator('select[name=group] option', { hasText: '3号楼1单元联防组' }).waitFor({ state: 'attached' });
+  await dialog(patrol).locator('select[name=place]').selectOption({ label: '幸福里小区 Xingfuli › 东门 East gate' });
+  await portray(patrol, 'drill-begin');
+  await dialog(patrol).getByRole('button', { name: '发出' }).click();
+  await patrol.locator('[data-testid=queue-row][data-drill=true]').nth(1).waitFor({ timeout: ARRIVES_MS });
+  await banner(resident).filter({ hasText: '东门' }).getByTestId('drill').waitFor({ timeout: ARRIVES_MS });
   // A real alarm stands before practice.
   const other = await Session.begin(here.world.url, 'neighbour1@demo', here.world.accounts['neighbour1@demo']);
   await other.ask('alarms', { kind: 'intrusion' });

@@ -48,3 +48,4 @@ export type LogRow = Schemas['LogView'];
 export type AlarmReceipt = Schemas['AlarmReceipt'];
 export type Group = Schemas['GroupView'];
 export type Home = Schemas['HomeView'];
+export type Drill = Schemas['DrillView'];
