@@ -5,6 +5,7 @@ import { connect, createServer } from 'node:net';
 export async function line(gateway) {
   const { hostname, port } = new URL(gateway);
   const sockets = new Set();
+  const sent = [];
   let [cut, deaf] = [false, false];
   const server = createServer((near) => {
     if (cut) {
@@ -20,7 +21,12 @@ export async function line(gateway) {
       });
       socket.on('error', () => {});
     }
-    near.on('data', (bytes) => far.write(bytes));
+    near.on('data', (bytes) => {
+      const [, path] = /^POST (\S+) /.exec(bytes.toString('latin1')) ?? [];
+      const [, key] = /^idempotency-key: (\S+)/im.exec(bytes.toString('latin1')) ?? [];
+      if (path) sent.push({ path, key });
+      far.write(bytes);
+    });
     far.on('data', (bytes) => deaf || near.write(bytes));
   });
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
@@ -29,6 +35,8 @@ export async function line(gateway) {
   };
   return {
     url: `http://127.0.0.1:${server.address().port}`,
+    /** What was posted, also what the browser itself sent again when a connection broke. */
+    sent,
     /** Nothing gets through. */
     cut() {
       cut = true;
