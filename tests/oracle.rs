@@ -29,7 +29,7 @@ async fn two_worlds(house: &House) -> (Foreign, SiteId) {
     house.store.add_approval(&approval).await.unwrap();
     let grant = house.grant(&person, Role::Patrol);
     house.store.add_grant(&grant).await.unwrap();
-    let (device, _) = house.door(&house.lobby).await;
+    let (device, door) = house.door(&house.lobby).await;
     let zone = Zone {
         id: ZoneId::from_random(random()),
         site_id: house.site.clone(),
@@ -79,7 +79,11 @@ async fn two_worlds(house: &House) -> (Foreign, SiteId) {
             house.site
         ))
         .await;
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "/d", "type": "sharpeyes.door.opened" });
+    assert_eq!(house.client().events(&door, "application/json", &event).await.0, StatusCode::ACCEPTED);
+    let (_, events) = owner.get("/api/v1/door-events").await;
     let foreign = BTreeMap::from([
+        ("door-events", events["items"][0]["id"].as_str().unwrap().to_owned()),
         ("invitations", invitation["id"].as_str().unwrap().to_owned()),
         ("sites", house.site.to_string()),
         ("places", house.gate.to_string()),
