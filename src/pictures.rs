@@ -11,14 +11,18 @@ use relay::Decoder;
 use relay::decoder::Width;
 use relay::hub::{Hub, State};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
+use web::bucket::{Buckets, Rate};
 
 /// Events that may wait for their picture. When it is full further ones get none.
 pub const WAITING: usize = 64;
 /// Pictures that are taken at the same time.
 const AT_ONCE: usize = 4;
+/// Pictures of one place: nobody goes through a door more often, but a contact may flutter.
+const PER_PLACE: Rate = Rate { burst: 10, every: Duration::from_millis(500) };
 /// How wide they are, in pixels: a phone's screen.
 const WIDTH: u16 = 640;
 
@@ -37,12 +41,15 @@ pub struct Photographer {
 impl Photographer {
     /// Takes the pictures of events until nobody sends any more.
     pub async fn run(self, mut events: mpsc::Receiver<DoorEvent>) {
-        let (this, mut at_work) = (Arc::new(self), JoinSet::new());
+        let (this, mut at_work, places) = (Arc::new(self), JoinSet::new(), Buckets::default());
         loop {
             tokio::select! {
                 Some(_) = at_work.join_next() => {}
                 event = events.recv(), if at_work.len() < AT_ONCE => {
                     let Some(event) = event else { break };
+                    if !is_pictured(&event) || places.take(&event.place_id, PER_PLACE).is_err() {
+                        continue;
+                    }
                     let this = Arc::clone(&this);
                     at_work.spawn(async move {
                         if let Err(error) = this.take(&event).await {
@@ -55,10 +62,6 @@ impl Photographer {
     }
 
     async fn take(&self, event: &DoorEvent) -> Result<()> {
-        // What was kept while the line was down shows nothing of its moment now.
-        if !event.kind.is_seen() || !matches!(event.quality, Quality::Live | Quality::Drill) {
-            return Ok(());
-        }
         let cameras = self.repository.cameras().await?;
         let here = cameras.iter().filter(|camera| camera.place_id == event.place_id);
         let looking = here.filter_map(|camera| Some((camera, self.doorkeeper.look(&camera.id)?)));
@@ -78,6 +81,11 @@ impl Photographer {
             }
         }
     }
+}
+
+/// What was kept while the line was down shows nothing of its moment now.
+fn is_pictured(event: &DoorEvent) -> bool {
+    event.kind.is_seen() && matches!(event.quality, Quality::Live | Quality::Drill)
 }
 
 fn is_live(hub: &Hub) -> bool {

@@ -50,9 +50,11 @@ pub(crate) struct Append {
 const EVENT: usize = 400;
 
 fn request(doors: &Doors, token: &str, connection: usize, n: usize) -> String {
+    // Another run's events are others.
+    let run = std::process::id();
     let event = |m: usize| {
         format!(
-            "{{\"specversion\":\"1.0\",\"id\":\"{connection}-{n}-{m}\",\"source\":\"/door/{connection}\",\
+            "{{\"specversion\":\"1.0\",\"id\":\"{run}-{connection}-{n}-{m}\",\"source\":\"/door/{connection}\",\
              \"type\":\"sharpeyes.door.access.granted\",\"data\":{{\"direction\":\"in\",\"method\":\"card\"}}}}"
         )
     };
