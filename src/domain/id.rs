@@ -80,6 +80,10 @@ ids! {
     GroupId,
     /// A test of an alarm button.
     ButtonTestId,
+    /// A message that leaves the house.
+    MessageId,
+    /// A browser that wants to be told.
+    SubscriptionId,
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod household;
 pub mod id;
 pub mod incident;
 pub mod invitation;
+pub mod message;
 pub mod notice;
 pub mod person;
 pub mod place;
@@ -37,8 +38,8 @@ pub mod viewing;
 pub use clock::{Clock, Timestamp};
 pub use id::{
     ApprovalId, ButtonTestId, CameraId, DeviceEventId, DeviceId, DoorEventId, GrantId, GroupId, HouseholdId,
-    IncidentId, InvitationId, PasskeyId, PersonId, PlaceId, RegistrationId, SessionId, SiteId, UnitId,
-    ViewerKeyId, ViewingId, ZoneId,
+    IncidentId, InvitationId, MessageId, PasskeyId, PersonId, PlaceId, RegistrationId, SessionId, SiteId,
+    SubscriptionId, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 pub use secret::Secret;
 

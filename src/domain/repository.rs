@@ -11,6 +11,7 @@ use crate::event::door::{Bookmark, DoorEvent, Recorded};
 use crate::household::{Household, Membership, Unit};
 use crate::incident::repository::{Groups, Incidents, Outbox};
 use crate::invitation::Invitation;
+use crate::message::repository::{Contacts, Messages};
 use crate::person::{Passkey, Person, Session, ViewerKey};
 use crate::place::Place;
 use crate::registration::{Filed, JoinCode, Registration};
@@ -419,6 +420,8 @@ pub trait Repository:
     + Incidents
     + Groups
     + Outbox
+    + Messages
+    + Contacts
     + 'static
 {
     /// The same; what is changed through it is sealed into the chain as `entry` in the

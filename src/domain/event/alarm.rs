@@ -30,6 +30,13 @@ impl AlarmKind {
         self == Self::Duress
     }
 
+    /// Whether somebody may die of it: the highest severity. Whoever is called is called by
+    /// every way there is, and nobody is left alone.
+    #[must_use]
+    pub fn is_grave(self) -> bool {
+        matches!(self, Self::Panic | Self::Fire | Self::Medical | Self::Duress)
+    }
+
     /// Whether a person can raise it; tampering is for devices to notice.
     #[must_use]
     pub fn is_pressed(self) -> bool {

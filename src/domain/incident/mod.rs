@@ -2,15 +2,18 @@
 //!
 //! Pure: [`Incident::apply`] takes a command, somebody's hand and the time, and
 //! answers the incident as it is then with the one row that says so. Who may do
-//! what is in [`command`], the timers in [`timer`], who may see it in [`sight`].
+//! what is in [`command`], the timers in [`timer`], who may see it in [`sight`], whom
+//! it calls in [`call`].
 //! What is kept, and that of two commands for one version one wins, is the
 //! repository's part.
 
+mod call;
 mod command;
 pub mod repository;
 mod sight;
 mod timer;
 
+pub use call::{Ask, Call};
 pub use command::{Actor, Change, Command, Hand, Refused, TEXT};
 pub use sight::{Sight, is_own, sight};
 pub use timer::{Due, Timer, TimerKind, Timings, Watch};

@@ -1,0 +1,61 @@
+//! What the house keeps of messages: the queue, how far the outbox was read for it, and
+//! how people can be reached.
+
+use super::contact::{Contact, Subscription};
+use super::{Message, State};
+use crate::incident::Incident;
+use crate::repository::Result;
+use crate::{IncidentId, MessageId, PersonId, SessionId, SubscriptionId, Timestamp};
+use async_trait::async_trait;
+use std::collections::BTreeSet;
+
+/// The queue of messages.
+#[async_trait]
+pub trait Messages: Send + Sync {
+    /// The last notice of the outbox that was read for messages.
+    async fn read_up_to(&self) -> Result<i64>;
+    /// Notes that notices were read up to `to`. False if another gateway has meanwhile.
+    async fn has_read(&self, from: i64, to: i64) -> Result<bool>;
+    /// Keeps messages, except those that were kept before: for one call there is one to a
+    /// receiver by one lane. Answers how many are new.
+    async fn queue(&self, messages: &[Message]) -> Result<usize>;
+    /// Stops what waits for calls of an incident other than these. Answers how many.
+    async fn stop_all_but(&self, id: &IncidentId, calls: &BTreeSet<i64>) -> Result<u64>;
+    /// How many wait in a lane.
+    async fn waiting(&self, lane: &str) -> Result<u64>;
+    /// Those of a lane that are to be sent at `now`, urgent ones first.
+    async fn due(&self, lane: &str, now: Timestamp, limit: u32) -> Result<Vec<Message>>;
+    /// Begins a try, and sets when the next one would be. False if somebody else has.
+    async fn claim(&self, message: &Message, now: Timestamp, next: Timestamp) -> Result<bool>;
+    /// Ends a message that waits.
+    async fn settle(&self, id: &MessageId, state: State, reason: Option<&str>) -> Result<()>;
+    /// Has a message wait. `counts` is whether the try was one: to be told to wait is none.
+    async fn postpone(&self, id: &MessageId, due: Timestamp, reason: &str, counts: bool) -> Result<()>;
+    /// How many of a lane were tried after `since`.
+    async fn tried_since(&self, lane: &str, since: Timestamp) -> Result<u64>;
+    /// Incidents that call somebody, without practice.
+    async fn calling(&self) -> Result<Vec<Incident>>;
+    /// All messages of an incident, the oldest first.
+    async fn messages(&self, id: &IncidentId) -> Result<Vec<Message>>;
+    /// Removes messages that do not wait and were made before `before`. Answers how many.
+    async fn remove_old_messages(&self, before: Timestamp) -> Result<u64>;
+}
+
+/// How people can be reached beyond the page.
+#[async_trait]
+pub trait Contacts: Send + Sync {
+    /// What somebody has given of it.
+    async fn contact(&self, person: &PersonId) -> Result<Contact>;
+    /// Replaces it.
+    async fn set_contact(&self, person: &PersonId, contact: &Contact) -> Result<()>;
+    /// A person's browsers that want to be told, in sessions that go on at `now`.
+    async fn subscriptions(&self, person: &PersonId, now: Timestamp) -> Result<Vec<Subscription>>;
+    /// One of them.
+    async fn subscription(&self, id: &SubscriptionId, now: Timestamp) -> Result<Option<Subscription>>;
+    /// Adds one in place of what its session, or its browser, had before.
+    async fn subscribe(&self, subscription: &Subscription) -> Result<()>;
+    /// Removes a session's. False if it has none.
+    async fn unsubscribe(&self, session: &SessionId) -> Result<bool>;
+    /// Removes one that its push service knows no more.
+    async fn forget_subscription(&self, id: &SubscriptionId) -> Result<()>;
+}
