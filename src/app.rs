@@ -6,6 +6,8 @@ use crate::clock;
 use crate::event_spool::EventSpool;
 use crate::incidents;
 use crate::notices;
+use crate::notify;
+use crate::notify::push_key::PushKey;
 use crate::pictures::{self, Photographer};
 use crate::reconcile;
 use crate::settings::{Settings, Webrtc};
@@ -69,6 +71,9 @@ pub enum BuildError {
     /// There is no certificate to serve.
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    /// Nothing can leave the house.
+    #[error(transparent)]
+    Notify(#[from] notify::Error),
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
@@ -116,6 +121,7 @@ pub struct App {
     bell: watch::Sender<i64>,
     events: mpsc::Receiver<DoorEvent>,
     posted: Arc<Notify>,
+    ways: notify::Ways,
     closing: CancellationToken,
     viewers: TaskTracker,
     setup_token: Option<String>,
@@ -196,6 +202,12 @@ impl App {
             None => None,
         };
         let (happened, events) = mpsc::channel(pictures::WAITING);
+        let push_key = match &settings.notify.push {
+            Some(push) => Some(Arc::new(PushKey::load_or_create(&push.key_file).map_err(notify::Error::Key)?)),
+            None => None,
+        };
+        let origin = settings.public_url.as_ref().map(web::PublicUrl::origin);
+        let ways = notify::Ways::new(&settings.notify, push_key.clone(), origin, &clock)?;
         let parts = web::Parts {
             repository: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
@@ -208,6 +220,7 @@ impl App {
             later: Arc::clone(&event_spool) as _,
             bell: bell.subscribe(),
             posted: Arc::clone(&posted),
+            push_key: push_key.as_ref().map(|key| key.public()),
             public_url: settings.public_url.clone(),
             tls: tls.clone(),
             staff_passkeys: settings.staff_passkeys,
@@ -235,6 +248,7 @@ impl App {
             bell,
             events,
             posted,
+            ways,
             closing,
             viewers,
             setup_token,
@@ -328,6 +342,11 @@ impl App {
             Arc::clone(&self.store) as _,
             Arc::clone(&self.clock),
             Arc::clone(&self.posted),
+        ));
+        reconciler.spawn(self.ways.run(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.clock),
+            self.bell.subscribe(),
         ));
         reconciler.spawn(notices::ring(Arc::clone(&self.store) as _, self.posted, self.bell));
         reconciler.spawn(reconcile::tell(

@@ -8,6 +8,7 @@
 //!   stream ⇒ admission, and its end).
 //! - `quota` counts how much one person watches.
 //! - [`incidents`] lets time limits run out, [`notices`] wakes the pages that listen.
+//! - [`notify`] tells people beyond the open page.
 //! - `pictures` takes the pictures of door events.
 //! - [`spool`] keeps the register's entries while it cannot be written, [`event_spool`] what
 //!   devices tell.
@@ -26,6 +27,7 @@ pub mod event_spool;
 pub mod incidents;
 mod journal;
 pub mod notices;
+pub mod notify;
 mod pictures;
 mod quota;
 pub mod reconcile;

@@ -1,6 +1,10 @@
 //! Settings: `config/default.toml` is the list of keys; a file may change some.
 //! Nobody else reads settings from files or the environment.
 
+mod notify;
+
+pub use notify::{Channel, Kind, Mail, MailTls, Notify, PLACEHOLDERS, Push, Template};
+
 use crate::tls::Source;
 use domain::person::StaffPasskeys;
 use ipnet::IpNet;
@@ -50,6 +54,8 @@ pub struct Settings {
     pub ring: Budget,
     /// How much is decoded.
     pub decode: Decode,
+    /// What leaves the house when an alarm calls people.
+    pub notify: Notify,
     /// What is logged.
     pub log: String,
 }
@@ -89,6 +95,11 @@ struct RawSettings {
     cameras: RawCameras,
     stream: RawStream,
     decode: RawDecode,
+    notify: notify::RawNotify,
+    push: notify::RawPush,
+    mail: notify::RawMail,
+    voice: notify::RawTemplate,
+    sms: notify::RawTemplate,
     log: RawLog,
 }
 
@@ -222,6 +233,7 @@ impl Settings {
         let defaults: Table = DEFAULT.parse().expect("default.toml is TOML, a test reads it");
         let file: Table = text.parse().map_err(|error: toml::de::Error| Error::Syntax(error.to_string()))?;
         check_keys(&defaults, &file)?;
+        notify::check_keys(&file)?;
         let mut whole = defaults;
         for (section, values) in file {
             match (whole.get_mut(&section), values) {
@@ -320,6 +332,7 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
             stills: raw.decode.stills,
             conversions: raw.decode.conversions,
         },
+        notify: notify::check(raw.notify, raw.push, raw.mail, raw.voice, raw.sms, &networks)?,
         log: raw.log.filter,
     })
 }

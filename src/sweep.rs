@@ -4,6 +4,7 @@ use crate::notices;
 use crate::settings::Settings;
 use domain::audit::Entry;
 use domain::incident::repository::{Incidents as _, Outbox as _};
+use domain::message::repository::Messages as _;
 use domain::registration::KEPT;
 use domain::repository::{Devices as _, Joining as _, Persons as _, Registers as _, Result};
 use domain::retention::{Watch, allowed, cutoff};
@@ -19,6 +20,8 @@ use tracing::{info, warn};
 const EVERY: Duration = Duration::from_secs(3_600);
 /// How long an answer is given again to whoever asks again.
 const KEYS: Duration = Duration::from_secs(24 * 3_600);
+/// How long it is kept what was sent to whom by which way.
+const MESSAGES: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Sweeps for ever. Events are kept for `events`; nothing keeps them for ever.
 pub async fn run(store: Arc<Store>, clock: Arc<dyn Clock>, events: Option<Duration>) {
@@ -35,6 +38,9 @@ pub async fn run(store: Arc<Store>, clock: Arc<dyn Clock>, events: Option<Durati
         }
         if let Err(error) = store.trim_outbox(notices::KEPT).await {
             warn!(%error, "old notices could not be removed");
+        }
+        if let Err(error) = store.remove_old_messages(now.before(MESSAGES)).await {
+            warn!(%error, "old messages could not be removed");
         }
         match store.remove_old_registrations(now.before(KEPT), now).await {
             Ok(0) => {}

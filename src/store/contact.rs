@@ -8,7 +8,7 @@ use domain::message::contact::{Contact, Quiet, Subscription};
 use domain::message::repository::Contacts;
 use domain::person::IDLE;
 use domain::repository::Result;
-use domain::{PersonId, SessionId, SubscriptionId, Timestamp};
+use domain::{HouseholdId, PersonId, SessionId, SubscriptionId, Timestamp};
 use sqlx::any::AnyRow;
 
 /// Subscriptions whose session goes on: `$2` is now, `$3` the last use that is not too long ago.
@@ -74,6 +74,12 @@ impl Contacts for Store {
         .act(&self.write)
         .await?;
         Ok(())
+    }
+
+    async fn members(&self, household: &HouseholdId, now: Timestamp) -> Result<Vec<PersonId>> {
+        let condition = "where m.household_id = $1 order by m.person_id";
+        let memberships = self.memberships_where(condition, &[household.as_str()]).await?;
+        Ok(memberships.into_iter().filter(|m| m.in_force(now)).map(|m| m.person_id).collect())
     }
 
     async fn subscriptions(&self, person: &PersonId, now: Timestamp) -> Result<Vec<Subscription>> {

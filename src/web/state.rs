@@ -49,6 +49,8 @@ pub struct Parts {
     pub bell: watch::Receiver<i64>,
     /// Told when there is a new notice, so that the bell rings at once.
     pub posted: Arc<Notify>,
+    /// The key by which push services know the gateway, if browsers can be told.
+    pub push_key: Option<String>,
     /// How people reach this gateway, if that is set.
     pub public_url: Option<PublicUrl>,
     /// TLS of the gateway's own, if it has it.

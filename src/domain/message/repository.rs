@@ -5,7 +5,7 @@ use super::contact::{Contact, Subscription};
 use super::{Message, State};
 use crate::incident::Incident;
 use crate::repository::Result;
-use crate::{IncidentId, MessageId, PersonId, SessionId, SubscriptionId, Timestamp};
+use crate::{HouseholdId, IncidentId, MessageId, PersonId, SessionId, SubscriptionId, Timestamp};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 
@@ -48,6 +48,8 @@ pub trait Contacts: Send + Sync {
     async fn contact(&self, person: &PersonId) -> Result<Contact>;
     /// Replaces it.
     async fn set_contact(&self, person: &PersonId, contact: &Contact) -> Result<()>;
+    /// Who belongs to a household at `now`.
+    async fn members(&self, household: &HouseholdId, now: Timestamp) -> Result<Vec<PersonId>>;
     /// A person's browsers that want to be told, in sessions that go on at `now`.
     async fn subscriptions(&self, person: &PersonId, now: Timestamp) -> Result<Vec<Subscription>>;
     /// One of them.

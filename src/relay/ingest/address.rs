@@ -165,6 +165,14 @@ fn canonical(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// An address as it is judged, and what it is set aside for, if it is for something.
+/// Private networks are not: whether they are right depends on who is asked for.
+#[must_use]
+pub fn purpose(ip: IpAddr) -> (IpAddr, Option<&'static str>) {
+    let ip = canonical(ip);
+    (ip, special(ip))
+}
+
 fn special(ip: IpAddr) -> Option<&'static str> {
     match ip {
         IpAddr::V4(ip) => special_v4(ip),

@@ -1,0 +1,110 @@
+//! How fast a lane may send: so many within each stretch of time, and nothing while it
+//! was told to wait. Pure; time is monotonic and comes in as a span since whenever.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The pace of one lane.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    limits: Vec<(usize, Duration)>,
+    /// When the last ones were sent, the oldest first; as many as the largest limit.
+    sent: VecDeque<Duration>,
+    held_until: Duration,
+}
+
+impl Pace {
+    /// At most so many within each of these stretches.
+    #[must_use]
+    pub fn new(limits: &[(usize, Duration)]) -> Self {
+        Self { limits: limits.to_vec(), sent: VecDeque::new(), held_until: Duration::ZERO }
+    }
+
+    /// The longest stretch that it looks at.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.limits.iter().map(|(_, stretch)| *stretch).max().unwrap_or_default()
+    }
+
+    /// How many may be sent at once at `now`.
+    #[must_use]
+    pub fn free(&self, now: Duration) -> usize {
+        if now < self.held_until {
+            return 0;
+        }
+        let left = |(most, stretch): &(usize, Duration)| {
+            let within = self.sent.iter().rev().take_while(|at| now < **at + *stretch).count();
+            most.saturating_sub(within)
+        };
+        self.limits.iter().map(left).min().unwrap_or(0)
+    }
+
+    /// How long until one may be sent.
+    #[must_use]
+    pub fn wait(&self, now: Duration) -> Duration {
+        let until = |(most, stretch): &(usize, Duration)| match self.sent.len().checked_sub(*most) {
+            Some(index) => self.sent[index] + *stretch,
+            None => Duration::ZERO,
+        };
+        let until = self.limits.iter().map(until).max().unwrap_or_default().max(self.held_until);
+        until.saturating_sub(now)
+    }
+
+    /// Notes that one is sent.
+    pub fn note(&mut self, now: Duration) {
+        let most = self.limits.iter().map(|(most, _)| *most).max().unwrap_or(0);
+        while self.sent.len() >= most.max(1) {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(now);
+    }
+
+    /// Sends nothing before `until`.
+    pub fn hold(&mut self, until: Duration) {
+        self.held_until = self.held_until.max(until);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn no_stretch_of_a_minute_has_more_than_its_limit() {
+        let minute = 60 * SECOND;
+        for limits in [&[(20, minute)][..], &[(100, minute), (5, SECOND)]] {
+            let (mut pace, mut now, mut sent) = (Pace::new(limits), 7 * SECOND, Vec::new());
+            while sent.len() < 350 {
+                let wait = pace.wait(now);
+                assert_eq!(wait.is_zero(), pace.free(now) > 0, "{now:?}");
+                if wait.is_zero() {
+                    pace.note(now);
+                    sent.push(now);
+                    now += Duration::from_millis(3);
+                } else {
+                    now += wait;
+                }
+            }
+            for (most, stretch) in limits {
+                for window in sent.windows(most + 1) {
+                    assert!(window[*most] - window[0] >= *stretch, "{window:?}");
+                }
+            }
+            // And it is no slower than it must be.
+            let (most, stretch) = limits[0];
+            assert!(now <= 8 * SECOND + stretch * u32::try_from(350 / most).unwrap() + 5 * SECOND, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_told_to_wait_waits() {
+        let mut pace = Pace::new(&[(20, 60 * SECOND)]);
+        pace.hold(600 * SECOND);
+        pace.hold(10 * SECOND);
+        assert_eq!((pace.free(599 * SECOND), pace.wait(599 * SECOND)), (0, SECOND));
+        assert_eq!((pace.free(600 * SECOND), pace.wait(600 * SECOND)), (20, Duration::ZERO));
+        assert_eq!(pace.longest(), 60 * SECOND);
+    }
+}

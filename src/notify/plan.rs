@@ -1,0 +1,295 @@
+//! From the outbox to the queue: for each call a message to each receiver, by each way.
+//!
+//! Where it has got to is kept, so a restart neither loses a notice nor takes it for new;
+//! and what it makes twice all the same is kept once. Of an incident that is not called
+//! for any more nothing is left to wait.
+
+use async_trait::async_trait;
+use domain::incident::{Call, Incident};
+use domain::message::{Message, Receiver, State, Way, receivers};
+use domain::notice::{self, Notice, Notify, Range, Topic};
+use domain::repository::{Repository, Result};
+use domain::{Clock, HouseholdId, IncidentId, MessageId, PersonId, PlaceId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// Notices that are read at a time.
+const PAGE: u32 = 100;
+/// It is looked this often although nothing rings: another gateway may have died over it.
+const LOOK: Duration = Duration::from_secs(5);
+/// After a failure it is tried again this soon.
+const RETRY: Duration = Duration::from_secs(2);
+/// Messages that may wait in a lane. More that are not urgent are not taken, and of urgent
+/// ones so many times more: what waits that long is old when it arrives.
+const WAITING: u64 = 1_000;
+const URGENT: u64 = 5;
+/// The most people of one call: a compound's staff and twenty households are fewer.
+const PEOPLE: usize = 500;
+/// How deep places are within each other.
+const DEPTH: usize = 32;
+
+/// A lane, as messages are made for it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name.
+    pub lane: String,
+    /// Its way.
+    pub way: Way,
+    /// Whether it is a channel: told of which site's alarms (of all without one), and of silent ones or not.
+    pub channel: Option<(Option<String>, bool)>,
+}
+
+/// Who is told of a call.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Whose work it is.
+    pub staff: BTreeSet<PersonId>,
+    /// Who lives next door.
+    pub neighbours: BTreeSet<PersonId>,
+}
+
+/// Who is told of a call, as of now.
+pub async fn told(repository: &dyn Repository, incident: &Incident, call: &Call, now: Timestamp) -> Result<Told> {
+    let home = match incident.point.household() {
+        Some(household) => repository.members(household, now).await?.into_iter().collect(),
+        None => BTreeSet::new(),
+    };
+    let mut grants = repository.grants(Some(&incident.site_id)).await?;
+    grants.extend(repository.grants(None).await?);
+    let path = path(repository, &incident.place_id).await?;
+    let staff = receivers::staff(incident, call, &grants, &path, &home, now);
+    let mut neighbours = BTreeSet::new();
+    if call.first && !incident.kind.is_silent() {
+        for household in unanswered(repository, &incident.id).await? {
+            neighbours.extend(repository.members(&household, now).await?);
+        }
+        neighbours.retain(|person| {
+            !home.contains(person) && !staff.contains(person) && incident.reporter.as_ref() != Some(person)
+        });
+    }
+    Ok(Told { staff, neighbours })
+}
+
+/// Neighbours who have neither seen it nor answered.
+async fn unanswered(repository: &dyn Repository, id: &IncidentId) -> Result<Vec<HouseholdId>> {
+    let reached = repository.reached(id).await?.into_iter();
+    let silent = reached.filter(|reached| reached.answer == domain::incident::Answer::Queued);
+    Ok(silent.map(|reached| reached.household_id).collect())
+}
+
+/// A place, then what it is part of, up to the top.
+async fn path(repository: &dyn Repository, place: &PlaceId) -> Result<Vec<PlaceId>> {
+    let (mut path, mut next) = (Vec::new(), Some(place.clone()));
+    while let Some(id) = next.filter(|_| path.len() <= DEPTH) {
+        next = repository.place(&id).await?.and_then(|place| place.parent_id);
+        path.push(id);
+    }
+    Ok(path)
+}
+
+/// Makes messages of notices.
+pub struct Planner {
+    /// What is kept.
+    pub repository: Arc<dyn Repository>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The ways out.
+    pub lanes: Vec<Target>,
+    /// Rings when there is something new to send.
+    pub bell: watch::Sender<u64>,
+}
+
+impl Planner {
+    /// Reads the outbox, for ever.
+    pub(super) async fn run(self, mut outbox: watch::Receiver<i64>) {
+        outbox.mark_changed();
+        loop {
+            match self.read().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
+                    warn!(%error, "nobody is told beyond the page meanwhile: the database cannot be asked");
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            }
+            tokio::select! {
+                rung = outbox.changed() => if rung.is_err() { tokio::time::sleep(LOOK).await },
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Reads a page of notices. Answers whether there may be more.
+    pub async fn read(&self) -> Result<bool> {
+        let from = self.repository.read_up_to().await?;
+        let page = self.repository.notices(from, PAGE).await?;
+        let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(false) };
+        // Numbers have no gaps: what is missing was removed while nobody read. Whoever is called now is called.
+        if first.seq != from + 1 {
+            warn!(missed = first.seq - from - 1, "notices are gone that nobody was told of; all that is open is looked at");
+            for incident in self.repository.calling().await? {
+                self.plan(&incident).await?;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        let about = |notice: &Notice| matches!(notice.topic, Topic::Alarm | Topic::Incident);
+        let mut notices: Vec<Notice> = page.iter().map(|posted| posted.notice.clone()).filter(about).collect();
+        notices.retain(|notice| seen.insert(notice.object.clone()));
+        notice::tell(self, &notices).await?;
+        let more = page.len() >= PAGE as usize;
+        Ok(self.repository.has_read(from, last.seq).await? && more)
+    }
+
+    /// Makes the messages of an incident's calls, and stops those of calls that were answered.
+    async fn plan(&self, incident: &Incident) -> Result<()> {
+        let log = self.repository.incident_log(&incident.id).await?;
+        let calls = incident.calls(&log);
+        let versions = calls.iter().map(|call| call.version).collect();
+        let stopped = self.repository.stop_all_but(&incident.id, &versions).await?;
+        if stopped > 0 {
+            info!(incident = %incident.id, stopped, "somebody has answered; the rest is not told");
+        }
+        let mut new = 0;
+        for call in &calls {
+            let messages = self.messages(incident, call).await?;
+            new += self.repository.queue(&messages).await?;
+        }
+        if new > 0 {
+            self.bell.send_modify(|n| *n = n.wrapping_add(1));
+        }
+        Ok(())
+    }
+
+    /// The messages of a call.
+    async fn messages(&self, incident: &Incident, call: &Call) -> Result<Vec<Message>> {
+        let (now, repository) = (self.clock.now(), &*self.repository);
+        let Some(site) = repository.site(&incident.site_id).await? else { return Ok(Vec::new()) };
+        let told = told(repository, incident, call, now).await?;
+        let (urgent, silent) = (incident.kind.is_grave(), incident.kind.is_silent());
+        let message = |lane: &str, receiver, device: &str, due_at| Message {
+            id: MessageId::from_random(web::token::random()),
+            incident_id: incident.id.clone(),
+            version: call.version,
+            lane: lane.to_owned(),
+            receiver,
+            device: device.to_owned(),
+            urgent,
+            state: State::Waiting,
+            attempt: 0,
+            due_at,
+            made_at: now,
+            tried_at: None,
+            reason: None,
+        };
+        let mut messages = Vec::new();
+        for target in &self.lanes {
+            let Some((of, duress)) = &target.channel else { continue };
+            if of.as_ref().is_none_or(|of| *of == site.name) && (*duress || !silent) {
+                messages.push(message(&target.lane, Receiver::Channel, "", now));
+            }
+        }
+        let staff = told.staff.iter().map(|person| (person, true));
+        let all = staff.chain(told.neighbours.iter().map(|person| (person, false)));
+        let mut by_one_way = 0;
+        for (id, is_staff) in all.take(PEOPLE) {
+            if repository.person(id).await?.is_none_or(|person| person.disabled) {
+                continue;
+            }
+            let contact = repository.contact(id).await?;
+            let quiet = contact.quiet.filter(|_| !urgent).and_then(|quiet| quiet.until(now, &site.time_zone));
+            let due = quiet.unwrap_or(now);
+            let mut ways = BTreeSet::new();
+            for target in self.lanes.iter().filter(|target| target.channel.is_none()) {
+                let devices = match target.way {
+                    Way::WebPush => {
+                        let subscriptions = repository.subscriptions(id, now).await?;
+                        subscriptions.iter().map(|subscription| subscription.id.to_string()).collect()
+                    }
+                    Way::Mail if contact.mail.is_some() => vec![String::new()],
+                    // A telephone rings for those whose work it is, and only if it must.
+                    Way::Sms if is_staff && contact.phone.is_some() => vec![String::new()],
+                    Way::Voice if is_staff && urgent && contact.phone.is_some() => vec![String::new()],
+                    _ => Vec::new(),
+                };
+                for device in devices {
+                    ways.insert(target.way);
+                    messages.push(message(&target.lane, Receiver::Person(id.clone()), &device, due));
+                }
+            }
+            by_one_way += usize::from(is_staff && ways.len() < 2);
+        }
+        let ways: BTreeSet<&str> = messages.iter().map(|message| message.lane.as_str()).collect();
+        if urgent && !self.lanes.is_empty() && (ways.len() < 2 || by_one_way > 0) {
+            warn!(
+                incident = %incident.id, step = call.step.word(), ways = ways.len(), people = by_one_way,
+                "an alarm of the highest severity reaches somebody by less than two ways beyond the page; \
+                 set up another one, or have them give another address"
+            );
+        }
+        self.bound(&mut messages).await?;
+        Ok(messages)
+    }
+
+    /// Gives up what a lane has no room for. It is kept that it was.
+    async fn bound(&self, messages: &mut [Message]) -> Result<()> {
+        let mut waiting: BTreeMap<String, u64> = BTreeMap::new();
+        for message in messages {
+            let count = match waiting.get(&message.lane) {
+                Some(count) => *count,
+                None => self.repository.waiting(&message.lane).await?,
+            };
+            let most = if message.urgent { WAITING * URGENT } else { WAITING };
+            if count >= most {
+                message.state = State::Failed;
+                message.reason = Some("too many messages wait in front of it".to_owned());
+                warn!(lane = message.lane, incident = %message.incident_id, "a message is given up: too many wait");
+            }
+            waiting.insert(message.lane.clone(), count + 1);
+        }
+        Ok(())
+    }
+}
+
+/// The queue is a way of telling that leaves the site.
+#[async_trait]
+impl Notify for Planner {
+    fn range(&self) -> Range {
+        Range::Outside
+    }
+
+    async fn notify(&self, notices: &[Notice]) -> Result<()> {
+        for notice in notices {
+            let Some(id) = IncidentId::parse(&notice.object) else { continue };
+            if let Some(incident) = self.repository.incident(&id).await? {
+                self.plan(&incident).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A site's name and time zone, and a place's and a door's: where something is, in words.
+pub(super) struct Point {
+    pub(super) site: String,
+    pub(super) zone: String,
+    pub(super) place: String,
+    pub(super) unit: Option<String>,
+}
+
+/// Where an incident is, in words; nothing if its site is gone.
+pub(super) async fn point(repository: &dyn Repository, incident: &Incident) -> Result<Option<Point>> {
+    let Some(site) = repository.site(&incident.site_id).await? else { return Ok(None) };
+    let place = repository.place(&incident.place_id).await?.map(|place| place.name).unwrap_or_default();
+    let unit = match incident.point.household() {
+        Some(id) => match repository.household(id).await? {
+            Some(household) => repository.unit(&household.unit_id).await?.map(|unit| unit.label),
+            None => None,
+        },
+        None => None,
+    };
+    Ok(Some(Point { site: site.name, zone: site.time_zone, place, unit }))
+}
