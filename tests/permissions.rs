@@ -69,6 +69,9 @@ async fn the_authorisation_matrix() {
         "/api/v1/approvals",
         "/api/v1/approvals/{id}/renew",
         "/api/v1/registrations",
+        // How one can be reached oneself.
+        "/api/v1/contact",
+        "/api/v1/push-subscription",
         // Watching begins with a POST here; whether they may is decided for each camera.
         "/api/v1/cameras/{id}/{stream}/whep",
         "/api/v1/cameras/{id}/{stream}/whep/{session}",

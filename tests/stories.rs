@@ -9,6 +9,7 @@
 
 mod accounts;
 mod approvals;
+mod contacts;
 mod decoder;
 mod door_pictures;
 mod doors;
@@ -28,6 +29,7 @@ mod limits;
 mod live;
 mod marks;
 mod noted;
+mod notify;
 mod oracle;
 mod outage;
 mod parity;
@@ -55,6 +57,7 @@ mod support;
 mod surface;
 mod tls;
 mod viewings;
+mod ways;
 mod whep;
 mod whep_abuse;
 mod zones;

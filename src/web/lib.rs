@@ -20,6 +20,7 @@ mod button_test;
 mod camera;
 mod camera_input;
 mod ceremony;
+mod contact;
 mod decision;
 mod delivery;
 mod device;

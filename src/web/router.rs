@@ -73,6 +73,10 @@ fn entries() -> Vec<Entry> {
         signed_in(routes!(crate::registration::list)),
         signed_in(routes!(crate::registration::create)),
         signed_in(routes!(crate::household::homes)),
+        signed_in(routes!(crate::contact::get)),
+        signed_in(routes!(crate::contact::set)),
+        signed_in(routes!(crate::contact::subscribe)),
+        signed_in(routes!(crate::contact::unsubscribe)),
         // Registry
         signed_in(routes!(crate::site::list)),
         signed_in(routes!(crate::site::get)),

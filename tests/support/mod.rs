@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod authenticator;
+pub mod browser;
 pub mod camera;
 pub mod canary;
 pub mod client;
@@ -9,12 +10,14 @@ pub mod clock;
 pub mod database;
 pub mod decoder;
 pub mod dice;
+pub mod fake;
 pub mod folder;
 pub mod foreign;
 pub mod hls;
 pub mod leaks;
 pub mod live;
 pub mod marks;
+pub mod mailbox;
 pub mod middle;
 pub mod process;
 pub mod whep;
