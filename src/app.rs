@@ -203,7 +203,9 @@ impl App {
         };
         let (happened, events) = mpsc::channel(pictures::WAITING);
         let push_key = match &settings.notify.push {
-            Some(push) => Some(Arc::new(PushKey::load_or_create(&push.key_file).map_err(notify::Error::Key)?)),
+            Some(push) => {
+                Some(Arc::new(PushKey::load_or_create(&push.key_file).map_err(notify::Error::Key)?))
+            }
             None => None,
         };
         let origin = settings.public_url.as_ref().map(web::PublicUrl::origin);

@@ -31,15 +31,24 @@ async fn what_is_said_is_kept_and_what_is_left_out_is_gone() {
         let client = house.sign_in_as(Role::Resident).await;
         let put = async |body: Value| client.send(Method::PUT, CONTACT, Some(body)).await;
         let (_, empty) = client.get(CONTACT).await;
-        assert_eq!((&empty["mail"], &empty["phone"], &empty["quiet"]), (&json!(null), &json!(null), &json!(null)));
+        assert_eq!(
+            (&empty["mail"], &empty["phone"], &empty["quiet"]),
+            (&json!(null), &json!(null), &json!(null))
+        );
         assert_eq!(empty["push_key"].as_str().unwrap().len(), 87, "65 bytes in base64url");
         let quiet = json!({ "from_minute": 1320, "until_minute": 420 });
         let all = json!({ "mail": "me@example.net", "phone": "13800138000", "quiet": quiet });
         let (status, said) = put(all).await;
-        assert_eq!((status, &said["mail"], &said["quiet"]), (StatusCode::OK, &json!("me@example.net"), &quiet));
+        assert_eq!(
+            (status, &said["mail"], &said["quiet"]),
+            (StatusCode::OK, &json!("me@example.net"), &quiet)
+        );
         assert_eq!(client.get(CONTACT).await.1, said);
         let (_, less) = put(json!({ "phone": "13800138000" })).await;
-        assert_eq!((&less["mail"], &less["phone"], &less["quiet"]), (&json!(null), &json!("13800138000"), &json!(null)));
+        assert_eq!(
+            (&less["mail"], &less["phone"], &less["quiet"]),
+            (&json!(null), &json!("13800138000"), &json!(null))
+        );
         for (body, pointer) in [
             (json!({ "mail": "nobody" }), "/mail"),
             (json!({ "mail": "a@b.cn\r\nBcc: x@y.cn" }), "/mail"),
@@ -70,7 +79,9 @@ async fn a_browser_is_told_until_its_session_ends() {
         let put = async |client: &crate::support::client::Client, body: Value| {
             client.send(Method::PUT, PUSH, Some(body)).await
         };
-        for (client, endpoint) in [(&phone, "https://push.example.net/1"), (&desk, "https://push.example.net/2")] {
+        for (client, endpoint) in
+            [(&phone, "https://push.example.net/1"), (&desk, "https://push.example.net/2")]
+        {
             let (status, why) = put(client, subscription(&Browser::new(), endpoint)).await;
             assert_eq!(status, StatusCode::NO_CONTENT, "{why}");
         }

@@ -35,7 +35,8 @@ fn secret() -> String {
 }
 
 async fn raise(house: &House, client: &Client, kind: &str) -> IncidentId {
-    let (status, receipt) = client.post("/api/v1/alarms", json!({ "kind": kind, "place_id": house.gate })).await;
+    let (status, receipt) =
+        client.post("/api/v1/alarms", json!({ "kind": kind, "place_id": house.gate })).await;
     assert_eq!(status.as_u16(), 201, "{receipt}");
     IncidentId::parse(receipt["incident_id"].as_str().unwrap()).unwrap()
 }
@@ -159,10 +160,16 @@ async fn a_bot_of_dingtalk_is_told_with_its_signature() {
     assert!((0..60_000).contains(&age), "milliseconds: {age}");
     assert_eq!(query["sign"], mac(&secret, &format!("{}\n{secret}", query["timestamp"])));
     let body = seen[0].json();
-    assert!(body["text"]["content"].as_str().unwrap().starts_with("Intrusion alarm: 幸福里 east gate\n"), "{body}");
+    assert!(
+        body["text"]["content"].as_str().unwrap().starts_with("Intrusion alarm: 幸福里 east gate\n"),
+        "{body}"
+    );
     message(&house, &id, is_sent).await;
     // A bot that was too fast is shut out for ten minutes, and one that is refused is given up.
-    fake.will(&[say(200, r#"{"errcode":310000,"errmsg":"sign not match"}"#), say(200, r#"{"errcode":130101}"#)]);
+    fake.will(&[
+        say(200, r#"{"errcode":310000,"errmsg":"sign not match"}"#),
+        say(200, r#"{"errcode":130101}"#),
+    ]);
     let id = raise(&house, &desk, "fire").await;
     let failed = message(&house, &id, |message| message.state == State::Failed).await;
     assert!(failed.reason.as_deref().unwrap().contains("310000"), "{failed:?}");
@@ -225,14 +232,25 @@ async fn a_letter_arrives_in_the_language_of_its_reader() {
     message(&house, &id, is_sent).await;
     let letter = mailbox.letters().remove(0);
     assert_eq!(letter.login, format!("eyes:{password}"));
-    assert!(letter.from.contains("<alarms@example.net>") && letter.to.contains("<worker@example.net>"), "{letter:?}");
+    assert!(
+        letter.from.contains("<alarms@example.net>") && letter.to.contains("<worker@example.net>"),
+        "{letter:?}"
+    );
     assert_eq!(letter.header("message-id"), format!("<{}@example.net>", first.id));
-    assert_eq!((letter.header("importance").as_str(), letter.header("auto-submitted").as_str()), ("high", "auto-generated"));
+    assert_eq!(
+        (letter.header("importance").as_str(), letter.header("auto-submitted").as_str()),
+        ("high", "auto-generated")
+    );
     let body = letter.body();
-    assert!(body.contains("Call for help: 幸福里 east gate") && body.contains("Take it in Sharp Eyes"), "{body}");
+    assert!(
+        body.contains("Call for help: 幸福里 east gate") && body.contains("Take it in Sharp Eyes"),
+        "{body}"
+    );
     assert!(!letter.text.contains("name of"), "{letter:?}");
     // Nobody is there; and a server that refuses us.
-    for (says, kind, what) in [("550 no such user", "fire", "gone"), ("554 not you", "medical", "mail.username")] {
+    for (says, kind, what) in
+        [("550 no such user", "fire", "gone"), ("554 not you", "medical", "mail.username")]
+    {
         mailbox.says(says);
         let id = raise(&house, &desk, kind).await;
         let failed = message(&house, &id, |message| message.state == State::Failed).await;
@@ -257,12 +275,18 @@ async fn an_operator_is_asked_as_its_template_says() {
     let id = raise(&house, &desk, "fire").await;
     let seen = fake.asked(2).await;
     let call = seen.iter().find(|seen| seen.method == "PUT").unwrap();
-    assert_eq!((call.path.as_str(), call.header("authorization")), ("/call/%2B8613800138000", format!("Bearer {key}").as_str()));
+    assert_eq!(
+        (call.path.as_str(), call.header("authorization")),
+        ("/call/%2B8613800138000", format!("Bearer {key}").as_str())
+    );
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&call.body).into_owned().collect();
     assert_eq!(form[0], ("to".into(), "+8613800138000".into()));
     assert!(form[1].1.starts_with("Fire alarm: 幸福里 east gate 20"), "{form:?}");
     let text = seen.iter().find(|seen| seen.method == "GET").unwrap();
-    assert_eq!((text.query["text"].as_str(), text.query["lang"].as_str()), ("Fire alarm 幸福里 east gate", "en"));
+    assert_eq!(
+        (text.query["text"].as_str(), text.query["lang"].as_str()),
+        ("Fire alarm 幸福里 east gate", "en")
+    );
     message(&house, &id, |message| message.lane == "voice" && is_sent(message)).await;
     // A status that says yes, and a text that says no.
     fake.will(&[say(200, "code=1")]);

@@ -28,7 +28,13 @@ pub(super) struct Bot {
 }
 
 impl Bot {
-    pub(super) fn new(http: Arc<Outgoing>, clock: Arc<dyn Clock>, url: Url, token: Secret, key: Secret) -> Self {
+    pub(super) fn new(
+        http: Arc<Outgoing>,
+        clock: Arc<dyn Clock>,
+        url: Url,
+        token: Secret,
+        key: Secret,
+    ) -> Self {
         Self { http, clock, url, token, key }
     }
 }

@@ -3,8 +3,8 @@
 //! A try is noted before it is made. So whoever is killed between sending and noting
 //! sends one message again, with the same id; and of two gateways one sends.
 
-use super::plan::{self, Target};
 use super::pace::Pace;
+use super::plan::{self, Target};
 use super::{Adapter, Envelope, Failed, To};
 use crate::settings::Channel;
 use domain::incident::Incident;
@@ -110,7 +110,8 @@ impl Lane {
             let now = begun.elapsed();
             let free = self.with_pace(|pace| pace.free(now)).min(self.together);
             if free == 0 {
-                tokio::time::sleep(self.with_pace(|pace| pace.wait(now)).max(Duration::from_millis(10))).await;
+                tokio::time::sleep(self.with_pace(|pace| pace.wait(now)).max(Duration::from_millis(10)))
+                    .await;
                 continue;
             }
             let limit = u32::try_from(free).unwrap_or(1);
@@ -216,7 +217,8 @@ impl Lane {
             neighbour: false,
         };
         let Receiver::Person(id) = &message.receiver else {
-            let envelope = self.envelope(context, message, &incident, &facts, self.locale.clone(), To::Channel);
+            let envelope =
+                self.envelope(context, message, &incident, &facts, self.locale.clone(), To::Channel);
             return Ok(Ready::Send(Box::new(envelope)));
         };
         let told = plan::told(repository, &incident, &call, now).await?;
@@ -230,7 +232,9 @@ impl Lane {
             Way::WebPush => match SubscriptionId::parse(&message.device) {
                 Some(device) => {
                     let subscription = repository.subscription(&device, now).await?;
-                    subscription.filter(|subscription| subscription.person_id == *id).map(|s| To::Browser(Box::new(s)))
+                    subscription
+                        .filter(|subscription| subscription.person_id == *id)
+                        .map(|s| To::Browser(Box::new(s)))
                 }
                 None => None,
             },

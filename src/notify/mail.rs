@@ -64,7 +64,8 @@ impl Adapter for Mailer {
         let tls = settings.tls != MailTls::Off;
         let found = self.guard.resolve(&settings.host, settings.port, tls).await;
         let server = found.map_err(|why| Failed::Later(why.to_string()))?;
-        let server = server.first().ok_or_else(|| Failed::Later("the mail server has no address".to_owned()))?;
+        let server =
+            server.first().ok_or_else(|| Failed::Later("the mail server has no address".to_owned()))?;
         let letter = self.letter(envelope, to).ok_or(Failed::Gone)?;
         // Not the name: it was looked up, and what was found was checked.
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.ip().to_string())
@@ -83,11 +84,13 @@ impl Adapter for Mailer {
 fn failed(error: &Error) -> Failed {
     let code = error.status().map(u16::from);
     match code {
-        Some(421 | 450 | 451 | 452 | 454) => Failed::Later(format!("the mail server says {}", code.unwrap_or(0))),
-        Some(550 | 551 | 553) => Failed::Gone,
-        Some(code) if error.is_permanent() => {
-            Failed::Refused(format!("the mail server refuses it with {code}; check mail.username, mail.password and mail.from"))
+        Some(421 | 450 | 451 | 452 | 454) => {
+            Failed::Later(format!("the mail server says {}", code.unwrap_or(0)))
         }
+        Some(550 | 551 | 553) => Failed::Gone,
+        Some(code) if error.is_permanent() => Failed::Refused(format!(
+            "the mail server refuses it with {code}; check mail.username, mail.password and mail.from"
+        )),
         _ if error.is_timeout() => Failed::Later("the mail server did not answer in time".to_owned()),
         _ => Failed::Later("the mail server cannot be talked to".to_owned()),
     }

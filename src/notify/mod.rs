@@ -126,7 +126,12 @@ pub enum Error {
 
 impl Ways {
     /// Those of the settings. `origin` is how people reach the gateway.
-    pub fn new(settings: &Notify, key: Option<Arc<PushKey>>, origin: Option<String>, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
+    pub fn new(
+        settings: &Notify,
+        key: Option<Arc<PushKey>>,
+        origin: Option<String>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
         let minute = Duration::from_secs(60);
         let guard = Guard::new(settings.allow_networks.clone());
         let tls = outgoing::tls();
@@ -135,11 +140,16 @@ impl Ways {
         for channel in &settings.channels {
             let (url, http, clock) = (channel.url.clone(), Arc::clone(&outgoing), Arc::clone(clock));
             let (adapter, pace): (Box<dyn Adapter>, _) = match &channel.kind {
-                Kind::Webhook(key) => (Box::new(webhook::Webhook::new(http, clock, url, key)), Pace::new(&[(600, minute)])),
-                Kind::WeCom(key) => (Box::new(wecom::Bot::new(http, url, key.clone())), Pace::new(&[(20, minute)])),
-                Kind::DingTalk(token, key) => {
-                    (Box::new(dingtalk::Bot::new(http, clock, url, token.clone(), key.clone())), Pace::new(&[(20, minute)]))
+                Kind::Webhook(key) => {
+                    (Box::new(webhook::Webhook::new(http, clock, url, key)), Pace::new(&[(600, minute)]))
                 }
+                Kind::WeCom(key) => {
+                    (Box::new(wecom::Bot::new(http, url, key.clone())), Pace::new(&[(20, minute)]))
+                }
+                Kind::DingTalk(token, key) => (
+                    Box::new(dingtalk::Bot::new(http, clock, url, token.clone(), key.clone())),
+                    Pace::new(&[(20, minute)]),
+                ),
                 Kind::Feishu(token, key) => (
                     Box::new(feishu::Bot::new(http, clock, url, token.clone(), key.clone())),
                     Pace::new(&[(100, minute), (5, Duration::from_secs(1))]),
@@ -167,7 +177,12 @@ impl Ways {
     }
 
     /// Reads the outbox and sends what is due, for ever. `outbox` rings when there is something new in it.
-    pub async fn run(self, repository: Arc<dyn Repository>, clock: Arc<dyn Clock>, outbox: watch::Receiver<i64>) {
+    pub async fn run(
+        self,
+        repository: Arc<dyn Repository>,
+        clock: Arc<dyn Clock>,
+        outbox: watch::Receiver<i64>,
+    ) {
         let bell = watch::Sender::new(0);
         let mut tasks = JoinSet::new();
         let lanes: Vec<plan::Target> = self.lanes.iter().map(Lane::target).collect();

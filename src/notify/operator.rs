@@ -119,7 +119,8 @@ impl Operator {
             let value = HeaderValue::from_str(&fill(value, Writing::Plain)).map_err(|_| wrong("headers"))?;
             headers.push((name, value));
         }
-        let body = if method == Method::GET { Vec::new() } else { fill(&template.body, writing).into_bytes() };
+        let body =
+            if method == Method::GET { Vec::new() } else { fill(&template.body, writing).into_bytes() };
         Ok(Request { method, url, headers, body })
     }
 }
@@ -131,7 +132,10 @@ impl Adapter for Operator {
         let answer = self.http.send(self.request(envelope, phone)?).await?;
         answer.taken()?;
         if !self.template.status.contains(&answer.status.as_u16()) {
-            return Err(Failed::Refused(format!("the answer is {}, which is not one that was expected", answer.status)));
+            return Err(Failed::Refused(format!(
+                "the answer is {}, which is not one that was expected",
+                answer.status
+            )));
         }
         // Not every operator says by the status that it has failed; it may not the next time.
         if !String::from_utf8_lossy(&answer.body).contains(&self.template.expect) {
@@ -152,7 +156,8 @@ mod tests {
         let json = fill(r#"{"a":"{point}","b":{"c":1}}"#, value(Writing::Json));
         let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(parsed, serde_json::json!({ "a": hostile, "b": { "c": 1 } }));
-        let url = Url::parse(&fill("https://example.net/{point}/x?a={point}", value(Writing::Percent))).unwrap();
+        let url =
+            Url::parse(&fill("https://example.net/{point}/x?a={point}", value(Writing::Percent))).unwrap();
         assert_eq!((url.host_str(), url.path_segments().unwrap().count()), (Some("example.net"), 2));
         assert_eq!(url.query_pairs().collect::<Vec<_>>(), [("a".into(), hostile.into())]);
     }

@@ -79,7 +79,11 @@ impl Resolver for System {
 /// Networks that are somebody's own.
 fn private(ip: IpAddr) -> Option<&'static str> {
     let is_private = match ip {
-        IpAddr::V4(ip) => ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64) || matches!(ip.octets(), [198, 18 | 19, ..]),
+        IpAddr::V4(ip) => {
+            ip.is_private()
+                || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64)
+                || matches!(ip.octets(), [198, 18 | 19, ..])
+        }
         // Unique local, and site-local of old.
         IpAddr::V6(ip) => {
             let [first, ..] = Ipv6Addr::segments(&ip);
@@ -176,7 +180,8 @@ impl Request {
     /// A JSON document.
     #[must_use]
     pub fn json(url: Url, body: &serde_json::Value) -> Self {
-        let kind = (reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        let kind =
+            (reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         Self { method: Method::POST, url, headers: vec![kind], body: body.to_string().into_bytes() }
     }
 }
@@ -200,7 +205,10 @@ impl Answer {
             429 => Err(Failed::Slower(self.retry_after.unwrap_or(SLOWER))),
             503 if self.retry_after.is_some() => Err(Failed::Slower(self.retry_after.unwrap_or(SLOWER))),
             408 | 425 | 500..=599 => Err(Failed::Later(format!("the answer is {}", self.status))),
-            300..=399 => Err(Failed::Refused(format!("the answer is {}, and other addresses are not followed", self.status))),
+            300..=399 => Err(Failed::Refused(format!(
+                "the answer is {}, and other addresses are not followed",
+                self.status
+            ))),
             _ => Err(Failed::Refused(format!("the answer is {}", self.status))),
         }
     }
@@ -251,11 +259,12 @@ impl Outgoing {
         let client = if tls { &self.secure } else { &self.plain };
         let headers = request.headers.into_iter().collect();
         let sending = client.request(request.method, request.url).headers(headers).body(request.body).send();
-        let mut response = sending.await.map_err(failed)?;
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut response = sending.await.map_err(|error| failed(&error))?;
+        let retry_after =
+            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let retry_after = retry_after.map(|seconds: u64| Duration::from_secs(seconds.min(3_600)));
         let (status, mut body) = (response.status(), Vec::new());
-        while let Some(piece) = response.chunk().await.map_err(failed)? {
+        while let Some(piece) = response.chunk().await.map_err(|error| failed(&error))? {
             let room = ANSWER - body.len();
             body.extend_from_slice(&piece[..piece.len().min(room)]);
             if body.len() == ANSWER {
@@ -267,8 +276,8 @@ impl Outgoing {
 }
 
 /// Why a request got no answer, without its address.
-fn failed(error: reqwest::Error) -> Failed {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+fn failed(error: &reqwest::Error) -> Failed {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {
         if let Some(why) = cause.downcast_ref::<Refused>() {
             return match why {
@@ -302,9 +311,24 @@ mod tests {
         for public in ["8.8.8.8", "203.0.114.1", "2606:4700::1111", "::ffff:8.8.8.8"] {
             assert!(check(&guard, public, true) && !check(&guard, public, false), "{public}");
         }
-        for inside in ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "198.18.0.1", "::1", "fd00::1", "fe80::1", "fec0::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1"]
-        {
+        for inside in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "198.18.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "fec0::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "224.0.0.1",
+        ] {
             assert!(!check(&guard, inside, true), "{inside}");
         }
         assert!(check(&guard, "10.1.2.3", true) && check(&guard, "10.1.2.3", false));
@@ -326,9 +350,14 @@ mod tests {
         let guard = Guard::new(Vec::new()).with_names(Arc::new(Fixed(vec!["8.8.8.8", "10.0.0.1"])));
         let outgoing = Outgoing::new(&guard, &tls()).unwrap();
         let request = |url: &str| Request::json(Url::parse(url).unwrap(), &serde_json::json!({}));
-        for url in ["https://bot.example.net/send?key=hidden", "https://127.0.0.1/hidden", "http://0x7f000001/hidden",
-            "https://[::ffff:10.0.0.1]/hidden", "http://8.8.8.8/hidden", "ftp://8.8.8.8/hidden"]
-        {
+        for url in [
+            "https://bot.example.net/send?key=hidden",
+            "https://127.0.0.1/hidden",
+            "http://0x7f000001/hidden",
+            "https://[::ffff:10.0.0.1]/hidden",
+            "http://8.8.8.8/hidden",
+            "ftp://8.8.8.8/hidden",
+        ] {
             let Err(Failed::Refused(why)) = outgoing.send(request(url)).await else { panic!("{url}") };
             assert!(!why.contains("hidden"), "{why}");
         }

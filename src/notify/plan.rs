@@ -52,7 +52,12 @@ pub struct Told {
 }
 
 /// Who is told of a call, as of now.
-pub async fn told(repository: &dyn Repository, incident: &Incident, call: &Call, now: Timestamp) -> Result<Told> {
+pub async fn told(
+    repository: &dyn Repository,
+    incident: &Incident,
+    call: &Call,
+    now: Timestamp,
+) -> Result<Told> {
     let home = match incident.point.household() {
         Some(household) => repository.members(household, now).await?.into_iter().collect(),
         None => BTreeSet::new(),
@@ -130,14 +135,18 @@ impl Planner {
         let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(false) };
         // Numbers have no gaps: what is missing was removed while nobody read. Whoever is called now is called.
         if first.seq != from + 1 {
-            warn!(missed = first.seq - from - 1, "notices are gone that nobody was told of; all that is open is looked at");
+            warn!(
+                missed = first.seq - from - 1,
+                "notices are gone that nobody was told of; all that is open is looked at"
+            );
             for incident in self.repository.calling().await? {
                 self.plan(&incident).await?;
             }
         }
         let mut seen = BTreeSet::new();
         let about = |notice: &Notice| matches!(notice.topic, Topic::Alarm | Topic::Incident);
-        let mut notices: Vec<Notice> = page.iter().map(|posted| posted.notice.clone()).filter(about).collect();
+        let mut notices: Vec<Notice> =
+            page.iter().map(|posted| posted.notice.clone()).filter(about).collect();
         notices.retain(|notice| seen.insert(notice.object.clone()));
         notice::tell(self, &notices).await?;
         let more = page.len() >= PAGE as usize;

@@ -20,7 +20,9 @@ pub enum Error {
     #[error("push.key_file {0} can be read by others; make it yours alone: chmod 0400 {0}")]
     Open(String),
     /// It is no key.
-    #[error("push.key_file {0} does not hold a key; restore it from your backup, or remove it to have a new one")]
+    #[error(
+        "push.key_file {0} does not hold a key; restore it from your backup, or remove it to have a new one"
+    )]
     Content(String),
 }
 
@@ -34,7 +36,8 @@ impl PushKey {
         let io = |error| Error::Io(name(), error);
         let document = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+                let made =
+                    EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
                 let made = made.map_err(|_| io(io::Error::other("there is no randomness")))?;
                 write(path, made.as_ref()).map_err(io)?;
                 made.as_ref().to_vec()

@@ -81,10 +81,13 @@ impl Adapter for Webhook {
         let mut request = Request::json(self.url.clone(), &document(envelope));
         let timestamp = (self.clock.now().0 / 1_000_000).to_string();
         let signature = sign(key, envelope.id.as_str(), &timestamp, &request.body);
-        for (name, value) in
-            [("webhook-id", envelope.id.as_str()), ("webhook-timestamp", &timestamp), ("webhook-signature", &signature)]
-        {
-            let value = HeaderValue::from_str(value).map_err(|_| Failed::Refused("it cannot be signed".to_owned()))?;
+        for (name, value) in [
+            ("webhook-id", envelope.id.as_str()),
+            ("webhook-timestamp", &timestamp),
+            ("webhook-signature", &signature),
+        ] {
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| Failed::Refused("it cannot be signed".to_owned()))?;
             request.headers.push((HeaderName::from_static(name), value));
         }
         self.http.send(request).await?.taken()
@@ -171,11 +174,17 @@ mod tests {
         let good = signed("a", now, b"{}");
         assert_eq!(verifier.check("a", &now.to_string(), &good, b"{}", now), Found::New);
         for later in [0, 1, 299, 300] {
-            assert_eq!(verifier.check("a", &now.to_string(), &good, b"{}", now + later), Found::Again, "{later}");
+            assert_eq!(
+                verifier.check("a", &now.to_string(), &good, b"{}", now + later),
+                Found::Again,
+                "{later}"
+            );
         }
         assert_eq!(verifier.check("a", &now.to_string(), &good, b"{}", now + 301), Found::Old);
         // Every part is covered.
-        for (id, at, body) in [("b", now, &b"{}"[..]), ("a", now + 1, b"{}"), ("a", now, b"{ }"), ("a", now, b"")] {
+        for (id, at, body) in
+            [("b", now, &b"{}"[..]), ("a", now + 1, b"{}"), ("a", now, b"{ }"), ("a", now, b"")]
+        {
             assert_eq!(verifier.check(id, &at.to_string(), &good, body, now), Found::Forged, "{id} {at}");
         }
         let other = key(&Secret::new(format!("whsec_{}", STANDARD.encode([7; 32])))).unwrap();
@@ -186,13 +195,27 @@ mod tests {
         // Signed with the old key and the new one while it is changed.
         let both = format!("{forged} {}", signed("c", now, b"{}"));
         assert_eq!(verifier.check("c", &now.to_string(), &both, b"{}", now), Found::New);
-        for (at, found) in [(now - 301, Found::Old), (now - 300, Found::New), (now + 300, Found::New), (now + 301, Found::Old)] {
+        for (at, found) in [
+            (now - 301, Found::Old),
+            (now - 300, Found::New),
+            (now + 300, Found::New),
+            (now + 301, Found::Old),
+        ] {
             let (id, signature) = (at.to_string(), signed(&at.to_string(), at, b"{}"));
             assert_eq!(verifier.check(&id, &at.to_string(), &signature, b"{}", now), found, "{at}");
         }
         // One that came from the future is remembered until its time is over.
         let ahead = now + 300;
-        assert_eq!(verifier.check(&ahead.to_string(), &ahead.to_string(), &signed(&ahead.to_string(), ahead, b"{}"), b"{}", now + 600), Found::Again);
+        assert_eq!(
+            verifier.check(
+                &ahead.to_string(),
+                &ahead.to_string(),
+                &signed(&ahead.to_string(), ahead, b"{}"),
+                b"{}",
+                now + 600
+            ),
+            Found::Again
+        );
         let word = signed_text(&sign_key, "d", "soon");
         assert_eq!(verifier.check("d", "soon", &word, b"{}", now), Found::Old);
     }

@@ -43,7 +43,9 @@ fn taken(answer: &Answer) -> Result<(), Failed> {
         Some(0) => Ok(()),
         Some(45009 | 45033) => Err(Failed::Slower(SLOWER)),
         Some(-1) | None => Err(Failed::Later("wecom is busy".to_owned())),
-        Some(code) => Err(Failed::Refused(format!("wecom refuses it with errcode {code}; check the bot's key"))),
+        Some(code) => {
+            Err(Failed::Refused(format!("wecom refuses it with errcode {code}; check the bot's key")))
+        }
     }
 }
 

@@ -233,7 +233,9 @@ fn secret(key: &'static str, text: &str, file: &Path) -> Result<Option<Secret>, 
     };
     match read() {
         Err::<_, std::io::Error>(error) => wrong(key, format!("{name}: {error}")),
-        Ok((true, _)) => wrong(key, format!("{name} can be read by others; close it to them: chmod o-rwx {name}")),
+        Ok((true, _)) => {
+            wrong(key, format!("{name} can be read by others; close it to them: chmod o-rwx {name}"))
+        }
         Ok((false, text)) if text.trim().is_empty() => wrong(key, format!("{name} is empty")),
         Ok((false, text)) => Ok(Some(Secret::new(text.trim()))),
     }
@@ -265,10 +267,17 @@ struct Names {
     token: &'static str,
 }
 
-fn channel(raw: RawChannel, names: &Names, official: Option<&str>) -> Result<(Channel, Secret, PathBuf, String), Error> {
+fn channel(
+    raw: RawChannel,
+    names: &Names,
+    official: Option<&str>,
+) -> Result<(Channel, Secret, PathBuf, String), Error> {
     let fits = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == ' ';
     if raw.name.is_empty() || raw.name.chars().count() > 40 || !raw.name.chars().all(fits) {
-        return wrong(names.name, format!("{:?} is no name; write one of letters, digits and dashes", raw.name));
+        return wrong(
+            names.name,
+            format!("{:?} is no name; write one of letters, digits and dashes", raw.name),
+        );
     }
     let locale = raw.locale.unwrap_or_else(|| "zh-CN".to_owned());
     if !["zh-CN", "en"].contains(&locale.as_str()) {
@@ -308,13 +317,15 @@ fn channels(raw: RawNotify) -> Result<Vec<Channel>, Error> {
         let names = names!("webhook");
         let (channel, key, ..) = channel(one, &names, None)?;
         if crate::notify::webhook::key(&key).is_none() {
-            let how = "it is whsec_ and 24 to 64 bytes in base64; make one: echo whsec_$(openssl rand -base64 32)";
+            let how =
+                "it is whsec_ and 24 to 64 bytes in base64; make one: echo whsec_$(openssl rand -base64 32)";
             return wrong(names.key, how);
         }
         channels.push(Channel { kind: Kind::Webhook(key), ..channel });
     }
     for one in raw.wecom {
-        let (channel, ..) = channel(one, &names!("wecom"), Some("https://qyapi.weixin.qq.com/cgi-bin/webhook/send"))?;
+        let (channel, ..) =
+            channel(one, &names!("wecom"), Some("https://qyapi.weixin.qq.com/cgi-bin/webhook/send"))?;
         channels.push(channel);
     }
     for one in raw.dingtalk {
@@ -331,8 +342,13 @@ fn channels(raw: RawNotify) -> Result<Vec<Channel>, Error> {
         channels.push(Channel { kind: Kind::Feishu(token, key), ..channel });
     }
     let mut seen = std::collections::BTreeSet::new();
-    if let Some(twice) = channels.iter().find(|channel| !seen.insert((channel.kind.way(), channel.name.clone()))) {
-        return wrong("notify", format!("there are two channels {:?}; give each a name of its own", twice.name));
+    if let Some(twice) =
+        channels.iter().find(|channel| !seen.insert((channel.kind.way(), channel.name.clone())))
+    {
+        return wrong(
+            "notify",
+            format!("there are two channels {:?}; give each a name of its own", twice.name),
+        );
     }
     Ok(channels)
 }
@@ -344,7 +360,10 @@ fn push(raw: RawPush, networks: Networks<'_>) -> Result<Option<Push>, Error> {
     let reachable = raw.contact.strip_prefix("mailto:").is_some_and(is_mail)
         || Url::parse(&raw.contact).is_ok_and(|url| url.scheme() == "https");
     if !reachable {
-        return wrong("push.contact", "push services want to know whom to ask; write mailto:NAME@HOST or https://…");
+        return wrong(
+            "push.contact",
+            "push services want to know whom to ask; write mailto:NAME@HOST or https://…",
+        );
     }
     if raw.key_file.as_os_str().is_empty() {
         return wrong("push.key_file", "it names the file that the key is kept in");
@@ -361,7 +380,12 @@ fn mail(raw: RawMail) -> Result<Option<Mail>, Error> {
         "tls" => MailTls::Wrapped,
         "starttls" => MailTls::StartTls,
         "off" => MailTls::Off,
-        other => return wrong("mail.tls", format!("{other:?} is not known; write \"tls\", \"starttls\" or \"off\"")),
+        other => {
+            return wrong(
+                "mail.tls",
+                format!("{other:?} is not known; write \"tls\", \"starttls\" or \"off\""),
+            );
+        }
     };
     if !is_mail(&raw.from) {
         return wrong("mail.from", format!("{:?} is no address; write it like alarms@example.net", raw.from));
@@ -422,7 +446,10 @@ fn template(raw: RawTemplate, names: &TemplateNames) -> Result<Option<Template>,
         return wrong(names.url, "its host is written out; nothing is filled in there");
     }
     if !["GET", "POST", "PUT"].contains(&raw.method.as_str()) {
-        return wrong(names.method, format!("{:?} is not known; write \"GET\", \"POST\" or \"PUT\"", raw.method));
+        return wrong(
+            names.method,
+            format!("{:?} is not known; write \"GET\", \"POST\" or \"PUT\"", raw.method),
+        );
     }
     for (name, value) in &raw.headers {
         let value = crate::notify::operator::sample(value);
@@ -434,7 +461,8 @@ fn template(raw: RawTemplate, names: &TemplateNames) -> Result<Option<Template>,
         return wrong(names.status, "it lists answers that say that it is done, like [200]");
     }
     let key = secret(names.key, &raw.key, &raw.key_file)?;
-    let asks = [&raw.url, &raw.body].into_iter().chain(raw.headers.values()).any(|text| text.contains("{key}"));
+    let asks =
+        [&raw.url, &raw.body].into_iter().chain(raw.headers.values()).any(|text| text.contains("{key}"));
     if asks && key.is_none() {
         return wrong(names.key, "{key} is to be filled in and there is none; write it, or name its file");
     }
@@ -489,10 +517,22 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_right() {
+        let notify = Settings::parse(include_str!("../../config/notify.example.toml")).unwrap().notify;
+        assert_eq!(notify.channels.len(), 4);
+        assert!(
+            notify.push.is_some() && notify.mail.is_some() && notify.voice.is_some() && notify.sms.is_some()
+        );
+    }
+
+    #[test]
     fn a_wrong_key_of_a_channel_names_the_nearest_right_one() {
-        for (kind, key, nearest) in
-            [("wecom", "kye", "key"), ("feishu", "tokn", "token"), ("webhook", "token", "name"), ("dingtalk", "local", "locale")]
-        {
+        for (kind, key, nearest) in [
+            ("wecom", "kye", "key"),
+            ("feishu", "tokn", "token"),
+            ("webhook", "token", "name"),
+            ("dingtalk", "local", "locale"),
+        ] {
             let text = error(&format!("[[notify.{kind}]]\nname = \"a\"\n{key} = \"x\""));
             let expected = format!("there is no setting notify.{kind}.{key}; did you mean notify.{kind}.");
             assert!(text.starts_with(&expected), "{text}");

@@ -94,7 +94,11 @@ impl Messages for Store {
     async fn stop_all_but(&self, id: &IncidentId, calls: &BTreeSet<i64>) -> Result<u64> {
         let calls: Vec<String> = calls.iter().map(i64::to_string).collect();
         // Numbers, and nothing else.
-        let others = if calls.is_empty() { String::new() } else { format!("and version not in ({})", calls.join(", ")) };
+        let others = if calls.is_empty() {
+            String::new()
+        } else {
+            format!("and version not in ({})", calls.join(", "))
+        };
         let sql = AssertSqlSafe(format!(
             "update messages set state = 'stopped' where incident_id = $1 and state = 'waiting' {others}"
         ));

@@ -115,12 +115,16 @@ pub(crate) async fn set(
         return Err(Problem::field("/mail", "it is no address for mail; write it like name@example.net"));
     }
     if input.phone.as_deref().is_some_and(|phone| !is_phone(phone)) {
-        return Err(Problem::field("/phone", "write its digits and nothing else, like 13800138000 or +8613800138000"));
+        return Err(Problem::field(
+            "/phone",
+            "write its digits and nothing else, like 13800138000 or +8613800138000",
+        ));
     }
     let quiet = match input.quiet {
         None => None,
         Some(QuietHours { from_minute, until_minute }) => {
-            let wrong = || Problem::field("/quiet", "it is from one minute of the day, 0 to 1439, until another");
+            let wrong =
+                || Problem::field("/quiet", "it is from one minute of the day, 0 to 1439, until another");
             Some(Quiet::new(from_minute, until_minute).ok_or_else(wrong)?)
         }
     };
@@ -143,22 +147,30 @@ pub(crate) async fn subscribe(
     Json(input): Json<SubscriptionInput>,
 ) -> Result<StatusCode, Problem> {
     if app.parts.push_key.is_none() {
-        return Err(Problem::Conflict("this gateway tells no browsers; ask whoever runs it to set push.contact"));
+        return Err(Problem::Conflict(
+            "this gateway tells no browsers; ask whoever runs it to set push.contact",
+        ));
     }
     let is_service = input.endpoint.len() <= ENDPOINT
         && Url::parse(&input.endpoint).is_ok_and(|url| {
             url.scheme() == "https" && url.has_host() && url.username().is_empty() && url.password().is_none()
         });
     if !is_service {
-        return Err(Problem::field("/endpoint", "it is no address of a push service; send what the browser has answered"));
+        return Err(Problem::field(
+            "/endpoint",
+            "it is no address of a push service; send what the browser has answered",
+        ));
     }
     let bytes = |text: &str, count: usize| {
         URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok().filter(|bytes| bytes.len() == count)
     };
     let key = bytes(&input.keys.p256dh, KEY).filter(|key| key[0] == 4);
-    let key = key.ok_or_else(|| Problem::field("/keys/p256dh", "it is no public key; send what the browser has answered"))?;
-    let auth = bytes(&input.keys.auth, AUTH)
-        .ok_or_else(|| Problem::field("/keys/auth", "it is not 16 bytes; send what the browser has answered"))?;
+    let key = key.ok_or_else(|| {
+        Problem::field("/keys/p256dh", "it is no public key; send what the browser has answered")
+    })?;
+    let auth = bytes(&input.keys.auth, AUTH).ok_or_else(|| {
+        Problem::field("/keys/auth", "it is not 16 bytes; send what the browser has answered")
+    })?;
     let subscription = Subscription {
         id: SubscriptionId::from_random(token::random()),
         person_id: who.person.id.clone(),

@@ -107,7 +107,13 @@ async fn answered(
         let mut answers = inside.answers.lock().unwrap();
         if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
     };
-    inside.seen.lock().unwrap().push(Seen { method, path: uri.path().to_owned(), query, headers, body: body.to_vec() });
+    inside.seen.lock().unwrap().push(Seen {
+        method,
+        path: uri.path().to_owned(),
+        query,
+        headers,
+        body: body.to_vec(),
+    });
     tokio::time::sleep(after).await;
     let mut response = (StatusCode::from_u16(status).unwrap(), text).into_response();
     for (name, value) in more {

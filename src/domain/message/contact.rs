@@ -135,7 +135,9 @@ mod tests {
         for good in ["a@b.cn", "值班@例子.中国", "first.last+alarm@mail.example.net"] {
             assert!(is_mail(good), "{good}");
         }
-        for bad in ["", "a", "@b.cn", "a@b", "a@@b.cn", "a b@c.cn", "a@b.cn\r\nBcc: x@y.cn", "a@.cn", "<a@b.cn>"] {
+        for bad in
+            ["", "a", "@b.cn", "a@b", "a@@b.cn", "a b@c.cn", "a@b.cn\r\nBcc: x@y.cn", "a@.cn", "<a@b.cn>"]
+        {
             assert!(!is_mail(bad), "{bad}");
         }
         for good in ["110", "13800138000", "+8613800138000"] {

@@ -22,7 +22,8 @@ pub fn staff(
     now: Timestamp,
 ) -> BTreeSet<PersonId> {
     let holders = |is_called: &dyn Fn(Role) -> bool| -> BTreeSet<PersonId> {
-        let held = grants.iter().filter(|grant| grant.in_force(now) && grant.reaches(&incident.site_id, path));
+        let held =
+            grants.iter().filter(|grant| grant.in_force(now) && grant.reaches(&incident.site_id, path));
         held.filter(|grant| is_called(grant.role)).map(|grant| grant.person_id.clone()).collect()
     };
     let mut people = match &call.assignee {
@@ -127,6 +128,10 @@ mod tests {
         let duress = incident(AlarmKind::Duress, None);
         assert_eq!(called(&duress, Step::GridWorker, &grants, &[]), [person(2), person(3)]);
         assert_eq!(called(&duress, Step::GridWorker, &grants, &[3]), [person(2)]);
-        assert_eq!(called(&duress, Step::GridWorker, &grants[..1], &[]), [person(1)], "rather them than nobody");
+        assert_eq!(
+            called(&duress, Step::GridWorker, &grants[..1], &[]),
+            [person(1)],
+            "rather them than nobody"
+        );
     }
 }

@@ -404,6 +404,24 @@ export interface paths {
         patch: operations["patch_whep"];
         trace?: never;
     };
+    "/api/v1/contact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How I can be reached. */
+        get: operations["get_contact"];
+        /** Say how I can be reached: all of it. */
+        put: operations["set_contact"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/device-events": {
         parameters: {
             query?: never;
@@ -957,6 +975,24 @@ export interface paths {
         head?: never;
         /** Change a place. It stays in its site. */
         patch: operations["update_place"];
+        trace?: never;
+    };
+    "/api/v1/push-subscription": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Have this browser told while it is closed. */
+        put: operations["subscribe"];
+        post?: never;
+        /** Have this browser left alone while it is closed. */
+        delete: operations["unsubscribe"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/register": {
@@ -1714,6 +1750,26 @@ export interface components {
             consent: boolean;
             /** @description One's own household. */
             household_id: string;
+        };
+        /** @description What is left out is not there any more. */
+        ContactInput: {
+            mail?: string | null;
+            /** @description Digits, with a + before them if it is of another country. */
+            phone?: string | null;
+            quiet?: components["schemas"]["QuietHours"] | null;
+        };
+        ContactView: {
+            /** @description Where letters go. */
+            mail?: string | null;
+            /** @description Which telephone rings, for those whose work it is to answer alarms. */
+            phone?: string | null;
+            /** @description How many of my browsers are. */
+            push_devices: number;
+            /** @description Whether this browser is told while it is closed. */
+            push_here: boolean;
+            /** @description The key with which this browser asks its push service; null where Web Push is off. */
+            push_key?: string | null;
+            quiet?: components["schemas"]["QuietHours"] | null;
         };
         /** @description What a device has told. */
         DeviceEventView: {
@@ -2745,6 +2801,19 @@ export interface components {
             /** Format: int32 */
             width?: number | null;
         };
+        /** @description A part of each day, in the site's time; it may go over midnight. */
+        QuietHours: {
+            /**
+             * Format: int32
+             * @description It begins at this minute of the day.
+             */
+            from_minute: number;
+            /**
+             * Format: int32
+             * @description It is over at this one.
+             */
+            until_minute: number;
+        };
         ReachedView: {
             /** @enum {string} */
             answer: "queued" | "shown" | "coming" | "declined";
@@ -2945,6 +3014,18 @@ export interface components {
         StreamsView: {
             main?: components["schemas"]["PictureView"] | null;
             sub?: components["schemas"]["PictureView"] | null;
+        };
+        /** @description What a browser answers when it has asked its push service. */
+        SubscriptionInput: {
+            /** @description Where the push service takes messages for it. */
+            endpoint: string;
+            keys: components["schemas"]["SubscriptionKeys"];
+        };
+        SubscriptionKeys: {
+            /** @description What it shares with the gateway, base64url. */
+            auth: string;
+            /** @description Its public key, base64url. */
+            p256dh: string;
         };
         /** @description How to trust this gateway. */
         Trust: {
@@ -4134,6 +4215,59 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Document"];
                 };
             };
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    get_contact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    set_contact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
             429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -5350,6 +5484,66 @@ export interface operations {
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    subscribe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubscriptionInput"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            /** @description Web Push is off */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Document"];
+                };
+            };
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    unsubscribe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
             429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };

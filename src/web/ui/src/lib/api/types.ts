@@ -5,6 +5,7 @@ type Schemas = components['schemas'];
 
 export type SignedIn = Schemas['SignedIn'];
 export type MySession = Schemas['SessionView'];
+export type Contact = Schemas['ContactView'];
 export type MyPasskey = Schemas['PasskeyView'];
 export type Site = Schemas['SiteView'];
 export type SiteInput = Schemas['SiteInput'];
