@@ -5,6 +5,7 @@ use crate::support::browser::Browser;
 use crate::support::client::Client;
 use crate::support::database::{BOTH, Database};
 use crate::support::fake::{Fake, Seen, say};
+use crate::support::process::{Gateway, serve};
 use domain::incident::repository::{Incidents as _, Kept};
 use domain::incident::{Actor, Command, Timings};
 use domain::message::contact::{Contact, Quiet};
@@ -18,6 +19,7 @@ use domain::site::SiteKind;
 use domain::{Clock as _, IncidentId, PlaceId};
 use reqwest::StatusCode;
 use serde_json::json;
+use sqlx::Connection as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -389,6 +391,52 @@ async fn whoever_is_killed_between_sending_and_noting_sends_once_more_with_the_s
             assert!(running.await.unwrap());
         }
         drop(folder);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c35_a_message_that_was_sent_when_the_process_was_killed_is_sent_once_more() {
+    let mut slow = say(200, "{}");
+    slow.3 = Duration::from_secs(60);
+    let fake = Fake::start(slow).await;
+    let house = House::start().await;
+    let desk = house.sign_in_as(Role::DutyOperator).await;
+    let (gate, settings) = (house.gate.clone(), house.settings.clone());
+    let folder = house.stop().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = format!(
+        "[http]\nlisten = \"127.0.0.1:{port}\"\n[rtsp]\nlisten = \"\"\n[webrtc]\nlisten = \"\"\n\
+         [database]\nurl = \"{}\"\n[secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"\"\n[log]\nfilter = \"error\"\n\
+         [notify]\nallow_networks = [\"127.0.0.0/8\"]\n[[notify.webhook]]\nname = \"staff\"\nurl = \"{}\"\n\
+         key = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n",
+        settings.database,
+        settings.key_file.display(),
+        fake.url("/staff")
+    );
+    std::fs::write(folder.path("config.toml"), config).unwrap();
+    let gateway = Gateway::start(serve(&folder));
+    let mut client = Client::new(gateway.address);
+    client.cookie.clone_from(&desk.cookie);
+    raise(&client, "panic", &gate).await;
+    let first = fake.asked(1).await[0].json()["id"].clone();
+    drop(gateway);
+    fake.will(&[say(200, "{}")]);
+    // As if half a minute had passed, after which it is known that nobody else is at it.
+    let mut connection = sqlx::AnyConnection::connect(&settings.database).await.unwrap();
+    sqlx::query("update messages set due_at = 0").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    for _ in 0..2 {
+        let gateway = Gateway::start(serve(&folder));
+        let mut client = Client::new(gateway.address);
+        client.cookie.clone_from(&desk.cookie);
+        fake.asked(2).await;
+        // What comes after it is told: so it would have been told again by now.
+        let second = raise(&client, "panic", &gate).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert_eq!(second.as_str().len(), 32);
+        drop(gateway);
+        let ids: Vec<_> = fake.seen().iter().map(|seen| seen.json()["id"].clone()).collect();
+        assert_eq!(ids.iter().filter(|id| **id == first).count(), 2, "{ids:?}");
     }
 }
 

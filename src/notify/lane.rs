@@ -42,6 +42,7 @@ pub struct Lane {
 }
 
 /// What a lane needs of the house.
+#[derive(Clone)]
 pub struct Context {
     /// What is kept.
     pub repository: Arc<dyn Repository>,
@@ -92,7 +93,7 @@ impl Lane {
     }
 
     /// Sends what is due, for ever.
-    pub(super) async fn run(self, mut context: Context) {
+    pub(super) async fn run(self: Arc<Self>, mut context: Context) {
         let begun = Instant::now();
         // Whoever was before us may have used up the pace a moment ago.
         let since = context.clock.now().before(self.with_pace(|pace| pace.longest()));

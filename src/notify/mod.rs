@@ -37,6 +37,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::error;
+
+/// What has failed begins anew after this.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A message as it is handed to an adapter.
 #[derive(Clone, Debug)]
@@ -187,17 +191,34 @@ impl Ways {
         let mut tasks = JoinSet::new();
         let lanes: Vec<plan::Target> = self.lanes.iter().map(Lane::target).collect();
         for lane in self.lanes {
+            let name = lane.target().lane;
             let context = lane::Context {
                 repository: Arc::clone(&repository),
                 clock: Arc::clone(&clock),
                 bell: bell.subscribe(),
                 link: self.link.clone(),
             };
-            tasks.spawn(lane.run(context));
+            let lane = Arc::new(lane);
+            tasks.spawn(for_ever(name, move || Arc::clone(&lane).run(context.clone())));
         }
-        let planner = plan::Planner { repository, clock, lanes, bell };
-        tasks.spawn(planner.run(outbox));
-        // None of them ends by itself; if one does, the house is told by this ending.
+        let planner = Arc::new(plan::Planner { repository, clock, lanes, bell });
+        tasks.spawn(for_ever("planner".to_owned(), move || Arc::clone(&planner).run(outbox.clone())));
         tasks.join_next().await;
+    }
+}
+
+/// Does it again when it panics: one message that nobody has thought of stops neither
+/// the other lanes nor the house. What was not noted is tried again.
+async fn for_ever<F>(name: String, work: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let mut one = JoinSet::new();
+        one.spawn(work());
+        if let Some(Err(error)) = one.join_next().await {
+            error!(lane = name, %error, "a part of telling people has failed and begins anew");
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }

@@ -109,7 +109,7 @@ pub struct Planner {
 
 impl Planner {
     /// Reads the outbox, for ever.
-    pub(super) async fn run(self, mut outbox: watch::Receiver<i64>) {
+    pub(super) async fn run(self: Arc<Self>, mut outbox: watch::Receiver<i64>) {
         outbox.mark_changed();
         loop {
             match self.read().await {
