@@ -144,6 +144,29 @@ async fn a_bot_of_wecom_is_told_and_rests_when_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c08_what_cannot_be_reached_is_not_named_with_its_key() {
+    // Whoever had the ports has gone.
+    let closed = Fake::start(say(200, "")).await.address;
+    let bots = ["wecom", "dingtalk", "feishu"].map(|kind| {
+        let token = if kind == "wecom" { String::new() } else { format!("token = \"{}\"\n", secret()) };
+        format!(
+            "[[notify.{kind}]]\nname = \"staff\"\nurl = \"http://{closed}/\"\nkey = \"{}\"\n{token}",
+            secret()
+        )
+    });
+    let (house, desk) = house(&format!("{ALLOW}{}", bots.concat())).await;
+    let id = raise(&house, &desk, "panic").await;
+    for kind in ["wecom", "dingtalk", "feishu"] {
+        let waiting =
+            message(&house, &id, |message| message.lane.starts_with(kind) && message.reason.is_some()).await;
+        let why = waiting.reason.unwrap();
+        assert!(["it cannot be connected to", "the connection broke"].contains(&why.as_str()), "{why}");
+    }
+    // Logs and database are searched for the keys when the house ends.
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bot_of_dingtalk_is_told_with_its_signature() {
     let fake = Fake::start(say(200, r#"{"errcode":0,"errmsg":"ok"}"#)).await;
     let (token, secret) = (secret(), secret());
