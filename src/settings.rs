@@ -1,9 +1,11 @@
 //! Settings: `config/default.toml` is the list of keys; a file may change some.
 //! Nobody else reads settings from files or the environment.
 
+mod channel;
 mod notify;
 
-pub use notify::{Channel, Kind, Mail, MailTls, Notify, PLACEHOLDERS, Push, Template};
+pub use channel::{Channel, Kind};
+pub use notify::{Mail, MailTls, Notify, PLACEHOLDERS, Push, Template};
 
 use crate::tls::Source;
 use domain::person::StaffPasskeys;
@@ -233,7 +235,7 @@ impl Settings {
         let defaults: Table = DEFAULT.parse().expect("default.toml is TOML, a test reads it");
         let file: Table = text.parse().map_err(|error: toml::de::Error| Error::Syntax(error.to_string()))?;
         check_keys(&defaults, &file)?;
-        notify::check_keys(&file)?;
+        channel::check_keys(&file)?;
         let mut whole = defaults;
         for (section, values) in file {
             match (whole.get_mut(&section), values) {

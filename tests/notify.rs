@@ -530,6 +530,17 @@ async fn what_is_never_taken_is_given_up_and_it_is_kept_why() {
     let messages = settled(&house, &id, 2).await;
     assert!(messages.iter().all(|m| m.state == State::Failed && m.attempt == 1), "{messages:?}");
     assert_eq!(fake.seen().len(), 22);
+    // What has ended is removed when it is old, and what waits is not.
+    fake.will(&[say(503, "")]);
+    let waits = raise(&desk, "medical", &house.gate).await;
+    fake.asked(24).await;
+    let later = house.clock.now().after(Duration::from_secs(1));
+    assert_eq!(
+        house.store.remove_old_messages(house.clock.now().before(Duration::from_secs(7_200))).await,
+        Ok(0)
+    );
+    assert_eq!(house.store.remove_old_messages(later).await, Ok(4));
+    assert_eq!(house.store.messages(&waits).await.unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

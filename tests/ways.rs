@@ -1,13 +1,16 @@
 //! The ways out of the house, each against what stands for its service: signatures, bodies,
 //! languages, and being told to be slower.
 
-use crate::support::House;
 use crate::support::browser::{Browser, sender};
 use crate::support::client::Client;
 use crate::support::database::Database;
 use crate::support::fake::{Fake, Say, Seen, say};
+use crate::support::folder::Folder;
 use crate::support::leaks;
 use crate::support::mailbox::Mailbox;
+use crate::support::process::{Gateway, serve};
+use crate::support::wrapped::Wrapped;
+use crate::support::{House, until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::message::contact::Contact;
@@ -16,10 +19,12 @@ use domain::message::{Message, State};
 use domain::person::Person;
 use domain::repository::Rights as _;
 use domain::role::Role;
-use domain::{Clock as _, IncidentId, Secret};
+use domain::{Clock as _, IncidentId, PlaceId, Secret};
 use ring::hmac;
 use serde_json::{Value, json};
 use sharp_eyes::notify::webhook::{Found, Verifier, key};
+use sqlx::Connection as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 use web::token::new;
 
@@ -318,6 +323,73 @@ async fn an_operator_is_asked_as_its_template_says() {
     assert_eq!((waiting.state, waiting.attempt), (State::Waiting, 1));
     let sent = message(&house, &id, |message| message.lane == "sms" && is_sent(message)).await;
     assert_eq!(sent.attempt, 1, "the other expects nothing of the text");
+}
+
+/// A gateway of its own beside this test, so that it has authorities of its own to trust; and a
+/// cookie of its desk. Letters go to one address, and a webhook to another, both by TLS.
+async fn trusting(
+    authorities: &str,
+    mail: SocketAddr,
+    hook: SocketAddr,
+) -> (Gateway, Client, PlaceId, Folder) {
+    let house = House::start().await;
+    let desk = house.sign_in_as(Role::DutyOperator).await;
+    english(&house, Contact { mail: Some("worker@example.net".into()), ..Contact::default() }).await;
+    let (gate, settings) = (house.gate.clone(), house.settings.clone());
+    let folder = house.stop().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = format!(
+        "[http]\nlisten = \"127.0.0.1:{port}\"\n[rtsp]\nlisten = \"\"\n[webrtc]\nlisten = \"\"\n\
+         [database]\nurl = \"{}\"\n[secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"\"\n[log]\nfilter = \"error\"\n\
+         {ALLOW}[[notify.webhook]]\nname = \"crm\"\nurl = \"https://{hook}/hook\"\n\
+         key = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n\
+         [mail]\nhost = \"127.0.0.1\"\nport = {}\nfrom = \"alarms@example.net\"\n",
+        settings.database,
+        settings.key_file.display(),
+        mail.port()
+    );
+    std::fs::write(folder.path("config.toml"), config).unwrap();
+    std::fs::write(folder.path("authorities.pem"), authorities).unwrap();
+    let mut command = serve(&folder);
+    command.env("SSL_CERT_FILE", folder.path("authorities.pem"));
+    let gateway = Gateway::start(command);
+    let mut client = Client::new(gateway.address);
+    client.cookie = desk.cookie;
+    (gateway, client, gate, folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_and_requests_go_by_tls_to_whom_the_machine_trusts_and_to_nobody_else() {
+    let (mailbox, fake) = (Mailbox::start().await, Fake::start(say(200, "")).await);
+    let (mail, hook) = (Wrapped::start(mailbox.address).await, Wrapped::start(fake.address).await);
+    let stranger = Wrapped::start(fake.address).await;
+    for (authorities, trusted) in
+        [(stranger.authority.clone(), false), (mail.authority.clone() + &hook.authority, true)]
+    {
+        let (gateway, client, gate, folder) = trusting(&authorities, mail.address, hook.address).await;
+        let press = json!({ "kind": "fire", "place_id": gate });
+        let (status, receipt) = client.post("/api/v1/alarms", press).await;
+        assert_eq!(status.as_u16(), 201, "{receipt}");
+        if trusted {
+            fake.asked(1).await;
+            until(|| !mailbox.letters().is_empty()).await;
+            assert!(mailbox.letters()[0].body().contains("Fire alarm"), "{:?}", mailbox.letters());
+        } else {
+            // Both were tried, and it is kept that nobody could be talked to.
+            let mut connection =
+                sqlx::AnyConnection::connect(&format!("sqlite:{}", folder.path("test.db").display()))
+                    .await
+                    .unwrap();
+            let tried = "select count(*) from messages where attempt > 0 and reason is not null";
+            let limit = tokio::time::Instant::now() + Duration::from_secs(30);
+            while sqlx::query_scalar::<_, i64>(tried).fetch_one(&mut connection).await.unwrap() < 2 {
+                assert!(tokio::time::Instant::now() < limit, "both are tried");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert!(fake.seen().is_empty() && mailbox.letters().is_empty());
+        }
+        drop(gateway);
+    }
 }
 
 /// Web Push to the fake's network, or to none.

@@ -1,7 +1,7 @@
 //! Letters, by SMTP. The server's name is looked up and checked as every other address,
 //! and its certificate must be for that name.
 
-use super::outgoing::Guard;
+use super::guard::Guard;
 use super::{Adapter, Envelope, Failed, To};
 use crate::settings::{Mail, MailTls};
 use async_trait::async_trait;

@@ -21,6 +21,7 @@ pub mod mailbox;
 pub mod middle;
 pub mod process;
 pub mod whep;
+pub mod wrapped;
 
 use ::store::Store;
 use client::Client;
