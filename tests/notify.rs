@@ -138,7 +138,7 @@ async fn an_alarm_of_the_highest_severity_reaches_whoever_is_called_by_two_ways_
         assert_ne!(voice["id"], sms["id"]);
         let staff = at(&seen, "/staff")[0].json();
         assert_eq!(staff["title"], "Fire alarm: 幸福里 east gate");
-        assert!(at(&seen, "/duty")[0].json()["title"].as_str().unwrap().starts_with("火情报警:幸福里"));
+        assert!(at(&seen, "/duty")[0].json()["title"].as_str().unwrap().starts_with("火情报警：幸福里"));
         // What, where, when; who is in none of it.
         for seen in &seen {
             let text = seen.text();
@@ -293,7 +293,7 @@ async fn neighbours_are_told_by_what_they_have_switched_on_until_they_answer() {
         "not who presses, not who is gone"
     );
     let told = people[1].1.read(at(&seen, "/push/1")[0]);
-    assert_eq!(told["title"], "医疗求助:幸福里 lobby 3 3-1-500");
+    assert_eq!(told["title"], "医疗求助：幸福里 lobby 3 3-1-500");
     assert!(told["body"].as_str().unwrap().contains("邻居需要帮助"), "{told}");
     assert!(!told.to_string().contains("name of"), "{told}");
 

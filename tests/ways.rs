@@ -134,7 +134,7 @@ async fn a_bot_of_wecom_is_told_and_rests_when_it_is_told_to() {
     assert_eq!((seen[0].path.as_str(), &seen[0].query["key"]), ("/cgi-bin/webhook/send", &bot));
     let body = seen[0].json();
     let text = body["text"]["content"].as_str().unwrap();
-    assert!(body["msgtype"] == "text" && text.starts_with("紧急求助:幸福里 east gate\n"), "{body}");
+    assert!(body["msgtype"] == "text" && text.starts_with("紧急求助：幸福里 east gate\n"), "{body}");
     let waiting = message(&house, &id, |message| message.reason.is_some()).await;
     assert_eq!((waiting.state, waiting.attempt), (State::Waiting, 0), "to be told to wait is no try");
     assert!(text.ends_with(&format!("#{}", &waiting.id.as_str()[..8])), "{text}");

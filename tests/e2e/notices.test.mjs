@@ -91,7 +91,7 @@ test('somebody says how they are reached, and a push shows what it is about', { 
       return all.map(({ title, body, tag, lang }) => ({ title, body, tag, lang }));
     });
   const deliver = async (data) => worker.send('ServiceWorker.deliverPushMessage', { origin, registrationId, data });
-  const told = { title: '紧急求助:幸福里', body: '尚无人接警', incident_id: INCIDENT, urgent: true, locale: 'zh-CN' };
+  const told = { title: '紧急求助：幸福里', body: '尚无人接警', incident_id: INCIDENT, urgent: true, locale: 'zh-CN' };
   // What the browser is handed while its worker starts or stops may be dropped, so it is handed again.
   const until = async (push, holds) => {
     for (let tries = 0; !holds(await shown()); tries++) {
@@ -101,8 +101,8 @@ test('somebody says how they are reached, and a push shows what it is about', { 
     }
   };
   await until(JSON.stringify(told), ([first]) => first?.title === told.title);
-  await until(JSON.stringify({ ...told, title: '火情报警:幸福里' }), ([first]) => first?.title === '火情报警:幸福里');
-  assert.deepEqual(await shown(), [{ title: '火情报警:幸福里', body: '尚无人接警', tag: INCIDENT, lang: 'zh-CN' }]);
+  await until(JSON.stringify({ ...told, title: '火情报警：幸福里' }), ([first]) => first?.title === '火情报警：幸福里');
+  assert.deepEqual(await shown(), [{ title: '火情报警：幸福里', body: '尚无人接警', tag: INCIDENT, lang: 'zh-CN' }]);
   // What cannot be read is shown as something, because browsers want that, and breaks nothing.
   await until('not JSON', (all) => all.length > 1 && all.some(({ title }) => title === '!'));
 

@@ -87,15 +87,15 @@ impl Facts<'_> {
             };
             Text { title: format!("{kind}{late}: {point}"), body: format!("{time}. {ask}") }
         } else {
-            let late = if self.late { "(延迟上报)" } else { "" };
+            let late = if self.late { "（延迟上报）" } else { "" };
             let ask = match (self.neighbour, self.ask, self.step) {
-                (true, ..) => "邻居需要帮助,能到场请在应用中回复。",
-                (_, Ask::Take, Step::Decide) => "一直无人接警,请立即决定是否拨打110。",
-                (_, Ask::Take, _) if silent => "请勿回拨,请在应用中接警。",
-                (_, Ask::Take, _) => "尚无人接警,请在应用中接警。",
-                (_, Ask::Go, _) => "请前往现场,并在应用中确认。",
+                (true, ..) => "邻居需要帮助，能到场请在应用中回复。",
+                (_, Ask::Take, Step::Decide) => "一直无人接警，请立即决定是否拨打110。",
+                (_, Ask::Take, _) if silent => "请勿回拨，请在应用中接警。",
+                (_, Ask::Take, _) => "尚无人接警，请在应用中接警。",
+                (_, Ask::Go, _) => "请前往现场，并在应用中确认。",
             };
-            Text { title: format!("{kind}{late}:{point}"), body: format!("{time}。{ask}") }
+            Text { title: format!("{kind}{late}：{point}"), body: format!("{time}。{ask}") }
         }
     }
 }
@@ -124,8 +124,8 @@ mod tests {
     fn a_message_says_what_where_and_when_in_its_readers_language() {
         let facts = facts(AlarmKind::Panic);
         let chinese = facts.text("zh-CN");
-        assert_eq!(chinese.title, "紧急求助:幸福里 3号楼 3-1-502");
-        assert_eq!(chinese.body, "2026-11-26 14:02。尚无人接警,请在应用中接警。");
+        assert_eq!(chinese.title, "紧急求助：幸福里 3号楼 3-1-502");
+        assert_eq!(chinese.body, "2026-11-26 14:02。尚无人接警，请在应用中接警。");
         let english = facts.text("en");
         assert_eq!(english.title, "Call for help: 幸福里 3号楼 3-1-502");
         assert_eq!(english.body, "2026-11-26 14:02. Nobody has taken it yet. Take it in Sharp Eyes.");
