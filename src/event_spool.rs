@@ -23,6 +23,8 @@ use tracing::{info, warn};
 const RETRY: Duration = Duration::from_secs(1);
 /// How long it may take for one group of events.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of the file that only alarms are written to.
+const RESERVE: u64 = 1 << 20;
 /// Events that are kept in one go.
 const GROUP: usize = 200;
 
@@ -148,12 +150,12 @@ impl EventSpool {
             }
         }
         let bytes = self.journal.read().map_err(|error| unreadable(&error))?;
-        let (mut events, mut timings) = (Vec::new(), HashMap::new());
+        let (mut events, mut timings, mut aside) = (Vec::new(), HashMap::new(), Vec::new());
         for line in journal::lines(&bytes) {
             let read = serde_json::from_slice::<Line>(line).map_err(|error| error.to_string());
             match read.and_then(|line| line.event().ok_or_else(|| "it is no event".to_owned())) {
                 Ok(event) => events.push((line, event)),
-                Err(why) => self.set_aside(line, &why)?,
+                Err(why) => aside.push((line, why)),
             }
         }
         for site in repository.sites().await? {
@@ -168,52 +170,19 @@ impl EventSpool {
                         let id = IncidentId::from_random(web::token::random());
                         taken.push((*line, event.clone().taken(id, timings)));
                     }
-                    None => self.set_aside(line, "its site is not there")?,
+                    None => aside.push((*line, "its site is not there".to_owned())),
                 }
             }
-            let (new, opened) = self.keep_group(repository, taken).await?;
+            let (new, opened) = keep_group(repository, taken, &mut aside).await?;
             kept += new;
             raised |= opened;
         }
+        // Only now, or each further try would set them aside again.
+        for (line, why) in aside {
+            self.journal.keep_unreadable(line, &why).map_err(|error| unreadable(&error))?;
+        }
         self.journal.done().map_err(|error| unreadable(&error))?;
         Ok((kept, raised))
-    }
-
-    /// Keeps a group; if one of it is at fault, each by itself.
-    async fn keep_group(
-        &self,
-        repository: &dyn Repository,
-        group: Vec<(&[u8], Taken)>,
-    ) -> Result<(usize, bool)> {
-        let (lines, taken): (Vec<&[u8]>, Vec<Taken>) = group.into_iter().unzip();
-        let outcome = |taken: &[Taken], recorded: &[Recorded]| {
-            let new = || taken.iter().zip(recorded).filter(|(_, recorded)| **recorded == Recorded::Accepted);
-            (new().count(), new().any(|(taken, _)| taken.raises.is_some()))
-        };
-        match record(repository, taken.clone()).await {
-            Ok(recorded) => Ok(outcome(&taken, &recorded)),
-            Err(error @ Error::Unavailable(_)) => Err(error),
-            Err(_) => {
-                let (mut kept, mut raised) = (0, false);
-                for (line, taken) in lines.into_iter().zip(taken) {
-                    match record(repository, vec![taken.clone()]).await {
-                        Ok(recorded) => {
-                            let (new, opened) = outcome(&[taken], &recorded);
-                            kept += new;
-                            raised |= opened;
-                        }
-                        Err(error @ Error::Unavailable(_)) => return Err(error),
-                        // Its device was removed meanwhile.
-                        Err(error) => self.set_aside(line, &error.to_string())?,
-                    }
-                }
-                Ok((kept, raised))
-            }
-        }
-    }
-
-    fn set_aside(&self, line: &[u8], why: &str) -> Result<()> {
-        self.journal.keep_unreadable(line, why).map_err(|error| unreadable(&error))
     }
 
     /// Recovers whenever there is something to recover, for ever. Says through `posted` that
@@ -224,8 +193,9 @@ impl EventSpool {
         posted: Arc<Notify>,
         changes: watch::Sender<u64>,
     ) {
+        let mut pause = RETRY;
         loop {
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(std::mem::replace(&mut pause, RETRY)).await;
             if !self.journal.holds_something() {
                 continue;
             }
@@ -233,12 +203,47 @@ impl EventSpool {
                 Ok((events, raised)) => {
                     info!(events, "the database is back; what devices have told is kept");
                     posted.notify_one();
+                    // More has come meanwhile: nobody waits longer than the database takes.
+                    pause = Duration::ZERO;
                     if raised {
                         changes.send_modify(|n| *n = n.wrapping_add(1));
                     }
                 }
                 Err(error) => warn!(%error, "the database is away; what devices tell waits in the spool"),
             }
+        }
+    }
+}
+
+/// Keeps a group; if one of it is at fault, each by itself.
+async fn keep_group<'l>(
+    repository: &dyn Repository,
+    group: Vec<(&'l [u8], Taken)>,
+    aside: &mut Vec<(&'l [u8], String)>,
+) -> Result<(usize, bool)> {
+    let (lines, taken): (Vec<&'l [u8]>, Vec<Taken>) = group.into_iter().unzip();
+    let outcome = |taken: &[Taken], recorded: &[Recorded]| {
+        let new = || taken.iter().zip(recorded).filter(|(_, recorded)| **recorded == Recorded::Accepted);
+        (new().count(), new().any(|(taken, _)| taken.raises.is_some()))
+    };
+    match record(repository, taken.clone()).await {
+        Ok(recorded) => Ok(outcome(&taken, &recorded)),
+        Err(error @ Error::Unavailable(_)) => Err(error),
+        Err(_) => {
+            let (mut kept, mut raised) = (0, false);
+            for (line, taken) in lines.into_iter().zip(taken) {
+                match record(repository, vec![taken.clone()]).await {
+                    Ok(recorded) => {
+                        let (new, opened) = outcome(&[taken], &recorded);
+                        kept += new;
+                        raised |= opened;
+                    }
+                    Err(error @ Error::Unavailable(_)) => return Err(error),
+                    // Its device was removed meanwhile.
+                    Err(error) => aside.push((line, error.to_string())),
+                }
+            }
+            Ok((kept, raised))
         }
     }
 }
@@ -260,8 +265,9 @@ impl web::intake::Later for EventSpool {
             text += &serde_json::to_string(&Line::from(event))?;
             text.push('\n');
         }
+        let reserve = if events.iter().any(|event| event.alarm().is_some()) { 0 } else { RESERVE };
         let _one_at_a_time = self.one_at_a_time.lock().await;
-        self.journal.append(&text)
+        self.journal.append(&text, reserve)
     }
 }
 

@@ -28,13 +28,13 @@ impl Journal {
         Self { path }
     }
 
-    /// Appends whole lines; durable when it answers.
-    pub fn append(&self, text: &str) -> io::Result<()> {
+    /// Appends whole lines; durable when it answers. `reserve` bytes stay free for others.
+    pub fn append(&self, text: &str, reserve: u64) -> io::Result<()> {
         let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let new = !path.exists();
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let length = file.metadata()?.len();
-        if length >= MOST {
+        if length >= MOST - reserve.min(MOST) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
@@ -94,6 +94,8 @@ impl Journal {
         let kept = path.with_extension("unreadable");
         warn!(why, kept = %kept.display(), "a line that waited cannot be read; it is kept beside the others");
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(kept)?;
-        file.write_all(&[line, b"\n"].concat())
+        file.write_all(&[line, b"\n"].concat())?;
+        // What is set aside is nowhere else afterwards.
+        file.sync_data()
     }
 }

@@ -23,6 +23,8 @@ pub const WAITING: usize = 64;
 const AT_ONCE: usize = 4;
 /// Pictures of one place: nobody goes through a door more often, but a contact may flutter.
 const PER_PLACE: Rate = Rate { burst: 10, every: Duration::from_millis(500) };
+/// A picture that was taken later shows who came after.
+const NEAR: Duration = Duration::from_secs(6);
 /// How wide they are, in pixels: a phone's screen.
 const WIDTH: u16 = 640;
 
@@ -72,8 +74,9 @@ impl Photographer {
         match self.decoder.moment(&hub, pass, Width::at_least(WIDTH)).await {
             Ok(still) => {
                 let taken_at = self.clock.now().before(still.arrived_at.elapsed());
-                let bookmark = bookmark(event, camera, Some(taken_at));
-                self.repository.add_bookmark(&bookmark, Some(&still.jpeg)).await
+                let near = taken_at <= event.received_at.after(NEAR);
+                let bookmark = bookmark(event, camera, near.then_some(taken_at));
+                self.repository.add_bookmark(&bookmark, near.then_some(&still.jpeg)).await
             }
             Err(why) => {
                 debug!(%why, event = %event.id, "a door event stays without a picture");

@@ -129,7 +129,7 @@ impl Spool {
     }
 
     fn append(&self, line: &Line) -> io::Result<()> {
-        self.journal.append(&line.text()?)
+        self.journal.append(&line.text()?, 0)
     }
 
     /// Seals what waits into the chain and empties the file. Done twice, it does no

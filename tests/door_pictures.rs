@@ -124,5 +124,6 @@ async fn a_door_without_a_camera_or_with_a_dead_one_is_an_event_all_the_same() {
     assert_eq!(row["bookmark"]["camera_id"], dead.as_str());
     assert_eq!(row["bookmark"]["taken_at"], Value::Null);
     assert_eq!(picture(&patrol, &row).await.0, 404);
+    assert_eq!(viewings(&house.store, &dead).await.len(), 0, "nobody has looked at what is not there");
     assert_eq!(patrol.get("/api/v1/door-events").await.1["items"].as_array().unwrap().len(), 2);
 }

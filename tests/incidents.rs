@@ -269,6 +269,26 @@ async fn a_false_alarm_a_transfer_and_one_that_is_taken_back() {
     assert_eq!(desk.act(&path, "burn", version(3)).await.0.as_u16(), 404);
 }
 
+/// Somebody was made to take it back, or did so by mistake, and presses again.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_presses_again_has_not_taken_it_back() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (resident, _) = resident(&house, "home").await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let path = press(&resident, "panic").await;
+        done(&resident, &path, "cancel", version(1)).await;
+        assert_eq!(press(&resident, "panic").await, path, "{database:?}: it is the same incident");
+        let (_, whole) = desk.get(&path).await;
+        let incident = &whole["incident"];
+        assert_eq!((&incident["cancel_asked"], &incident["version"]), (&json!(false), &json!(3)), "{whole}");
+        assert_eq!(whole["log"][2]["act"], "reopen", "{whole}");
+        let (status, _) = desk.act(&path, "cancel", version(2)).await;
+        assert_eq!(status.as_u16(), 409, "{database:?}: the desk has seen what was before it");
+        done(&desk, &path, "ack", version(3)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_under_duress_shows_on_no_residents_phone() {
     let house = House::start().await;

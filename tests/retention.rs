@@ -51,7 +51,7 @@ async fn c39_old_events_go_with_their_pictures_and_it_is_noted() {
         let house = House::start_on(database).await;
         let (device, _) = house.door(&house.lobby).await;
         let old = events(&house, &device, 50, 31).await;
-        events(&house, &device, 25, 29).await;
+        events(&house, &device, 35, 29).await;
         events(&house, &device, 25, 0).await;
         let input = DeviceEvent {
             id: DeviceEventId::from_random(random()),
@@ -86,10 +86,10 @@ async fn c39_old_events_go_with_their_pictures_and_it_is_noted() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         sweeping.abort();
-        assert_eq!(doors(&house).await, 50, "{database:?}");
+        assert_eq!(doors(&house).await, 60, "{database:?}");
         assert_eq!(house.store.door_picture(&first.id).await.unwrap(), None, "{database:?}");
         let rows = house.store.event_rows(Timestamp(i64::MAX)).await.unwrap();
-        assert_eq!(rows.all, 50, "{database:?}: the input is gone, too");
+        assert_eq!(rows.all, 60, "{database:?}: the input is gone, too");
         let chain = house.store.chain(0, 1_000).await.unwrap();
         let noted: Vec<_> = chain.iter().filter(|link| link.entry.action == "events.expire").collect();
         assert!(noted.len() == 1 && noted[0].entry.detail.contains("51"), "{database:?}: {noted:?}");

@@ -48,8 +48,9 @@ pub fn cutoff(now: Timestamp, newest: Timestamp, kept: Duration) -> Timestamp {
 /// Whether so many may go at once.
 pub fn allowed(rows: Rows) -> Result<(), Refused> {
     let Rows { all, old } = rows;
-    // A few are always few.
-    if old <= 100 || old.saturating_mul(100) <= all.saturating_mul(AT_ONCE) {
+    // A few are few, unless they are most of what there is.
+    if (old <= 100 && old.saturating_mul(2) <= all) || old.saturating_mul(100) <= all.saturating_mul(AT_ONCE)
+    {
         Ok(())
     } else {
         Err(Refused::TooMany { old, all })
@@ -106,7 +107,8 @@ mod tests {
             allowed(Rows { all: 100_000, old: 5_001 }),
             Err(Refused::TooMany { old: 5_001, all: 100_000 })
         );
-        assert_eq!(allowed(Rows { all: 100, old: 100 }), Ok(()));
+        assert_eq!(allowed(Rows { all: 200, old: 100 }), Ok(()));
+        assert!(allowed(Rows { all: 100, old: 100 }).is_err(), "all of a small house");
         assert_eq!(allowed(Rows { all: 0, old: 0 }), Ok(()));
     }
 

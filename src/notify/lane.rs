@@ -172,10 +172,13 @@ impl Lane {
                 let wait = wait.min(LONGEST);
                 warn!(lane, %incident, message = %id, seconds = wait.as_secs(), "a lane was told to be slower");
                 // A browser's own service speaks for itself and not for those of others.
-                if self.target.way != Way::WebPush {
+                let of_a_browser = self.target.way == Way::WebPush;
+                if !of_a_browser {
                     self.with_pace(|pace| pace.hold(begun.elapsed() + wait));
                 }
-                repository.postpone(id, now.after(wait), &Failed::Slower(wait).to_string(), false).await
+                // And it is chosen by who owns the browser: it may not say so for ever.
+                let counts = of_a_browser && attempt < TRIES;
+                repository.postpone(id, now.after(wait), &Failed::Slower(wait).to_string(), counts).await
             }
             Err(Failed::Later(why)) if attempt < TRIES => {
                 warn!(lane, %incident, message = %id, attempt, why, "a message was not taken; it is sent again");

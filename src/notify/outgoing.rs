@@ -75,6 +75,9 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// Whoever asks for no pause at all gets this one, in seconds: nothing is sent in a circle.
+const SOONEST: u64 = 5;
+
 impl Answer {
     /// Whether it was taken, as statuses say it.
     pub fn taken(&self) -> Result<(), Failed> {
@@ -140,7 +143,7 @@ impl Outgoing {
         let mut response = sending.await.map_err(|error| failed(&error))?;
         let retry_after =
             response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let retry_after = retry_after.map(|seconds: u64| Duration::from_secs(seconds.min(3_600)));
+        let retry_after = retry_after.map(|seconds: u64| Duration::from_secs(seconds.clamp(SOONEST, 3_600)));
         let (status, mut body) = (response.status(), Vec::new());
         while let Some(piece) = response.chunk().await.map_err(|error| failed(&error))? {
             let room = ANSWER - body.len();

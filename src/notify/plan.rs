@@ -5,7 +5,7 @@
 //! for any more nothing is left to wait.
 
 use async_trait::async_trait;
-use domain::incident::{Call, Incident};
+use domain::incident::{Answer, Call, Incident};
 use domain::message::{Message, Receiver, State, Way, receivers};
 use domain::notice::{self, Notice, Notify, Range, Topic};
 use domain::repository::{Repository, Result};
@@ -78,10 +78,11 @@ pub async fn told(
     Ok(Told { staff, neighbours })
 }
 
-/// Neighbours who have neither seen it nor answered.
+/// Neighbours who have not answered. A page that stands open in an empty room says that it
+/// was shown, and that is nobody.
 async fn unanswered(repository: &dyn Repository, id: &IncidentId) -> Result<Vec<HouseholdId>> {
     let reached = repository.reached(id).await?.into_iter();
-    let silent = reached.filter(|reached| reached.answer == domain::incident::Answer::Queued);
+    let silent = reached.filter(|reached| matches!(reached.answer, Answer::Queued | Answer::Shown));
     Ok(silent.map(|reached| reached.household_id).collect())
 }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use domain::audit::Entry;
 use domain::event::alarm::{Alarm, MERGE};
 use domain::incident::repository::{Filter, Incidents, Kept, Keyed, Raised};
-use domain::incident::{Answer, Change, Due, Incident, LogRow, Reached, State, Step};
+use domain::incident::{Act, Answer, Change, Due, Incident, LogRow, Reached, State, Step};
 use domain::notice::{Notice, Topic};
 use domain::repository::{Error, Page, Result};
 use domain::role::Role;
@@ -100,7 +100,11 @@ async fn set_timer(connection: &mut AnyConnection, incident: &Incident) -> Resul
 }
 
 /// The incident that an alarm belongs to, if there is one.
-async fn mergeable(connection: &mut AnyConnection, alarm: &Alarm) -> Result<Option<Incident>> {
+async fn mergeable(
+    connection: &mut AnyConnection,
+    alarm: &Alarm,
+    group: Option<&GroupId>,
+) -> Result<Option<Incident>> {
     let handled: Vec<String> = State::WORDS
         .iter()
         .filter(|word| State::from_word(word).is_some_and(State::is_handled))
@@ -108,7 +112,7 @@ async fn mergeable(connection: &mut AnyConnection, alarm: &Alarm) -> Result<Opti
         .collect();
     let sql = select(&format!(
         "where i.point = $1 and i.kind = $2 and i.drill = $3 and i.last_alarm_at >= $4
-         and i.state in ({}) order by i.seq desc limit 1",
+         and coalesce(i.group_id, '') = $5 and i.state in ({}) order by i.seq desc limit 1",
         handled.join(", ")
     ));
     let row = sqlx::query(sql)
@@ -116,6 +120,8 @@ async fn mergeable(connection: &mut AnyConnection, alarm: &Alarm) -> Result<Opti
         .bind(alarm.kind.word())
         .bind(i64::from(alarm.drill))
         .bind(alarm.received_at.before(MERGE).0)
+        // Two groups that practise at one place practise each for itself.
+        .bind(group.map_or("", GroupId::as_str))
         .fetch_optional(&mut *connection)
         .await;
     row.map_err(failed)?.as_ref().map(incident).transpose()
@@ -168,6 +174,37 @@ async fn insert(connection: &mut AnyConnection, new: &Change, reach: &BTreeSet<H
     Ok(())
 }
 
+/// Whoever presses again does not take it back any more. Whoever is about to believe that
+/// they do has seen an older version.
+async fn not_taken_back(
+    connection: &mut AnyConnection,
+    incident: &mut Incident,
+    alarm: &Alarm,
+    opened: &Change,
+) -> Result<()> {
+    (incident.cancel_asked, incident.version) = (false, incident.version + 1);
+    sqlx::query("update incidents set cancel_asked = 0, version = $2 where id = $1")
+        .bind(incident.id.as_str())
+        .bind(incident.version)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let row = LogRow {
+        version: incident.version,
+        at: alarm.received_at,
+        actor: alarm.reporter.clone(),
+        role: opened.row.role,
+        act: Act::Reopen,
+        from: Some(incident.state),
+        to: incident.state,
+        step: incident.step,
+        assignee: incident.assignee.clone(),
+        note: None,
+    };
+    insert_row(&incident.id, &row).execute(&mut *connection).await.map_err(failed)?;
+    Ok(())
+}
+
 /// Takes an alarm within a transaction that holds the lock of the audit chain.
 pub(crate) async fn raise(
     connection: &mut AnyConnection,
@@ -175,7 +212,8 @@ pub(crate) async fn raise(
     opened: &Change,
     reach: &BTreeSet<HouseholdId>,
 ) -> Result<Raised> {
-    let raised = match mergeable(connection, alarm).await? {
+    let mut again = false;
+    let raised = match mergeable(connection, alarm, opened.incident.group.as_ref()).await? {
         Some(mut incident) => {
             (incident.alarms, incident.last_alarm_at) = (incident.alarms + 1, alarm.received_at);
             // Not a new version: whoever is acting on it must not be told that they are late.
@@ -186,6 +224,10 @@ pub(crate) async fn raise(
                 .execute(&mut *connection)
                 .await
                 .map_err(failed)?;
+            if incident.cancel_asked {
+                not_taken_back(connection, &mut incident, alarm, opened).await?;
+                again = true;
+            }
             Raised { incident, merged: true }
         }
         None => {
@@ -194,7 +236,7 @@ pub(crate) async fn raise(
         }
     };
     let incident = &raised.incident;
-    if is_told(incident.alarms) {
+    if again || is_told(incident.alarms) {
         let detail = json!({
             "kind": incident.kind, "drill": incident.drill, "late": alarm.late, "point": alarm.point.word(),
             "merged": raised.merged, "alarms": incident.alarms,

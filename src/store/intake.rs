@@ -8,6 +8,7 @@ use domain::notice::{Notice, Topic};
 use domain::repository::{Error, Result};
 use sqlx::AnyPool;
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -17,6 +18,9 @@ use tracing::warn;
 const WAITING: usize = 1_024;
 /// Events in one transaction: PostgreSQL allows 65,535 parameters.
 const GROUP: usize = 500;
+
+/// How long a group may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Request {
     events: Vec<Taken>,
@@ -62,6 +66,13 @@ impl Intake {
     }
 }
 
+/// The same, for a while: a connection that hangs must not stop the one writer. What was
+/// kept all the same is a duplicate afterwards.
+async fn commit_in_time(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>> {
+    let slow = |_| Err(Error::Unavailable("the database takes too long".to_owned()));
+    tokio::time::timeout(PATIENCE, commit(pool, group)).await.unwrap_or_else(slow)
+}
+
 async fn run(pool: AnyPool, mut requests: mpsc::Receiver<Request>) {
     while let Some(first) = requests.recv().await {
         let mut size = first.events.len();
@@ -71,7 +82,7 @@ async fn run(pool: AnyPool, mut requests: mpsc::Receiver<Request>) {
             size += next.events.len();
             group.push(next);
         }
-        match commit(&pool, &group).await {
+        match commit_in_time(&pool, &group).await {
             Ok(answers) => {
                 for (request, recorded) in group.into_iter().zip(answers) {
                     let _ = request.answer.send(Ok(recorded));
@@ -81,7 +92,7 @@ async fn run(pool: AnyPool, mut requests: mpsc::Receiver<Request>) {
             Err(error) if group.len() > 1 => {
                 warn!(%error, requests = group.len(), "a group of events failed; trying them one by one");
                 for request in group {
-                    let answer = commit(&pool, std::slice::from_ref(&request)).await;
+                    let answer = commit_in_time(&pool, std::slice::from_ref(&request)).await;
                     let _ = request.answer.send(answer.map(|mut answers| answers.pop().unwrap_or_default()));
                 }
             }

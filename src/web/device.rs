@@ -108,5 +108,6 @@ pub(crate) async fn new_token(
     {
         return Err(Problem::NotFound);
     }
+    app.known_devices.forget_device(&device);
     Ok((StatusCode::CREATED, axum::Json(ShownToken { token })))
 }

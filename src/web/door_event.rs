@@ -204,6 +204,10 @@ pub(crate) async fn picture(
         return Err(Problem::NotFound);
     }
     let bookmark = app.repository().bookmarks(&[&event.id]).await?.pop().ok_or(Problem::NotFound)?;
+    if bookmark.taken_at.is_none() {
+        // Nobody looks at what is not there, and the register must not say so.
+        return Err(Problem::NotFound);
+    }
     let wanted = sitting::Wanted {
         camera: bookmark.camera_id,
         stream: StreamKind::Main,

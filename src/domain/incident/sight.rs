@@ -36,6 +36,10 @@ pub fn sight(
         Decision::Allow { role, .. } => Some(role),
         Decision::Deny(_) => None,
     };
+    // Whoever forces somebody on duty may be looking at their phone as well.
+    if incident.kind.is_silent() && is_own(who, incident, now) {
+        return None;
+    }
     let staff = |role, hand| Some(Sight::Staff { role, hand });
     if let Some(role) = by(Question::Operate(site, path)) {
         return staff(role, Some(Hand::Operator));

@@ -215,8 +215,9 @@ impl Pool {
 
     pub(super) async fn close(&self) {
         self.closing.cancel();
-        *self.shared.ahead() = None;
         self.tasks.close();
         self.tasks.wait().await;
+        // Not before: one may have been starting just then.
+        *self.shared.ahead() = None;
     }
 }

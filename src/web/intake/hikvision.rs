@@ -5,7 +5,7 @@
 //! are read. Names, card and employee numbers, faces, temperatures and pictures are
 //! not: the picture of a door event is our own camera's.
 
-use super::{BATCH, Counters, Told, What, keep};
+use super::{BATCH, Counters, Told, What, keep, moment};
 use crate::access::Sender;
 use crate::extract::has_type;
 use crate::{App, Problem, token};
@@ -123,7 +123,7 @@ pub(crate) async fn receive(
     })?;
     let mut all = Vec::new();
     for alert in alerts {
-        match alert.told(&device) {
+        match alert.told(&device, app.now()) {
             Some(told) => all.push(told),
             // Heartbeats, operations, what a newer firmware invents: said yes to, or the
             // device sends them for ever.
@@ -194,26 +194,25 @@ fn alert(bytes: &[u8]) -> Result<Alert, Problem> {
 
 impl Alert {
     /// What it tells; nothing if it is nothing that is kept.
-    fn told(self, device: &Device) -> Option<Told> {
+    fn told(self, device: &Device, now: Timestamp) -> Option<Told> {
         let device_time = self.date_time.as_deref().and_then(Timestamp::parse);
         let Some(access) = self.access else {
-            return self.input(device, device_time);
+            return self.input(device, device_time, now);
         };
         let (major, minor) = (access.major_event_type?, access.sub_event_type?);
         let what = what(major, minor, device.kind)?;
         let door = access.door_no.unwrap_or(1);
-        let time = self.date_time.as_deref().unwrap_or_default();
         let event_id = match access.serial_no {
             // A device that was reset counts anew, at another time.
-            Some(serial) => format!("{serial}:{}", device_time.map_or(0, |at| at.0)),
-            None => hashed(&[&major.to_string(), &minor.to_string(), time]),
+            Some(serial) => format!("{serial}:{}", moment(device_time, now)),
+            None => hashed(&[&major.to_string(), &minor.to_string(), &moment(device_time, now).to_string()]),
         };
         let quality = if access.current_event == Some(false) { Quality::Backlog } else { Quality::Live };
         Some(Told { source: format!("hikvision/door/{door}"), event_id, what, quality, device_time })
     }
 
     /// An input of a panel or a recorder.
-    fn input(&self, device: &Device, device_time: Option<Timestamp>) -> Option<Told> {
+    fn input(&self, device: &Device, device_time: Option<Timestamp>, now: Timestamp) -> Option<Told> {
         if !self.event_type.eq_ignore_ascii_case("IO") {
             return None;
         }
@@ -224,7 +223,7 @@ impl Alert {
             (DeviceKind::Door, _) => Tells::Input,
         });
         let input = self.input.unwrap_or(1);
-        let event_id = hashed(&[&self.event_state, self.date_time.as_deref().unwrap_or_default()]);
+        let event_id = hashed(&[&self.event_state, &moment(device_time, now).to_string()]);
         let source = format!("hikvision/input/{input}");
         Some(Told { source, event_id, what, quality: Quality::Live, device_time })
     }

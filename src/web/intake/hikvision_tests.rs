@@ -7,6 +7,8 @@ const FORCED: &str = include_str!("fixtures/hik-forced.xml");
 const INPUT: &str = include_str!("fixtures/hik-input.xml");
 const HEARTBEAT: &str = include_str!("fixtures/hik-heartbeat.json");
 
+const NOW: Timestamp = Timestamp(1_900_000_000_000_000);
+
 fn device(kind: DeviceKind) -> Device {
     Device {
         id: DeviceId::from_random([1; 16]),
@@ -20,7 +22,7 @@ fn device(kind: DeviceKind) -> Device {
 }
 
 fn told(text: &str, kind: DeviceKind) -> Option<Told> {
-    alert(text.as_bytes()).unwrap().told(&device(kind))
+    alert(text.as_bytes()).unwrap().told(&device(kind), NOW)
 }
 
 fn multipart(parts: &[(&str, &str)]) -> (HeaderMap, Bytes) {
@@ -76,6 +78,22 @@ fn an_input_is_an_alarm_where_the_device_is_a_button() {
     assert_eq!(what(DeviceKind::Panel), What::Device(Tells::Panic));
     assert_eq!(what(DeviceKind::Door), What::Device(Tells::Input));
     assert_eq!(told(INPUT, DeviceKind::Panel).unwrap().source, "hikvision/input/3");
+}
+
+#[test]
+fn without_a_time_that_can_be_read_a_second_press_is_a_second_one() {
+    for text in
+        [INPUT.replace("+08:00", ""), INPUT.replace("<dateTime>2026-11-23T02:10:00+08:00</dateTime>", "")]
+    {
+        let id = |now: i64| {
+            let told =
+                alert(text.as_bytes()).unwrap().told(&device(DeviceKind::Panel), Timestamp(now)).unwrap();
+            assert_eq!(told.device_time, None);
+            told.event_id
+        };
+        assert_eq!(id(1_000_000_000_000), id(1_000_004_000_000), "sent again at once");
+        assert_ne!(id(1_000_000_000_000), id(1_000_006_000_000));
+    }
 }
 
 #[test]
@@ -162,7 +180,7 @@ proptest! {
             bytes.splice(at..at, with);
         }
         for kind in [DeviceKind::Door, DeviceKind::Panel] {
-            let Some(told) = alert(&bytes).ok().and_then(|alert| alert.told(&device(kind))) else { continue };
+            let Some(told) = alert(&bytes).ok().and_then(|alert| alert.told(&device(kind), NOW)) else { continue };
             prop_assert!(!super::super::wrong_name(&told.event_id) && !super::super::wrong_name(&told.source));
             let text = format!("{told:?}");
             prop_assert!(!text.contains("Zhang") && !text.contains("3194721066"), "{text}");

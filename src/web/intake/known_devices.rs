@@ -2,6 +2,8 @@
 //! they are still known.
 
 use domain::device::Device;
+use domain::site::Site;
+use domain::{DeviceId, SiteId};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +19,7 @@ const AWAY: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(crate) struct KnownDevices {
     by_hash: Mutex<HashMap<Vec<u8>, Device>>,
+    sites: Mutex<HashMap<SiteId, Site>>,
     away_until: Mutex<Option<Instant>>,
 }
 
@@ -33,6 +36,27 @@ impl KnownDevices {
     pub(crate) fn while_away(&self, hash: &[u8]) -> Option<Device> {
         let away = self.away_until().is_some_and(|until| Instant::now() < until);
         self.lock().get(hash).filter(|_| away).cloned()
+    }
+
+    /// A device has another token: the one before is worth nothing, also while the database
+    /// is away.
+    pub(crate) fn forget_device(&self, id: &DeviceId) {
+        self.lock().retain(|_, device| device.id != *id);
+    }
+
+    fn sites(&self) -> MutexGuard<'_, HashMap<SiteId, Site>> {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers a site of theirs.
+    pub(crate) fn put_site(&self, site: &Site) {
+        self.sites().insert(site.id.clone(), site.clone());
+    }
+
+    /// A site that is known, while the database is away.
+    pub(crate) fn site_while_away(&self, id: &SiteId) -> Option<Site> {
+        let away = self.away_until().is_some_and(|until| Instant::now() < until);
+        self.sites().get(id).filter(|_| away).cloned()
     }
 
     /// The database could not be asked.

@@ -25,7 +25,7 @@ use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
 use domain::event::{Event, Taken};
 use domain::incident::Timings;
 use domain::repository;
-use domain::site::SiteKind;
+use domain::site::{Site, SiteKind};
 use domain::{DeviceEventId, DoorEventId, IncidentId, Timestamp};
 use std::io;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub trait Later: Send + Sync {
 }
 
 /// How long the database may take before events are kept elsewhere.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a device tells, whatever format it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,12 @@ impl Outcome {
             Self::Kept(_) => None,
         }
     }
+}
+
+/// What makes an id unique where a counter begins anew or there is none: the device's time,
+/// or, where it says none, when it came. Told twice within five seconds it is the same.
+fn moment(device_time: Option<Timestamp>, received_at: Timestamp) -> i64 {
+    device_time.map_or(received_at.0 / 5_000_000 * 5_000_000, |at| at.0)
 }
 
 fn known(word: Option<String>, words: &[&str]) -> Option<String> {
@@ -157,6 +163,9 @@ fn skew(device: &Device, received_at: Timestamp) -> Told {
 
 /// Keeps what a device tells. Answers what became of each event when all of it is durable.
 async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome>, Problem> {
+    if told.is_empty() {
+        return Ok(Vec::new());
+    }
     let received_at = app.now();
     let skewed = told.iter().any(|told| is_skewed(told.quality, told.device_time, received_at));
     let events: Vec<Event> = told.into_iter().map(|told| told.event(device, received_at)).collect();
@@ -167,9 +176,7 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
         events.iter().map(|event| wait.filter(|_| event.alarm().is_none())).collect();
     // Only the incident that an alarm opens rests on it.
     let timings = match events.iter().any(|event| event.alarm().is_some()) {
-        true => {
-            app.repository().site(&device.site_id).await.ok().flatten().map(|site| Timings::of(site.kind))
-        }
+        true => site(app, device).await.map(|site| Timings::of(site.kind)),
         false => None,
     };
     let timings = timings.unwrap_or_else(|| Timings::of(SiteKind::Compound));
@@ -200,6 +207,24 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     let outcomes: Vec<Outcome> = too_many.iter().map(outcome).collect();
     app.intake.count(&outcomes);
     Ok(outcomes)
+}
+
+/// A device's site, also while the database is away.
+async fn site(app: &App, device: &Device) -> Option<Site> {
+    if let Some(site) = app.known_devices.site_while_away(&device.site_id) {
+        return Some(site);
+    }
+    match tokio::time::timeout(PATIENCE, app.repository().site(&device.site_id)).await {
+        Ok(Ok(Some(site))) => {
+            app.known_devices.put_site(&site);
+            Some(site)
+        }
+        Ok(Ok(None)) => None,
+        Ok(Err(_)) | Err(_) => {
+            app.known_devices.is_away();
+            app.known_devices.site_while_away(&device.site_id)
+        }
+    }
 }
 
 /// Keeps events in the database, or, while it is away, where they wait for it.

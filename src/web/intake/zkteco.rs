@@ -4,7 +4,7 @@
 //! Of a line only the code of what happened, the door, the direction, how it was opened,
 //! the index and the time are read; the person's number and the card's are not.
 
-use super::{BATCH, BODY, Counters, Told, What, keep};
+use super::{BATCH, BODY, Counters, Told, What, keep, moment, site};
 use crate::access::Sender;
 use crate::extract::{Path, Query};
 use crate::{App, Problem};
@@ -96,7 +96,8 @@ pub(crate) async fn receive(
         Counters::add(&app.intake.too_large, 1);
         return Err(Problem::TooLarge("100 lines"));
     }
-    let site = app.repository().site(&device.site_id).await?.ok_or(Problem::Internal)?;
+    let unknown = "the site's time zone cannot be read at the moment; send it again";
+    let site = site(&app, &device).await.ok_or_else(|| Problem::Unavailable(unknown.to_owned()))?;
     let (now, mut all) = (app.now(), Vec::new());
     for line in &lines {
         match read(line, &site.time_zone, now) {
@@ -185,7 +186,7 @@ fn told(source: String, index: &str, what: What, device_time: Option<Timestamp>,
     // A controller whose clock is wrong must not hide an alarm among what is old.
     let kept = is_door && device_time.is_some_and(|at| at < now.before(KEPT));
     let quality = if kept { Quality::Backlog } else { Quality::Live };
-    let event_id = format!("{index}:{}", device_time.map_or(0, |at| at.0));
+    let event_id = format!("{index}:{}", moment(device_time, now));
     Told { source, event_id, what, quality, device_time }
 }
 

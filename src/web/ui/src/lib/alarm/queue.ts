@@ -31,7 +31,8 @@ export function isOver(waiting: Waiting, now: number): boolean {
 /** Presses first: nobody's cry for help waits behind a remark. The rest as it was done. */
 export function nextOf(queue: readonly Waiting[], person: string): Waiting | undefined {
   const mine = queue.filter((one) => one.person === person);
-  return mine.find(({ kind }) => kind === 'press') ?? mine[0];
+  const presses = mine.filter(({ kind }) => kind === 'press');
+  return presses.find(({ body }) => body.drill !== true) ?? presses[0] ?? mine[0];
 }
 
 /** What is kept on this device, without what is not understood. */
