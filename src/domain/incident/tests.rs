@@ -344,10 +344,14 @@ fn who_sees_it_and_as_what() {
         (Role::Administrator, None),
         (Role::Auditor, None),
     ] {
-        let who = Standing { grants: vec![held(role)], ..lives(1) };
+        let staff = Some(Sight::Staff { role, hand });
+        let with = |home: Standing| Standing { grants: vec![held(role)], ..home };
         for kind in [AlarmKind::Panic, AlarmKind::Duress] {
-            assert_eq!(seen(&who, kind), Some(Sight::Staff { role, hand }), "{role:?}");
+            assert_eq!(seen(&with(lives(3)), kind), staff, "{role:?}");
         }
+        // Who is forced at home may be on duty; so may be who forces them.
+        assert_eq!(seen(&with(lives(1)), AlarmKind::Panic), staff, "{role:?}");
+        assert_eq!(seen(&with(lives(1)), AlarmKind::Duress), None, "{role:?}");
     }
 }
 
