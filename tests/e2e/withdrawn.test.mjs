@@ -8,12 +8,18 @@ const GONE_MS = 2_000;
 
 const here = setting();
 
-test('a right that ends takes every picture away within two seconds, and says so', { timeout: 110_000 }, async (t) => {
+test('a right that ends takes every picture away within two seconds, and says so', { timeout: 150_000 }, async (t) => {
   const watching = [];
   for (const { way, without, how = '' } of WAYS) {
     const page = await person(here.chromium, here.world, 'resident@demo', { without });
     await tile(page, '中心十字路口').click();
-    await by(page, way, STEP_MS);
+    // Once in many runs a way did not begin at all; people load the page again then. How it
+    // ends is what is tried here, so it is said and tried once more.
+    await by(page, way, STEP_MS).catch(async () => {
+      t.diagnostic(`${way} ${how} did not begin within ${STEP_MS} ms`);
+      await page.reload();
+      await by(page, way, STEP_MS);
+    });
     // The list of cameras, asked for every few seconds, would tell the page too: the way itself must end.
     await page.route('**/api/v1/cameras', (route) => route.abort());
     watching.push({ name: `${way} ${how}`.trim(), way, page });
