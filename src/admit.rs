@@ -6,15 +6,16 @@
 //! change, and before a third of the lease has passed: yes renews, no revokes,
 //! and a database that cannot answer is asked again until the lease runs out.
 
+use crate::questions::{Credential, Question, Questions};
 use crate::quota::{Place, Quota};
 use crate::spool::Spool;
 use async_trait::async_trait;
-use domain::access::{Decision, Denial, decide_watch, lease};
+use domain::access::{Decision, Denial, lease};
 use domain::camera::StreamKind;
 use domain::repository::{self, Repository, Result};
 use domain::role::Role;
 use domain::viewing::{Purpose, Viewing, ViewingTransport};
-use domain::{CameraId, Clock, PersonId, SessionId, SiteId, Timestamp, ViewerKeyId, ViewingId};
+use domain::{CameraId, Clock, PersonId, SiteId, Timestamp, ViewerKeyId, ViewingId};
 use media::rtsp::digest::Ha1;
 use relay::admission::{Issuer, Keeper};
 use relay::hub::Hub;
@@ -41,19 +42,10 @@ const LOOK: Duration = Duration::from_secs(10);
 /// may be a right that has ended.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// What a viewer proved who they are with. When it goes, the view ends.
-#[derive(Clone, Debug)]
-enum Credential {
-    Session(SessionId),
-    ViewerKey(ViewerKeyId),
-}
-
 /// Who wants to watch what, and how.
 #[derive(Clone, Debug)]
 struct Wish {
-    person: PersonId,
-    credential: Credential,
-    camera: CameraId,
+    question: Question,
     stream: StreamKind,
     transport: ViewingTransport,
     /// Why, if they say it.
@@ -79,6 +71,7 @@ pub struct Doorkeeper {
     clock: Arc<dyn Clock>,
     fleet: Arc<Fleet>,
     issuer: Issuer,
+    questions: Arc<Questions>,
     refusals: Refusals,
     changes: watch::Receiver<u64>,
     keepers: TaskTracker,
@@ -97,8 +90,18 @@ impl Doorkeeper {
         changes: watch::Receiver<u64>,
         spool: Arc<Spool>,
     ) -> Self {
-        let (issuer, keepers) = (Issuer::new(), TaskTracker::new());
-        Self { repository, clock, fleet, issuer, refusals, changes, keepers, spool, quota: Quota::default() }
+        Self {
+            questions: Arc::new(Questions::new(Arc::clone(&repository), Arc::clone(&clock))),
+            repository,
+            clock,
+            fleet,
+            issuer: Issuer::new(),
+            refusals,
+            changes,
+            keepers: TaskTracker::new(),
+            spool,
+            quota: Quota::default(),
+        }
     }
 
     /// Waits until every viewing that has ended is written down.
@@ -123,7 +126,7 @@ impl Doorkeeper {
         // Subscribed before the question, so that a change in between is asked about.
         let mut changes = self.changes.clone();
         changes.mark_unchanged();
-        let answer = ask(&*self.repository, &wish, self.clock.now()).await.map_err(unavailable)?;
+        let answer = self.questions.ask(&wish.question).await.map_err(unavailable)?;
         let (Decision::Allow { role, until }, Some(site)) = answer else {
             debug!(?wish, ?answer, "not admitted");
             if let (Decision::Deny(why), Some(site)) = answer {
@@ -131,20 +134,21 @@ impl Doorkeeper {
             }
             return Err(Denied::NotFound);
         };
-        let hub = self.fleet.hub(&stream_id(&wish.camera, wish.stream)).ok_or(Denied::NotFound)?;
+        let hub = self.fleet.hub(&stream_id(&wish.question.camera, wish.stream)).ok_or(Denied::NotFound)?;
         let purpose = wish.purpose.unwrap_or(Purpose::usual(role));
         if !purpose.fits(role) {
             return Err(Denied::Purpose);
         }
         // Only who may watch at all learns that it is too much.
-        let place = self.quota.take(&wish.person, role).map_err(Denied::TooMany)?;
+        let place = self.quota.take(&wish.question.person, role).map_err(Denied::TooMany)?;
         let viewing = self.viewing(&wish, role, purpose);
         self.register(&viewing, &site).await.map_err(unavailable)?;
         let (pass, keeper) = self.issuer.grant(term(role, until, self.clock.now()));
         self.keepers.spawn(keep(Kept {
             repository: Arc::clone(&self.repository),
             clock: Arc::clone(&self.clock),
-            wish,
+            questions: Arc::clone(&self.questions),
+            question: wish.question,
             viewing: viewing.id,
             role,
             until,
@@ -186,12 +190,12 @@ impl Doorkeeper {
     /// Tells the audit log of somebody who was not let see a camera that is there.
     fn tell(&self, wish: &Wish, why: Denial, site: SiteId) {
         self.refusals.tell(web::refused::Refusal {
-            by: By::Person(wish.person.clone()),
+            by: By::Person(wish.question.person.clone()),
             at: self.clock.now(),
-            actor: Some(wish.person.clone()),
+            actor: Some(wish.question.person.clone()),
             site: Some(site),
             action: "viewing.refused",
-            object: wish.camera.to_string(),
+            object: wish.question.camera.to_string(),
             detail: json!({ "why": why, "stream": wish.stream, "transport": wish.transport }),
         });
     }
@@ -199,9 +203,9 @@ impl Doorkeeper {
     fn viewing(&self, wish: &Wish, role: Role, purpose: Purpose) -> Viewing {
         Viewing {
             id: ViewingId::from_random(web::token::random()),
-            person_id: wish.person.clone(),
+            person_id: wish.question.person.clone(),
             role,
-            camera_id: wish.camera.clone(),
+            camera_id: wish.question.camera.clone(),
             stream: wish.stream,
             transport: wish.transport,
             purpose: Some(purpose),
@@ -218,29 +222,11 @@ fn term(role: Role, until: Option<Timestamp>, now: Timestamp) -> Duration {
     left.map_or(lease(role), |left| left.min(lease(role)))
 }
 
-/// Decides from what the database says now; also tells the camera's site.
-async fn ask(repository: &dyn Repository, wish: &Wish, now: Timestamp) -> Result<(Decision, Option<SiteId>)> {
-    let nobody = (Decision::Deny(Denial::NoRole), None);
-    let proven = match &wish.credential {
-        Credential::Session(id) => repository.session(id).await?.is_some_and(|session| session.in_force(now)),
-        Credential::ViewerKey(id) => {
-            repository.viewer_keys(&wish.person).await?.iter().any(|key| key.id == *id)
-        }
-    };
-    let (Some(standing), true) = (repository.standing(&wish.person).await?, proven) else {
-        return Ok(nobody);
-    };
-    // All of it is read also when there is no such camera, so that a no takes as long as any other.
-    let (camera, scene) = (repository.camera(&wish.camera).await?, repository.scene().await?);
-    let Some(camera) = camera else { return Ok(nobody) };
-    let decision = decide_watch(&standing, &camera, &scene, now);
-    Ok((decision, Some(camera.site_id)))
-}
-
 struct Kept {
     repository: Arc<dyn Repository>,
     clock: Arc<dyn Clock>,
-    wish: Wish,
+    questions: Arc<Questions>,
+    question: Question,
     viewing: ViewingId,
     role: Role,
     until: Option<Timestamp>,
@@ -263,9 +249,9 @@ async fn keep(mut kept: Kept) {
                 kept.keeper.gone().await;
                 break;
             },
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep_until(kept.questions.together(pause)) => {}
         }
-        let answer = ask(&*kept.repository, &kept.wish, kept.clock.now()).await;
+        let answer = kept.questions.ask(&kept.question).await;
         let first_failure = std::mem::replace(&mut answered, answer.is_ok());
         match answer {
             Ok((Decision::Allow { role, until }, _)) => {
@@ -275,7 +261,7 @@ async fn keep(mut kept: Kept) {
                 }
             }
             Ok((Decision::Deny(why), _)) => {
-                info!(camera = %kept.wish.camera, ?why, "a viewer's right has ended");
+                info!(camera = %kept.question.camera, ?why, "a viewer's right has ended");
                 kept.keeper.revoke();
                 break;
             }
@@ -299,14 +285,12 @@ impl web::live::Admit for Doorkeeper {
         transport: ViewingTransport,
         purpose: Option<Purpose>,
     ) -> std::result::Result<(Admission, Hub), Problem> {
-        let wish = Wish {
+        let question = Question {
             person: who.person.id.clone(),
             credential: Credential::Session(who.session.id.clone()),
             camera: camera.clone(),
-            stream,
-            transport,
-            purpose,
         };
+        let wish = Wish { question, stream, transport, purpose };
         Doorkeeper::admit(self, wish).await.map_err(|denied| match denied {
             Denied::NotFound => Problem::NotFound,
             Denied::Purpose => web::live::wrong_purpose(),
@@ -342,10 +326,13 @@ impl Gate for Doorkeeper {
         let (person, key) = viewer.and_then(|v| v.principal.split_once('/')).ok_or(Refusal::NotFound)?;
         let (camera, stream) = path.split_once('/').ok_or(Refusal::NotFound)?;
         let wish = || {
-            Some(Wish {
+            let question = Question {
                 person: PersonId::parse(person)?,
                 credential: Credential::ViewerKey(ViewerKeyId::parse(key)?),
                 camera: CameraId::parse(camera)?,
+            };
+            Some(Wish {
+                question,
                 stream: StreamKind::from_word(stream)?,
                 transport: ViewingTransport::Rtsp,
                 // A player cannot say why.

@@ -29,6 +29,7 @@ mod journal;
 pub mod notices;
 pub mod notify;
 mod pictures;
+mod questions;
 mod quota;
 pub mod reconcile;
 pub mod settings;

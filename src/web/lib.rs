@@ -70,6 +70,7 @@ pub mod tls;
 pub mod token;
 mod trust;
 mod viewer_key;
+mod websocket;
 mod whep;
 mod wire;
 mod zone;

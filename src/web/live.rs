@@ -6,13 +6,11 @@ use crate::rendition;
 use crate::seldom::Seldom;
 use crate::serve::Peer;
 use crate::source::stream_id;
+use crate::websocket::{Asked, Socket};
 use crate::wire::Cut;
 use crate::{App, Problem};
 use async_trait::async_trait;
-use axum::extract::ws::{
-    self, CloseFrame, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
-};
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use domain::camera::StreamKind;
@@ -25,6 +23,8 @@ use serde::Deserialize;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message as Said};
 use tokio_util::sync::CancellationToken;
 
 /// Decides who may watch; implemented by the root package's `admit.rs`.
@@ -43,11 +43,6 @@ pub trait Admit: Send + Sync {
     ) -> Result<(Admission, Hub), Problem>;
 }
 
-/// A browser has nothing to say but pings and its goodbye.
-const FROM_BROWSER: usize = 1_024;
-/// What is read at a time, and zeroed before each look whether something is there: with
-/// the usual 128 KiB that costs a fifth of all work.
-const READ: usize = 512;
 /// How often a browser is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
 /// How long it may be silent, or take nothing.
@@ -81,12 +76,11 @@ pub(crate) async fn watch(
     Path((camera, stream)): Path<(String, String)>,
     Query(wanted): Query<Wanted>,
     Query(rendition): Query<rendition::Wanted>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
     let camera = id(CameraId::parse, &camera)?;
     let stream = id(StreamKind::from_word, &stream)?;
-    let upgrade = upgrade.map_err(|_| Problem::NotWebSocket)?;
-    let upgrade = upgrade.max_message_size(FROM_BROWSER).read_buffer_size(READ);
+    let asked = Asked::new(request)?;
     // Before anything is asked about the camera: the answer is the same for every id.
     let purpose =
         wanted.purpose.map(|word| Purpose::from_word(&word).ok_or_else(wrong_purpose)).transpose()?;
@@ -97,7 +91,7 @@ pub(crate) async fn watch(
     let session = Session::new(hub.watch(pass));
     let closing = app.parts.closing.clone();
     let (held, cut) = ((app.parts.viewers.token(), peer.seat), peer.cut);
-    Ok(upgrade.on_upgrade(async move |socket| {
+    Ok(asked.accept(async move |socket| {
         let _held = held;
         serve(socket, session, closing, &cut).await;
     }))
@@ -126,7 +120,7 @@ impl Happens {
     }
 }
 
-async fn serve(mut socket: WebSocket, mut session: Session, closing: CancellationToken, cut: &Cut) {
+async fn serve(mut socket: Socket, mut session: Session, closing: CancellationToken, cut: &Cut) {
     let mut heard_at = Instant::now();
     let mut seldom = Seldom::new(Happens::next(closing.clone()));
     let mut in_a_row = 0;
@@ -148,7 +142,7 @@ async fn serve(mut socket: WebSocket, mut session: Session, closing: Cancellatio
             },
             heard = socket.recv() => match heard {
                 // Pings are answered inside; anything else is of no interest.
-                Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_) | ws::Message::Text(_))) => {
+                Some(Ok(Said::Ping(_) | Said::Pong(_) | Said::Text(_))) => {
                     heard_at = Instant::now();
                     continue;
                 }
@@ -160,16 +154,19 @@ async fn serve(mut socket: WebSocket, mut session: Session, closing: Cancellatio
                 continue;
             }
         };
-        let (message, size) = match message {
-            Message::Close(code, reason) => break Some((code, reason)),
-            Message::Text(text) if text.is_empty() => (ws::Message::Ping(Bytes::new()), 0),
-            Message::Text(text) => (ws::Message::Text(text.into()), 0),
-            Message::Binary(bytes) => {
-                let size = bytes.len();
-                (ws::Message::Binary(bytes), size)
-            }
+        let size = match &message {
+            Message::Close(code, reason) => break Some((*code, *reason)),
+            Message::Binary(bytes) => bytes.len(),
+            Message::Text(_) => 0,
         };
-        let mut sending = std::pin::pin!(socket.send(message));
+        let mut sending = std::pin::pin!(async {
+            match message {
+                Message::Binary(bytes) => socket.send_binary(bytes).await,
+                Message::Text(text) if text.is_empty() => socket.send(Said::Ping(Bytes::new())).await,
+                Message::Text(text) => socket.send(Said::Text(text.into())).await,
+                Message::Close(..) => Ok(()),
+            }
+        });
         // Mostly the kernel takes it at once, and nothing else has to be waited for.
         let at_once = std::future::poll_fn(|context| Poll::Ready(sending.as_mut().poll(context)));
         // A slow browser stands still at its place in the stream; it must not
@@ -195,12 +192,12 @@ async fn serve(mut socket: WebSocket, mut session: Session, closing: Cancellatio
     };
     drop(session);
     if let Some((code, reason)) = goodbye {
-        let frame = CloseFrame { code, reason: reason.into() };
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
         let goodbye = tokio::time::timeout(GOODBYE, async {
-            socket.send(ws::Message::Close(Some(frame))).await?;
+            socket.send(Said::Close(Some(frame))).await?;
             // Until the browser has answered, so that it sees the reason and not a reset.
             while let Some(Ok(_)) = socket.recv().await {}
-            Ok::<_, axum::Error>(())
+            Ok::<_, Error>(())
         });
         // Who does not get as far as the goodbye gets nothing else either.
         if !matches!(goodbye.await, Ok(Ok(()))) {

@@ -1,0 +1,181 @@
+//! A WebSocket whose pictures go past the library that speaks the protocol.
+//!
+//! The library copies each message into a buffer of the connection before it writes it.
+//! A frame is the same for all its viewers, and a server's messages are not masked: so
+//! the head of the message and the frame are handed to the kernel as they are.
+
+use crate::Problem;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::{Buf as _, Bytes};
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use std::io::{self, IoSlice};
+use tokio::io::AsyncWriteExt as _;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// A browser has nothing to say but pings and its goodbye.
+const FROM_BROWSER: usize = 1_024;
+/// What is read at a time, and zeroed before each look whether something is there: with
+/// the usual 128 KiB that costs a fifth of all work.
+const READ: usize = 512;
+/// RFC 6455, section 5.2: the last frame of a binary message.
+const BINARY: u8 = 0x82;
+
+/// A request that asks for a WebSocket.
+pub(crate) struct Asked {
+    response: Response,
+    upgrade: OnUpgrade,
+}
+
+impl Asked {
+    /// Reads the request's head.
+    pub(crate) fn new(mut request: Request) -> Result<Self, Problem> {
+        let response = create_response_with_body(&request, Body::empty).map_err(|_| Problem::NotWebSocket)?;
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Problem::NotWebSocket)?;
+        Ok(Self { response, upgrade })
+    }
+
+    /// Accepts; `serve` begins when the answer has gone out.
+    pub(crate) fn accept<S>(self, serve: impl FnOnce(Socket) -> S + Send + 'static) -> Response
+    where
+        S: Future<Output = ()> + Send,
+    {
+        let Self { response, upgrade } = self;
+        // It ends with the connection, and viewers are waited for when the gateway stops.
+        tokio::spawn(async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            serve(Socket::new(upgraded).await).await;
+        });
+        response
+    }
+}
+
+/// The gateway's end of a WebSocket.
+pub(crate) struct Socket {
+    library: WebSocketStream<TokioIo<Upgraded>>,
+    /// Whether the library may hold bytes that go before ours.
+    behind: bool,
+    /// The message that is being written.
+    head: Head,
+    body: Bytes,
+    unflushed: bool,
+}
+
+impl Socket {
+    async fn new(upgraded: Upgraded) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ)
+            .max_message_size(Some(FROM_BROWSER))
+            .max_frame_size(Some(FROM_BROWSER));
+        let io = TokioIo::new(upgraded);
+        let library = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        Self { library, behind: false, head: Head::default(), body: Bytes::new(), unflushed: false }
+    }
+
+    /// The next message. Safe to drop and call again; the library answers pings.
+    pub(crate) async fn recv(&mut self) -> Option<Result<Message, Error>> {
+        // It may write, and must not write into the middle of a message.
+        if let Err(error) = self.finish().await {
+            return Some(Err(error.into()));
+        }
+        let heard = self.library.next().await;
+        self.behind = true;
+        heard
+    }
+
+    /// Sends a message other than a picture.
+    pub(crate) async fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.finish().await?;
+        self.behind = true;
+        self.library.send(message).await?;
+        self.behind = false;
+        Ok(())
+    }
+
+    /// Sends a picture. If it is dropped before it is done, the next call of any kind
+    /// finishes the message.
+    pub(crate) async fn send_binary(&mut self, bytes: Bytes) -> Result<(), Error> {
+        self.finish().await?;
+        if self.behind {
+            self.library.flush().await?;
+            self.behind = false;
+        }
+        (self.head, self.body) = (Head::binary(bytes.len()), bytes);
+        Ok(self.finish().await?)
+    }
+
+    /// Writes what is left of a message that has begun.
+    async fn finish(&mut self) -> io::Result<()> {
+        while !(self.head.left().is_empty() && self.body.is_empty()) {
+            let pieces = [IoSlice::new(self.head.left()), IoSlice::new(&self.body)];
+            let written = self.library.get_mut().write_vectored(&pieces).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.unflushed = true;
+            let of_head = written.min(self.head.left().len());
+            self.head.at += of_head;
+            self.body.advance(written - of_head);
+        }
+        if self.unflushed {
+            // TLS keeps what the kernel did not take.
+            self.library.get_mut().flush().await?;
+            self.unflushed = false;
+        }
+        Ok(())
+    }
+}
+
+/// What goes before the bytes of a message.
+#[derive(Default)]
+struct Head {
+    bytes: [u8; 10],
+    length: usize,
+    /// So much is written.
+    at: usize,
+}
+
+impl Head {
+    /// RFC 6455, section 5.2: of a whole message, not masked.
+    fn binary(length: usize) -> Self {
+        let mut head = Self { bytes: [BINARY, 0, 0, 0, 0, 0, 0, 0, 0, 0], length: 2, at: 0 };
+        match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(short @ ..=125), _) => head.bytes[1] = short,
+            (_, Ok(medium)) => {
+                head.bytes[1] = 126;
+                head.bytes[2..4].copy_from_slice(&medium.to_be_bytes());
+                head.length = 4;
+            }
+            _ => {
+                head.bytes[1] = 127;
+                head.bytes[2..10].copy_from_slice(&(length as u64).to_be_bytes());
+                head.length = 10;
+            }
+        }
+        head
+    }
+
+    fn left(&self) -> &[u8] {
+        &self.bytes[self.at..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_as_long_as_its_message_needs() {
+        assert_eq!(Head::binary(0).left(), [0x82, 0]);
+        assert_eq!(Head::binary(125).left(), [0x82, 125]);
+        assert_eq!(Head::binary(126).left(), [0x82, 126, 0, 126]);
+        assert_eq!(Head::binary(65_535).left(), [0x82, 126, 255, 255]);
+        assert_eq!(Head::binary(65_536).left(), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+}
