@@ -13,7 +13,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::io::{self, IoSlice};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -50,15 +50,15 @@ impl Asked {
         // It ends with the connection, and viewers are waited for when the gateway stops.
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            serve(Socket::new(upgraded).await).await;
+            serve(Socket::new(TokioIo::new(upgraded)).await).await;
         });
         response
     }
 }
 
 /// The gateway's end of a WebSocket.
-pub(crate) struct Socket {
-    library: WebSocketStream<TokioIo<Upgraded>>,
+pub(crate) struct Socket<S = TokioIo<Upgraded>> {
+    library: WebSocketStream<S>,
     /// Whether the library may hold bytes that go before ours.
     behind: bool,
     /// The message that is being written.
@@ -67,14 +67,13 @@ pub(crate) struct Socket {
     unflushed: bool,
 }
 
-impl Socket {
-    async fn new(upgraded: Upgraded) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    async fn new(stream: S) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ)
             .max_message_size(Some(FROM_BROWSER))
             .max_frame_size(Some(FROM_BROWSER));
-        let io = TokioIo::new(upgraded);
-        let library = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        let library = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
         Self { library, behind: false, head: Head::default(), body: Bytes::new(), unflushed: false }
     }
 
@@ -169,6 +168,64 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn pictures_and_pongs_do_not_get_into_each_other_however_often_sending_is_given_up() {
+        let trial = tokio::time::timeout(Duration::from_secs(60), pictures_amid_pings());
+        trial.await.expect("what was sent was not understood");
+    }
+
+    async fn pictures_amid_pings() {
+        const PICTURES: u8 = 200;
+        let (ours, theirs) = tokio::io::duplex(64);
+        let mut socket = Socket::new(ours).await;
+        let client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+        let (mut say, mut hear) = client.split();
+        let saying = tokio::spawn(async move {
+            for n in 0..100u8 {
+                say.send(Message::Ping(vec![n].into())).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let hearing = tokio::spawn(async move {
+            let (mut pictures, mut pongs) = (Vec::new(), 0);
+            loop {
+                match hear.next().await {
+                    Some(Ok(Message::Binary(picture))) => {
+                        assert!(picture.iter().all(|byte| *byte == picture[0]));
+                        pictures.push((picture[0], picture.len()));
+                    }
+                    Some(Ok(Message::Pong(_))) => pongs += 1,
+                    Some(Ok(Message::Close(_))) => return (pictures, pongs),
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        let mut given_up = 0;
+        for n in 0..PICTURES {
+            let picture = Bytes::from(vec![n; 300]);
+            if tokio::time::timeout(Duration::ZERO, socket.send_binary(picture)).await.is_err() {
+                given_up += 1;
+                // There is room again for what the library would say; hearing finishes it, too.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                let _ = tokio::time::timeout(Duration::from_millis(20), socket.recv()).await;
+                socket.finish().await.unwrap();
+            }
+            if n % 4 == 0 {
+                let _ = tokio::time::timeout(Duration::from_millis(1), socket.recv()).await;
+            }
+        }
+        while !saying.is_finished() {
+            let _ = tokio::time::timeout(Duration::from_millis(1), socket.recv()).await;
+        }
+        socket.send(Message::Close(None)).await.unwrap();
+        let _ = socket.recv().await;
+        let (pictures, pongs) = hearing.await.unwrap();
+        let sent: Vec<_> = (0..PICTURES).map(|n| (n, 300)).collect();
+        assert_eq!(pictures, sent);
+        assert!(pongs > 0 && given_up > 0, "{pongs} pongs, {given_up} given up");
+    }
 
     #[test]
     fn a_head_is_as_long_as_its_message_needs() {
