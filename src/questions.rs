@@ -19,8 +19,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
 /// Questions that wait to be answered; who finds no room waits.
@@ -58,13 +58,15 @@ pub(crate) struct Questions {
     asked: mpsc::Sender<Asked>,
     /// Where the grid of the renewals begins.
     origin: Instant,
-    _answering: AbortOnDropHandle<()>,
+    /// Answers until nobody can ask any more.
+    _answering: JoinSet<()>,
 }
 
 impl Questions {
     pub(crate) fn new(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) -> Self {
         let (asked, waiting) = mpsc::channel(WAITING);
-        let answering = AbortOnDropHandle::new(tokio::spawn(answer_all(repository, clock, waiting)));
+        let mut answering = JoinSet::new();
+        answering.spawn(answer_all(repository, clock, waiting));
         Self { asked, origin: Instant::now(), _answering: answering }
     }
 
@@ -205,8 +207,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn renewals_come_together_and_never_late() {
         let (asked, _waiting) = mpsc::channel(1);
-        let answering = AbortOnDropHandle::new(tokio::spawn(async {}));
-        let questions = Questions { asked, origin: Instant::now(), _answering: answering };
+        let questions = Questions { asked, origin: Instant::now(), _answering: JoinSet::new() };
         let pause = Duration::from_secs(10);
         let mut moments = HashSet::new();
         for _ in 0..1_000 {

@@ -90,9 +90,9 @@ pub(crate) async fn watch(
     let hub = rendition::choose(&app, &stream_id(&camera, stream), hub, rendition)?;
     let session = Session::new(hub.watch(pass));
     let closing = app.parts.closing.clone();
-    let (held, cut) = ((app.parts.viewers.token(), peer.seat), peer.cut);
-    Ok(asked.accept(async move |socket| {
-        let _held = held;
+    let Peer { seat, cut, .. } = peer;
+    Ok(asked.accept(&app.parts.viewers, async move |socket| {
+        let _seat = seat;
         serve(socket, session, closing, &cut).await;
     }))
 }

@@ -18,6 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_util::task::TaskTracker;
 
 /// A browser has nothing to say but pings and its goodbye.
 const FROM_BROWSER: usize = 1_024;
@@ -41,14 +42,17 @@ impl Asked {
         Ok(Self { response, upgrade })
     }
 
-    /// Accepts; `serve` begins when the answer has gone out.
-    pub(crate) fn accept<S>(self, serve: impl FnOnce(Socket) -> S + Send + 'static) -> Response
+    /// Accepts; `serve` begins when the answer has gone out, as one of `viewers`.
+    pub(crate) fn accept<S>(
+        self,
+        viewers: &TaskTracker,
+        serve: impl FnOnce(Socket) -> S + Send + 'static,
+    ) -> Response
     where
         S: Future<Output = ()> + Send,
     {
         let Self { response, upgrade } = self;
-        // It ends with the connection, and viewers are waited for when the gateway stops.
-        tokio::spawn(async move {
+        viewers.spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
             serve(Socket::new(TokioIo::new(upgraded)).await).await;
         });
@@ -169,6 +173,7 @@ impl Head {
 mod tests {
     use super::*;
     use std::time::Duration;
+    use tokio::task::JoinSet;
 
     #[tokio::test]
     async fn pictures_and_pongs_do_not_get_into_each_other_however_often_sending_is_given_up() {
@@ -182,13 +187,14 @@ mod tests {
         let mut socket = Socket::new(ours).await;
         let client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
         let (mut say, mut hear) = client.split();
-        let saying = tokio::spawn(async move {
+        let (mut saying, mut hearing) = (JoinSet::new(), JoinSet::new());
+        saying.spawn(async move {
             for n in 0..100u8 {
                 say.send(Message::Ping(vec![n].into())).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
-        let hearing = tokio::spawn(async move {
+        hearing.spawn(async move {
             let (mut pictures, mut pongs) = (Vec::new(), 0);
             loop {
                 match hear.next().await {
@@ -216,12 +222,12 @@ mod tests {
                 let _ = tokio::time::timeout(Duration::from_millis(1), socket.recv()).await;
             }
         }
-        while !saying.is_finished() {
+        while saying.try_join_next().is_none() {
             let _ = tokio::time::timeout(Duration::from_millis(1), socket.recv()).await;
         }
         socket.send(Message::Close(None)).await.unwrap();
         let _ = socket.recv().await;
-        let (pictures, pongs) = hearing.await.unwrap();
+        let (pictures, pongs) = hearing.join_next().await.unwrap().unwrap();
         let sent: Vec<_> = (0..PICTURES).map(|n| (n, 300)).collect();
         assert_eq!(pictures, sent);
         assert!(pongs > 0 && given_up > 0, "{pongs} pongs, {given_up} given up");
