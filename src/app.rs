@@ -3,7 +3,7 @@
 use crate::admit::Doorkeeper;
 use crate::audit;
 use crate::clock;
-use crate::event_spool::EventSpool;
+use crate::event_spool::{EventSpool, Recovered};
 use crate::incidents;
 use crate::notices;
 use crate::notify;
@@ -119,6 +119,7 @@ pub struct App {
     public_addresses: Vec<IpAddr>,
     changes: watch::Sender<u64>,
     bell: watch::Sender<i64>,
+    happened: mpsc::Sender<DoorEvent>,
     events: mpsc::Receiver<DoorEvent>,
     posted: Arc<Notify>,
     ways: notify::Ways,
@@ -163,10 +164,11 @@ impl App {
         if spooled > 0 {
             info!(viewings = spooled, "viewings from the spool are sealed into the register");
         }
-        let event_spool = Arc::new(EventSpool::new(settings.event_spool.clone()));
-        let (waited, _) = event_spool.recover(&*store).await?;
-        if waited > 0 {
-            info!(events = waited, "events from the spool are kept");
+        let event_spool = Arc::new(EventSpool::new(settings.event_spool.clone(), Arc::clone(&clock)));
+        let mut waited = Recovered::default();
+        event_spool.recover(&*store, &mut waited).await?;
+        if waited.kept > 0 {
+            info!(events = waited.kept, "events from the spool are kept");
         }
         let left_open = store.end_open_viewings(clock.now()).await?;
         if left_open > 0 {
@@ -218,7 +220,7 @@ impl App {
             admit: Arc::clone(&doorkeeper) as _,
             refusals,
             changes: changes.clone(),
-            happened,
+            happened: happened.clone(),
             later: Arc::clone(&event_spool) as _,
             bell: bell.subscribe(),
             posted: Arc::clone(&posted),
@@ -248,6 +250,7 @@ impl App {
             public_addresses: settings.webrtc.as_ref().map_or_else(Vec::new, |w| w.public_addresses.clone()),
             changes,
             bell,
+            happened,
             events,
             posted,
             ways,
@@ -338,6 +341,7 @@ impl App {
             Arc::clone(&self.store) as _,
             Arc::clone(&self.posted),
             self.changes.clone(),
+            self.happened,
         ));
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
         reconciler.spawn(incidents::run(

@@ -1,6 +1,10 @@
 //! What devices tell while the database is away: durable in a file before the device is
 //! told so, and kept in the database when it is back, with the alarms that it raises. A
 //! line that was kept already is kept once.
+//!
+//! While something waits, what comes goes behind it, so that the order stays. The last few
+//! lines are kept while nobody may write: after them nothing waits, and what comes goes to
+//! the database again, however much comes all the time.
 
 use crate::journal::{self, Journal};
 use async_trait::async_trait;
@@ -9,15 +13,15 @@ use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
 use domain::event::{Event, Taken};
 use domain::incident::Timings;
 use domain::repository::{Error, Repository, Result};
-use domain::{DeviceEventId, DeviceId, DoorEventId, IncidentId, PlaceId, SiteId, Timestamp};
+use domain::{Clock, DeviceEventId, DeviceId, DoorEventId, IncidentId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify, watch};
-use tracing::{info, warn};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tracing::{debug, info, warn};
 
 /// How often the database is tried again while something waits.
 const RETRY: Duration = Duration::from_secs(1);
@@ -27,6 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RESERVE: u64 = 1 << 20;
 /// Events that are kept in one go.
 const GROUP: usize = 200;
+/// Bytes that are few enough to be kept while nobody may write: a group or two.
+const FEW: usize = 64 << 10;
+/// How long that may take; who writes waits meanwhile.
+const HANDOVER: Duration = Duration::from_secs(2);
+/// An event that has waited for longer gets no picture: the stream has none of it any more.
+const PICTURED: Duration = Duration::from_secs(60);
 
 /// A line of the file: an event as it is kept.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -126,32 +136,98 @@ impl Line {
     }
 }
 
+/// What makes an event one: device, source and id.
+type Name = (DeviceId, String, String);
+
+fn name(event: &Event) -> Name {
+    match event {
+        Event::Door(event) => (event.device_id.clone(), event.source.clone(), event.event_id.clone()),
+        Event::Device(event) => (event.device_id.clone(), event.source.clone(), event.event_id.clone()),
+    }
+}
+
+/// What is in the file, and in the one that is being emptied. They bound it: the files do
+/// not become larger than a journal may.
+#[derive(Debug, Default)]
+struct Waiting {
+    open: HashSet<Name>,
+    closed: HashSet<Name>,
+}
+
+impl Waiting {
+    fn has(&self, name: &Name) -> bool {
+        self.open.contains(name) || self.closed.contains(name)
+    }
+
+    /// The file was put aside, behind what was aside already.
+    fn close(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        self.closed.extend(open);
+    }
+}
+
+/// What became of what has waited.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Events that were new.
+    pub kept: usize,
+    /// Whether one of them has opened an incident.
+    pub raised: bool,
+    /// New door events that have not waited long: they may still get their picture.
+    pub pictured: Vec<DoorEvent>,
+}
+
 /// The file.
-#[derive(Debug)]
 pub struct EventSpool {
     journal: Journal,
-    one_at_a_time: Mutex<()>,
+    clock: Arc<dyn Clock>,
+    /// Who writes holds it, and who hands over to the database.
+    waiting: Mutex<Waiting>,
 }
 
 impl EventSpool {
     /// A spool in this file; without one events are refused while the database is away.
     #[must_use]
-    pub fn new(path: Option<PathBuf>) -> Self {
-        Self { journal: Journal::new(path), one_at_a_time: Mutex::default() }
+    pub fn new(path: Option<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self { journal: Journal::new(path), clock, waiting: Mutex::default() }
     }
 
-    /// Keeps what waits in the database and empties the file. Done twice, it does no harm.
-    /// Answers how many were new, and whether an incident was opened.
-    pub async fn recover(&self, repository: &dyn Repository) -> Result<(usize, bool)> {
-        {
-            let _nobody_writes = self.one_at_a_time.lock().await;
+    /// Keeps what waits in the database, until nothing does. Done twice, it does no harm.
+    /// `all` says what became of it, also where it comes to no end.
+    pub async fn recover(&self, repository: &dyn Repository, all: &mut Recovered) -> Result<()> {
+        loop {
+            let mut waiting = self.waiting.lock().await;
+            let unfinished = self.journal.is_being_read();
             if !self.journal.close_for_reading().map_err(|error| unreadable(&error))? {
-                return Ok((0, false));
+                return Ok(());
+            }
+            if !unfinished {
+                waiting.close();
+            }
+            let bytes = self.journal.read().map_err(|error| unreadable(&error))?;
+            if bytes.len() > FEW {
+                // Who sends meanwhile does not wait for all that.
+                drop(waiting);
+                self.drain(repository, &bytes, all).await?;
+                self.waiting.lock().await.closed.clear();
+                continue;
+            }
+            let drained = tokio::time::timeout(HANDOVER, self.drain(repository, &bytes, all)).await;
+            if let Ok(drained) = drained {
+                drained?;
+                waiting.closed.clear();
+            } else {
+                // What was on its way may be kept all the same, and an alarm among it.
+                all.raised = true;
+                return Err(Error::Unavailable("the database takes too long".to_owned()));
             }
         }
-        let bytes = self.journal.read().map_err(|error| unreadable(&error))?;
+    }
+
+    /// Keeps these lines and removes the file that they are from.
+    async fn drain(&self, repository: &dyn Repository, bytes: &[u8], all: &mut Recovered) -> Result<()> {
         let (mut events, mut timings, mut aside) = (Vec::new(), HashMap::new(), Vec::new());
-        for line in journal::lines(&bytes) {
+        for line in journal::lines(bytes) {
             let read = serde_json::from_slice::<Line>(line).map_err(|error| error.to_string());
             match read.and_then(|line| line.event().ok_or_else(|| "it is no event".to_owned())) {
                 Ok(event) => events.push((line, event)),
@@ -161,89 +237,115 @@ impl EventSpool {
         for site in repository.sites().await? {
             timings.insert(site.id, Timings::of(site.kind));
         }
-        let (mut kept, mut raised) = (0, false);
         for group in events.chunks(GROUP) {
-            let mut taken = Vec::new();
+            let (mut taken, now) = (Vec::new(), self.clock.now());
             for (line, event) in group {
                 match timings.get(event.site()) {
                     Some(timings) => {
                         let id = IncidentId::from_random(web::token::random());
-                        taken.push((*line, event.clone().taken(id, timings)));
+                        taken.push((*line, event.clone().taken(id, timings).kept_at(now)));
                     }
                     None => aside.push((*line, "its site is not there".to_owned())),
                 }
             }
-            let (new, opened) = keep_group(repository, taken, &mut aside).await?;
-            kept += new;
-            raised |= opened;
+            let new = keep_group(repository, taken, &mut aside).await?;
+            all.kept += new.len();
+            all.raised |= new.iter().any(|taken| taken.raises.is_some());
+            let young = |event: &DoorEvent| event.received_at >= now.before(PICTURED);
+            all.pictured.extend(new.into_iter().filter_map(|taken| match taken.event {
+                Event::Door(event) if young(&event) => Some(event),
+                _ => None,
+            }));
         }
         // Only now, or each further try would set them aside again.
         for (line, why) in aside {
             self.journal.keep_unreadable(line, &why).map_err(|error| unreadable(&error))?;
         }
-        self.journal.done().map_err(|error| unreadable(&error))?;
-        Ok((kept, raised))
+        self.journal.done().map_err(|error| unreadable(&error))
     }
 
     /// Recovers whenever there is something to recover, for ever. Says through `posted` that
-    /// there is something to tell, and through `changes` that an incident was opened.
+    /// there is something to tell, through `changes` that an incident was opened, and through
+    /// `happened` whose picture is to be taken.
     pub async fn run(
         self: Arc<Self>,
         repository: Arc<dyn Repository>,
         posted: Arc<Notify>,
         changes: watch::Sender<u64>,
+        happened: mpsc::Sender<DoorEvent>,
     ) {
-        let mut pause = RETRY;
         loop {
-            tokio::time::sleep(std::mem::replace(&mut pause, RETRY)).await;
+            tokio::time::sleep(RETRY).await;
             if !self.journal.holds_something() {
                 continue;
             }
-            match self.recover(&*repository).await {
-                Ok((events, raised)) => {
-                    info!(events, "the database is back; what devices have told is kept");
-                    posted.notify_one();
-                    // More has come meanwhile: nobody waits longer than the database takes.
-                    pause = Duration::ZERO;
-                    if raised {
-                        changes.send_modify(|n| *n = n.wrapping_add(1));
-                    }
-                }
+            let mut all = Recovered::default();
+            match self.recover(&*repository, &mut all).await {
+                Ok(()) => info!(events = all.kept, "the database is back; what devices have told is kept"),
                 Err(error) => warn!(%error, "the database is away; what devices tell waits in the spool"),
+            }
+            if all.kept > 0 {
+                posted.notify_one();
+            }
+            if all.raised {
+                changes.send_modify(|n| *n = n.wrapping_add(1));
+            }
+            for event in all.pictured {
+                if happened.try_send(event).is_err() {
+                    debug!("door events stay without a picture: too many at once");
+                    break;
+                }
             }
         }
     }
+
+    /// Appends those that do not wait already. Answers what became of each.
+    fn append(&self, waiting: &mut Waiting, events: &[Event]) -> io::Result<Vec<Recorded>> {
+        let (mut text, mut recorded, mut new) = (String::new(), Vec::new(), HashSet::new());
+        for event in events {
+            let name = name(event);
+            if waiting.has(&name) || !new.insert(name) {
+                recorded.push(Recorded::Duplicate);
+                continue;
+            }
+            text += &serde_json::to_string(&Line::from(event))?;
+            text.push('\n');
+            recorded.push(Recorded::Accepted);
+        }
+        if !text.is_empty() {
+            let reserve = if events.iter().any(|event| event.alarm().is_some()) { 0 } else { RESERVE };
+            self.journal.append(&text, reserve)?;
+        }
+        waiting.open.extend(new);
+        Ok(recorded)
+    }
 }
 
-/// Keeps a group; if one of it is at fault, each by itself.
+/// Keeps a group; if one of it is at fault, each by itself. Answers those that were new.
 async fn keep_group<'l>(
     repository: &dyn Repository,
     group: Vec<(&'l [u8], Taken)>,
     aside: &mut Vec<(&'l [u8], String)>,
-) -> Result<(usize, bool)> {
+) -> Result<Vec<Taken>> {
     let (lines, taken): (Vec<&'l [u8]>, Vec<Taken>) = group.into_iter().unzip();
-    let outcome = |taken: &[Taken], recorded: &[Recorded]| {
-        let new = || taken.iter().zip(recorded).filter(|(_, recorded)| **recorded == Recorded::Accepted);
-        (new().count(), new().any(|(taken, _)| taken.raises.is_some()))
+    let new = |taken: Vec<Taken>, recorded: Vec<Recorded>| {
+        let new = taken.into_iter().zip(recorded).filter(|(_, recorded)| *recorded == Recorded::Accepted);
+        new.map(|(taken, _)| taken)
     };
     match record(repository, taken.clone()).await {
-        Ok(recorded) => Ok(outcome(&taken, &recorded)),
+        Ok(recorded) => Ok(new(taken, recorded).collect()),
         Err(error @ Error::Unavailable(_)) => Err(error),
         Err(_) => {
-            let (mut kept, mut raised) = (0, false);
+            let mut kept = Vec::new();
             for (line, taken) in lines.into_iter().zip(taken) {
                 match record(repository, vec![taken.clone()]).await {
-                    Ok(recorded) => {
-                        let (new, opened) = outcome(&[taken], &recorded);
-                        kept += new;
-                        raised |= opened;
-                    }
+                    Ok(recorded) => kept.extend(new(vec![taken], recorded)),
                     Err(error @ Error::Unavailable(_)) => return Err(error),
                     // Its device was removed meanwhile.
                     Err(error) => aside.push((line, error.to_string())),
                 }
             }
-            Ok((kept, raised))
+            Ok(kept)
         }
     }
 }
@@ -259,15 +361,17 @@ impl web::intake::Later for EventSpool {
         self.journal.holds_something()
     }
 
-    async fn keep(&self, events: &[Event]) -> io::Result<()> {
-        let mut text = String::new();
-        for event in events {
-            text += &serde_json::to_string(&Line::from(event))?;
-            text.push('\n');
+    async fn keep(&self, events: &[Event]) -> io::Result<Vec<Recorded>> {
+        self.append(&mut *self.waiting.lock().await, events)
+    }
+
+    async fn keep_behind(&self, events: &[Event]) -> io::Result<Option<Vec<Recorded>>> {
+        let mut waiting = self.waiting.lock().await;
+        // All of it was kept while this one waited.
+        if !self.journal.holds_something() {
+            return Ok(None);
         }
-        let reserve = if events.iter().any(|event| event.alarm().is_some()) { 0 } else { RESERVE };
-        let _one_at_a_time = self.one_at_a_time.lock().await;
-        self.journal.append(&text, reserve)
+        self.append(&mut waiting, events).map(Some)
     }
 }
 

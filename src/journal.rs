@@ -64,6 +64,12 @@ impl Journal {
             || self.closed().is_some_and(|path| path.exists())
     }
 
+    /// Whether a file is aside that was not read to its end.
+    #[must_use]
+    pub fn is_being_read(&self) -> bool {
+        self.closed().is_some_and(|path| path.exists())
+    }
+
     /// Puts the file aside for reading; what comes meanwhile goes into a new one. Answers
     /// whether there is something. One that is aside already was not finished: it comes first.
     pub fn close_for_reading(&self) -> io::Result<bool> {

@@ -71,7 +71,10 @@ impl Photographer {
         let chosen = looking.min_by_key(|(camera, (_, hub))| (!is_live(hub), camera.name.clone()));
         let Some((camera, (pass, hub))) = chosen else { return Ok(()) };
         let _wanted = hub.want();
-        match self.decoder.moment(&hub, pass, Width::at_least(WIDTH)).await {
+        // One that has waited for the database is of a moment that the stream may still have.
+        let waited = u64::try_from(self.clock.now().0 - event.received_at.0).unwrap_or(0);
+        let ago = Duration::from_micros(waited);
+        match self.decoder.moment(&hub, pass, Width::at_least(WIDTH), ago).await {
             Ok(still) => {
                 let taken_at = self.clock.now().before(still.arrived_at.elapsed());
                 let near = taken_at <= event.received_at.after(NEAR);

@@ -9,6 +9,7 @@ use crate::event::device::DeviceEvent;
 use crate::event::door::{DoorEvent, DoorEventKind, Quality};
 use crate::incident::{Change, Incident, Timings};
 use crate::{DeviceId, IncidentId, PlaceId, SiteId, Timestamp};
+use std::time::Duration;
 
 /// What a device has told, whichever format it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +116,23 @@ pub struct Taken {
     pub event: Event,
     /// Its alarm, if it raises one.
     pub raises: Option<Raises>,
+}
+
+/// An alarm that could not be kept for longer after it had arrived comes late.
+pub const LATE: Duration = Duration::from_secs(60);
+
+impl Taken {
+    /// The same where it could be kept only now: an alarm that has waited is late, however
+    /// old it is. It was taken on, so nobody else knows of it, and it must not vanish.
+    #[must_use]
+    pub fn kept_at(mut self, now: Timestamp) -> Self {
+        if let Some(raises) = &mut self.raises
+            && now >= raises.alarm.received_at.after(LATE)
+        {
+            (raises.alarm.late, raises.opened.incident.late) = (true, true);
+        }
+        self
+    }
 }
 
 /// An alarm of a device, and the incident that it opens unless it belongs to another.

@@ -140,9 +140,17 @@ impl Decoder {
         }
     }
 
-    /// A picture of this very moment, for who may see it: the newest frame, with all that
-    /// it rests on. Nobody shares it. The caller keeps the stream wanted.
-    pub async fn moment(&self, hub: &Hub, pass: Admission, width: Width) -> Result<Still, NoStill> {
+    /// A picture of the moment that is `ago`, for who may see it: the first frame since, with
+    /// all that it rests on, as far as the stream still has them. Nobody shares it. The
+    /// caller keeps the stream wanted.
+    pub async fn moment(
+        &self,
+        hub: &Hub,
+        pass: Admission,
+        width: Width,
+        ago: Duration,
+    ) -> Result<Still, NoStill> {
+        let moment = Instant::now().checked_sub(ago);
         let key = match tokio::time::timeout(FIRST_PICTURE, hub.key_frame(&pass)).await {
             Ok(Ok(frame)) => frame,
             Ok(Err(status)) => return Err(NoStill::NoFrame(status.detail)),
@@ -153,6 +161,8 @@ impl Decoder {
         if frames.first().is_none_or(|frame| !frame.key) {
             frames = vec![key];
         }
+        let since = frames.iter().position(|frame| moment.is_none_or(|at| hub.arrived_at(frame) >= at));
+        frames.truncate(since.map_or(frames.len(), |first| first + 1));
         // Of a group that is too long for one picture the beginning will do.
         let mut bytes = 0;
         let fits = frames.iter().take(MOST_UNITS).take_while(|frame| {
@@ -161,6 +171,18 @@ impl Decoder {
         });
         let fits = fits.count().max(1);
         frames.truncate(fits);
+        match self.last_of(hub, &frames, width).await {
+            // It may be more than one process is let decode; the key frame alone never is.
+            Err(NoStill::NotDecoded(_)) if frames.len() > 1 => {
+                frames.truncate(1);
+                self.last_of(hub, &frames, width).await
+            }
+            done => done,
+        }
+    }
+
+    /// The last of these frames; the first one is a key frame.
+    async fn last_of(&self, hub: &Hub, frames: &[Arc<Frame>], width: Width) -> Result<Still, NoStill> {
         let Some(last) = frames.last() else { return Err(NoStill::NotDecoded(Trouble::Died)) };
         let arrived_at = hub.arrived_at(last);
         let picture = frames.first().and_then(|frame| frame.track_params()).and_then(Picture::of);

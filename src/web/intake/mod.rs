@@ -50,8 +50,11 @@ const REASONS: &[&str] =
 pub trait Later: Send + Sync {
     /// Whether some wait there: those that come now come after them.
     fn holds_something(&self) -> bool;
-    /// Keeps events; durable when it answers.
-    async fn keep(&self, events: &[Event]) -> io::Result<()>;
+    /// Keeps events; durable when it answers. What waits there already is a duplicate; what
+    /// is in the database already is not known to be one, and is kept once all the same.
+    async fn keep(&self, events: &[Event]) -> io::Result<Vec<Recorded>>;
+    /// The same behind those that wait; nothing if none wait any more.
+    async fn keep_behind(&self, events: &[Event]) -> io::Result<Option<Vec<Recorded>>>;
 }
 
 /// How long the database may take before events are kept elsewhere.
@@ -186,17 +189,9 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     if skewed {
         taken.push(skew(device, received_at).event(device, received_at).taken(new_id(), &timings));
     }
-    let mut recorded = record(app, &taken).await?;
-    app.posted();
-    let accepted = || taken.iter().zip(&recorded).filter(|(_, recorded)| **recorded == Recorded::Accepted);
-    if accepted().any(|(taken, _)| taken.raises.is_some()) {
-        // Where the site's policy says so, residents may watch while an incident is open.
-        app.changed();
-    }
-    for (taken, _) in accepted() {
-        if let Event::Door(event) = &taken.event {
-            app.happened(event.clone());
-        }
+    let (mut recorded, waits) = record(app, &taken).await?;
+    if !waits {
+        tell(app, &taken, &recorded);
     }
     recorded.truncate(wanted);
     let mut recorded = recorded.into_iter();
@@ -207,6 +202,21 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     let outcomes: Vec<Outcome> = too_many.iter().map(outcome).collect();
     app.intake.count(&outcomes);
     Ok(outcomes)
+}
+
+/// Says that events are in the database.
+fn tell(app: &App, taken: &[Taken], recorded: &[Recorded]) {
+    app.posted();
+    let new = || taken.iter().zip(recorded).filter(|(_, recorded)| **recorded == Recorded::Accepted);
+    if new().any(|(taken, _)| taken.raises.is_some()) {
+        // Where the site's policy says so, residents may watch while an incident is open.
+        app.changed();
+    }
+    for (taken, _) in new() {
+        if let Event::Door(event) = &taken.event {
+            app.happened(event.clone());
+        }
+    }
 }
 
 /// A device's site, also while the database is away.
@@ -227,32 +237,38 @@ async fn site(app: &App, device: &Device) -> Option<Site> {
     }
 }
 
-/// Keeps events in the database, or, while it is away, where they wait for it.
-async fn record(app: &App, taken: &[Taken]) -> Result<Vec<Recorded>, Problem> {
+/// Keeps events in the database, or, while it is away, where they wait for it. Says whether
+/// they wait.
+async fn record(app: &App, taken: &[Taken]) -> Result<(Vec<Recorded>, bool), Problem> {
     let later = &app.parts.later;
-    let error = if later.holds_something() {
-        repository::Error::Unavailable("others wait for it already".to_owned())
-    } else {
-        match tokio::time::timeout(PATIENCE, app.repository().record_events(taken.to_vec())).await {
-            Ok(Ok(recorded)) => return Ok(recorded),
-            Ok(Err(error)) => error,
-            // It may be kept all the same: then it is not kept twice.
-            Err(_) => repository::Error::Unavailable("the database takes too long".to_owned()),
+    let events = || taken.iter().map(|taken| taken.event.clone()).collect::<Vec<_>>();
+    let away = |why: &str| repository::Error::Unavailable(why.to_owned());
+    let nowhere = |spool: io::Error, error: repository::Error| {
+        warn!(%spool, "events can be kept nowhere; their device keeps them");
+        Err(error.into())
+    };
+    if later.holds_something() {
+        match later.keep_behind(&events()).await {
+            Ok(Some(recorded)) => return Ok((recorded, true)),
+            Ok(None) => {}
+            Err(spool) => return nowhere(spool, away("others wait for the database already")),
         }
+    }
+    let error = match tokio::time::timeout(PATIENCE, app.repository().record_events(taken.to_vec())).await {
+        Ok(Ok(recorded)) => return Ok((recorded, false)),
+        Ok(Err(error)) => error,
+        // It may be kept all the same: then it is not kept twice.
+        Err(_) => away("the database takes too long"),
     };
     if !matches!(error, repository::Error::Unavailable(_)) {
         return Err(error.into());
     }
-    let events: Vec<Event> = taken.iter().map(|taken| taken.event.clone()).collect();
-    match later.keep(&events).await {
-        Ok(()) => {
-            warn!(%error, events = events.len(), "events wait in the spool");
-            Ok(vec![Recorded::Accepted; events.len()])
+    match later.keep(&events()).await {
+        Ok(recorded) => {
+            warn!(%error, events = taken.len(), "events wait in the spool");
+            Ok((recorded, true))
         }
-        Err(spool) => {
-            warn!(%spool, "events can be kept nowhere; their device keeps them");
-            Err(error.into())
-        }
+        Err(spool) => nowhere(spool, error),
     }
 }
 
