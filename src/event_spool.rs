@@ -136,13 +136,13 @@ impl Line {
     }
 }
 
-/// What makes an event one: device, source and id.
-type Name = (DeviceId, String, String);
+/// What makes an event one: whether it is of a door, device, source and id.
+type Name = (bool, DeviceId, String, String);
 
 fn name(event: &Event) -> Name {
     match event {
-        Event::Door(event) => (event.device_id.clone(), event.source.clone(), event.event_id.clone()),
-        Event::Device(event) => (event.device_id.clone(), event.source.clone(), event.event_id.clone()),
+        Event::Door(event) => (true, event.device_id.clone(), event.source.clone(), event.event_id.clone()),
+        Event::Device(event) => (false, event.device_id.clone(), event.source.clone(), event.event_id.clone()),
     }
 }
 
@@ -171,9 +171,9 @@ impl Waiting {
 pub struct Recovered {
     /// Events that were new.
     pub kept: usize,
-    /// Whether one of them has opened an incident.
+    /// Whether one of them may have opened an incident.
     pub raised: bool,
-    /// New door events that have not waited long: they may still get their picture.
+    /// Door events that have not waited long: they may still get their picture.
     pub pictured: Vec<DoorEvent>,
 }
 
@@ -248,14 +248,21 @@ impl EventSpool {
                     None => aside.push((*line, "its site is not there".to_owned())),
                 }
             }
-            let new = keep_group(repository, taken, &mut aside).await?;
-            all.kept += new.len();
-            all.raised |= new.iter().any(|taken| taken.raises.is_some());
-            let young = |event: &DoorEvent| event.received_at >= now.before(PICTURED);
-            all.pictured.extend(new.into_iter().filter_map(|taken| match taken.event {
-                Event::Door(event) if young(&event) => Some(event),
-                _ => None,
-            }));
+            let outcomes = keep_group(repository, taken, &mut aside).await?;
+            for (taken, recorded) in outcomes {
+                all.kept += usize::from(recorded == Recorded::Accepted);
+                // Also what is there already may be so by the try that took too long.
+                all.raised |= taken.raises.is_some();
+                match taken.event {
+                    Event::Door(event) if event.received_at >= now.before(PICTURED) => {
+                        if recorded == Recorded::Accepted || repository.door_event(&event.id).await?.is_some()
+                        {
+                            all.pictured.push(event);
+                        }
+                    }
+                    _ => {}
+                }
+            }
         }
         // Only now, or each further try would set them aside again.
         for (line, why) in aside {
@@ -284,9 +291,7 @@ impl EventSpool {
                 Ok(()) => info!(events = all.kept, "the database is back; what devices have told is kept"),
                 Err(error) => warn!(%error, "the database is away; what devices tell waits in the spool"),
             }
-            if all.kept > 0 {
-                posted.notify_one();
-            }
+            posted.notify_one();
             if all.raised {
                 changes.send_modify(|n| *n = n.wrapping_add(1));
             }
@@ -321,25 +326,21 @@ impl EventSpool {
     }
 }
 
-/// Keeps a group; if one of it is at fault, each by itself. Answers those that were new.
+/// Keeps a group; if one of it is at fault, each by itself. Answers what became of each.
 async fn keep_group<'l>(
     repository: &dyn Repository,
     group: Vec<(&'l [u8], Taken)>,
     aside: &mut Vec<(&'l [u8], String)>,
-) -> Result<Vec<Taken>> {
+) -> Result<Vec<(Taken, Recorded)>> {
     let (lines, taken): (Vec<&'l [u8]>, Vec<Taken>) = group.into_iter().unzip();
-    let new = |taken: Vec<Taken>, recorded: Vec<Recorded>| {
-        let new = taken.into_iter().zip(recorded).filter(|(_, recorded)| *recorded == Recorded::Accepted);
-        new.map(|(taken, _)| taken)
-    };
     match record(repository, taken.clone()).await {
-        Ok(recorded) => Ok(new(taken, recorded).collect()),
+        Ok(recorded) => Ok(taken.into_iter().zip(recorded).collect()),
         Err(error @ Error::Unavailable(_)) => Err(error),
         Err(_) => {
             let mut kept = Vec::new();
             for (line, taken) in lines.into_iter().zip(taken) {
                 match record(repository, vec![taken.clone()]).await {
-                    Ok(recorded) => kept.extend(new(vec![taken], recorded)),
+                    Ok(recorded) => kept.extend(recorded.into_iter().map(|recorded| (taken.clone(), recorded))),
                     Err(error @ Error::Unavailable(_)) => return Err(error),
                     // Its device was removed meanwhile.
                     Err(error) => aside.push((line, error.to_string())),

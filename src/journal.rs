@@ -53,8 +53,17 @@ impl Journal {
         }
     }
 
+    /// A file whose name is this one's and something more: two journals share none.
+    fn beside(&self, what: &str) -> Option<PathBuf> {
+        let path = self.path.as_ref()?;
+        let mut name = path.clone().into_os_string();
+        name.push(".");
+        name.push(what);
+        Some(name.into())
+    }
+
     fn closed(&self) -> Option<PathBuf> {
-        self.path.as_ref().map(|path| path.with_extension("sealing"))
+        self.beside("sealing")
     }
 
     /// Whether there is something to be read.
@@ -96,8 +105,7 @@ impl Journal {
     /// Keeps a line that cannot be read for people to look at, or it would be tried for
     /// ever; a gateway that lost its power may leave one.
     pub fn keep_unreadable(&self, line: &[u8], why: &str) -> io::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let kept = path.with_extension("unreadable");
+        let Some(kept) = self.beside("unreadable") else { return Ok(()) };
         warn!(why, kept = %kept.display(), "a line that waited cannot be read; it is kept beside the others");
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(kept)?;
         file.write_all(&[line, b"\n"].concat())?;

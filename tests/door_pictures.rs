@@ -11,6 +11,7 @@ use domain::role::Role;
 use domain::viewing::ViewingTransport;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use std::time::Duration;
 
 const GRANTED: &str = include_str!("../src/web/intake/fixtures/hik-granted.json");
@@ -83,6 +84,39 @@ async fn a_resident_sees_the_picture_of_their_own_entrance_and_the_register_says
     let mine: Vec<_> = seen.iter().filter(|row| row.transport == ViewingTransport::DoorPicture).collect();
     assert_eq!(mine.len(), 1, "looked at twice within a minute is one row: {seen:?}");
     assert_eq!(mine[0].role, Role::Resident);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_has_waited_for_the_database_gets_the_picture_of_its_moment() {
+    let cameras = camera::start(&[("lobby", camera::clip(H264))]).await;
+    let house = house("").await;
+    let lobby = camera_at_lobby(&house, &cameras.url("lobby"), |camera| camera.pull = Pull::Always).await;
+    let hub = house.hub(&lobby);
+    until_within(Duration::from_secs(30), || relay::hub::Stats::get(&hub.stats().frames) > 30).await;
+    let (_, token) = house.door(&house.lobby).await;
+    let resident = house.sign_in_as(Role::Resident).await;
+    event(&house, &token, "1").await;
+    bookmarked(&resident).await;
+    let mut other = sqlx::AnyConnection::connect(&house.settings.database).await.unwrap();
+    sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+    event(&house, &token, "2").await;
+    assert!(house.folder.path("events.spool").exists());
+    sqlx::query("rollback").execute(&mut other).await.unwrap();
+    until_within(Duration::from_secs(30), || !house.folder.path("events.spool").exists()).await;
+    let row = bookmarked(&resident).await;
+    let time = |value: &Value| domain::Timestamp::parse(value.as_str().unwrap()).unwrap().0;
+    let received = time(&row["received_at"]);
+    let kept = bookmarked_at(&house).await;
+    assert_eq!(kept.len(), 2, "{row}");
+    let taken = kept.last().unwrap().unwrap_or_else(|| panic!("it has no picture: {row}"));
+    assert!((0..=6_000_000).contains(&(taken - received)), "{} µs off", taken - received);
+}
+
+/// When the pictures of all bookmarks were taken, in the order of their events.
+async fn bookmarked_at(house: &House) -> Vec<Option<i64>> {
+    let mut connection = sqlx::AnyConnection::connect(&house.settings.database).await.unwrap();
+    let sql = "select taken_at from door_bookmarks b join door_events e on e.id = b.door_event_id order by e.seq";
+    sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -183,7 +183,9 @@ async fn what_only_says_how_things_are_raises_nothing() {
     assert_eq!(results(&device.events(&token, BATCH, &quiet).await.1), ["accepted"; 3]);
     assert_eq!(incidents(&patrol).await, Vec::<Value>::new());
     let (_, list) = patrol.get("/api/v1/device-events?alarms=true").await;
-    assert_eq!(list["items"][1]["quality"], "backlog", "it is in the operator's list: {list}");
+    assert_eq!(list["items"].as_array().unwrap().len(), 2, "that one is over is none: {list}");
+    let kept = |row: &Value| row["quality"] == "backlog";
+    assert!(list["items"].as_array().unwrap().iter().any(kept), "it is in the operator's list: {list}");
     // Kept for a few minutes: it must not vanish.
     device.events(&token, SINGLE, &panic("4", "backlog", minutes(4))).await;
     assert_eq!(incidents(&patrol).await[0]["late"], true);
@@ -191,6 +193,38 @@ async fn what_only_says_how_things_are_raises_nothing() {
     device.events(&token, SINGLE, &panic("5", "drill", minutes(0))).await;
     let rows = incidents(&patrol).await;
     assert_eq!(rows.iter().filter(|row| row["drill"] == true).count(), 1, "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_alarms_of_doors_are_in_the_operators_list_page_by_page_beside_the_others() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (_, token) = house.device(&house.lobby, DeviceKind::Panel).await;
+        let (device, patrol) = (house.client(), house.sign_in_as(Role::Patrol).await);
+        let old = domain::Timestamp(house.clock.now().0 - DAY).to_string();
+        let told = |id: &str, kind: &str| {
+            with(with(event(id, kind), "sequality", "backlog"), "time", old.clone())
+        };
+        let kinds = ["door.forced", "alarm.fire", "door.duress", "alarm.panic", "door.tamper"];
+        for kind in kinds {
+            device.events(&token, BATCH, &json!([told(kind, kind), told("x", "door.opened")])).await;
+        }
+        device.events(&token, SINGLE, &told("over", "alarm.cleared")).await;
+        assert_eq!(incidents(&patrol).await, Vec::<Value>::new(), "{database:?}");
+        let (mut read, mut path) = (Vec::new(), "/api/v1/device-events?alarms=true&limit=2".to_owned());
+        loop {
+            let (status, list) = patrol.get(&path).await;
+            assert_eq!(status, 200, "{list}");
+            read.extend(list["items"].as_array().unwrap().iter().map(|row| row["type"].clone()));
+            let Some(next) = list["next"].as_str() else { break };
+            path = format!("/api/v1/device-events?alarms=true&limit=2&cursor={next}");
+        }
+        read.reverse();
+        assert_eq!(read, kinds, "{database:?}: each once, the newest first");
+        assert_eq!(patrol.get("/api/v1/device-events?alarms=true&cursor=5").await.0, 422);
+        let resident = house.sign_in_as(Role::Resident).await;
+        assert_eq!(resident.get("/api/v1/device-events?alarms=true").await.0, 403);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,11 +340,11 @@ async fn c38_while_the_database_is_away_events_wait_durably_and_none_is_lost() {
             let mut batch: Vec<Value> = (0..10).map(|m| event(&format!("{n}-{m}"), "door.opened")).collect();
             batch.push(event("help", "alarm.panic"));
             let (status, answer) = device.events(&token, BATCH, &Value::Array(batch)).await;
-            assert_eq!(
-                (status, results(&answer)),
-                (StatusCode::ACCEPTED, vec!["accepted"; 11]),
-                "{database:?}"
-            );
+            let mut wanted = vec!["accepted"; 11];
+            if n > 0 {
+                wanted[10] = "duplicate";
+            }
+            assert_eq!((status, results(&answer)), (StatusCode::ACCEPTED, wanted), "{database:?}");
         }
         let spool = house.folder.path("events.spool");
         assert!(
@@ -326,7 +360,7 @@ async fn c38_while_the_database_is_away_events_wait_durably_and_none_is_lost() {
         }
         sqlx::query("rollback").execute(&mut other).await.unwrap();
         until_within(Duration::from_secs(30), || {
-            !spool.exists() && !spool.with_extension("sealing").exists()
+            !spool.exists() && !house.folder.path("events.spool.sealing").exists()
         })
         .await;
         let patrol = house.sign_in_as(Role::Patrol).await;

@@ -48,6 +48,7 @@ mod secrets;
 mod slow_readers;
 mod snapshots;
 mod sources;
+mod spooled;
 mod ssrf;
 mod stills;
 mod store;

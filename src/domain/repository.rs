@@ -5,7 +5,7 @@ use crate::approval::{self, Approval};
 use crate::audit::{Entry, Head, Link};
 use crate::camera::{Camera, Removed};
 use crate::device::Device;
-use crate::event::Taken;
+use crate::event::{Event, Taken};
 use crate::event::device::DeviceEvent;
 use crate::event::door::{Bookmark, DoorEvent, Recorded};
 use crate::household::{Household, Membership, Unit};
@@ -372,14 +372,16 @@ pub trait Devices: Send + Sync {
     async fn event_rows(&self, before: Timestamp) -> Result<Rows>;
     /// Removes events that came before `before`, with their pictures. Answers how many.
     async fn remove_old_events(&self, before: Timestamp) -> Result<u64>;
-    /// Events of devices at these places, or only the alarms among them, the newest
-    /// first, each with its place in the order.
-    async fn device_events(
+    /// Events of devices at these places, the newest first, each with its place in the order.
+    async fn device_events(&self, places: &[PlaceId], page: &Page) -> Result<Vec<(i64, DeviceEvent)>>;
+    /// Alarms of devices and doors at these places, the newest first: before the one that
+    /// came at a moment and has this id.
+    async fn alarm_events(
         &self,
         places: &[PlaceId],
-        alarms: bool,
-        page: &Page,
-    ) -> Result<Vec<(i64, DeviceEvent)>>;
+        before: Option<&(Timestamp, String)>,
+        limit: u32,
+    ) -> Result<Vec<Event>>;
 }
 
 /// The registers: who watched, and who did what. All of it is sealed into one chain.

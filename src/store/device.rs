@@ -2,10 +2,10 @@
 
 use crate::act::Alone as _;
 use crate::row::{get, time, word};
-use crate::{Store, bookmark, changed, device_event, door_event, failed};
+use crate::{Store, alarm_event, bookmark, changed, device_event, door_event, failed};
 use async_trait::async_trait;
 use domain::device::{Device, DeviceKind};
-use domain::event::Taken;
+use domain::event::{Event, Taken};
 use domain::event::device::DeviceEvent;
 use domain::event::door::{Bookmark, DoorEvent, Recorded};
 use domain::repository::{Devices, DoorEventFilter, Page, Result};
@@ -111,12 +111,16 @@ impl Devices for Store {
         self.remove_events(before).await
     }
 
-    async fn device_events(
+    async fn device_events(&self, places: &[PlaceId], page: &Page) -> Result<Vec<(i64, DeviceEvent)>> {
+        device_event::list(&self.read, places, page).await
+    }
+
+    async fn alarm_events(
         &self,
         places: &[PlaceId],
-        alarms: bool,
-        page: &Page,
-    ) -> Result<Vec<(i64, DeviceEvent)>> {
-        device_event::list(&self.read, places, alarms, page).await
+        before: Option<&(Timestamp, String)>,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        alarm_event::list(&self.read, places, before, limit).await
     }
 }

@@ -5,12 +5,12 @@ use crate::row::{get, marks, time, time_opt, word};
 use domain::event::device::{DeviceEvent, DeviceEventKind};
 use domain::event::door::Quality;
 use domain::repository::{Page, Result};
-use domain::{DeviceEventId, DeviceId, PlaceId, SiteId, Words as _};
+use domain::{DeviceEventId, DeviceId, PlaceId, SiteId};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use std::collections::HashSet;
 
-fn device_event(row: &AnyRow) -> Result<DeviceEvent> {
+pub(crate) fn device_event(row: &AnyRow) -> Result<DeviceEvent> {
     Ok(DeviceEvent {
         id: word(row, "id", DeviceEventId::parse)?,
         source: get(row, "source")?,
@@ -61,21 +61,17 @@ pub(crate) async fn insert(
 pub(crate) async fn list(
     pool: &AnyPool,
     places: &[PlaceId],
-    alarms: bool,
     page: &Page,
 ) -> Result<Vec<(i64, DeviceEvent)>> {
     if places.is_empty() {
         return Ok(Vec::new());
     }
     let marks: Vec<String> = (0..places.len()).map(|n| format!("${}", n + 2)).collect();
-    let mut sql =
-        format!("select * from device_events where seq < $1 and place_id in ({})", marks.join(", "));
-    if alarms {
-        let words = DeviceEventKind::WORDS.iter().filter(|word| word.starts_with("alarm."));
-        let words: Vec<String> = words.map(|word| format!("'{word}'")).collect();
-        sql.push_str(&format!(" and kind in ({})", words.join(", ")));
-    }
-    sql.push_str(&format!(" order by seq desc limit {}", page.limit));
+    let sql = format!(
+        "select * from device_events where seq < $1 and place_id in ({}) order by seq desc limit {}",
+        marks.join(", "),
+        page.limit
+    );
     let mut query = sqlx::query(AssertSqlSafe(sql)).bind(page.after.unwrap_or(i64::MAX));
     for place in places {
         query = query.bind(place.as_str());

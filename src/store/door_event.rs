@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Row as _};
 use std::collections::HashSet;
 
-fn door_event(row: &AnyRow) -> Result<DoorEvent> {
+pub(crate) fn door_event(row: &AnyRow) -> Result<DoorEvent> {
     Ok(DoorEvent {
         id: word(row, "id", DoorEventId::parse)?,
         source: get(row, "source")?,

@@ -139,16 +139,24 @@ async fn commit(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>>
     for chunk in others.chunks(GROUP) {
         new.extend(device_event::insert(&mut tx, chunk).await?);
     }
-    for taken in taken().filter(|taken| new.contains(taken.event.id())) {
+    // One that was given up and is tried again may be here twice under one id.
+    let mut first = |taken: &Taken| match new.remove(taken.event.id()) {
+        true => Recorded::Accepted,
+        false => Recorded::Duplicate,
+    };
+    let answers: Vec<Vec<Recorded>> =
+        group.iter().map(|request| request.events.iter().map(&mut first).collect()).collect();
+    let accepted = taken().zip(answers.iter().flatten()).filter(|(_, is)| **is == Recorded::Accepted);
+    let mut notices = Vec::new();
+    for (taken, _) in accepted {
         if let Some(raises) = &taken.raises {
             incident::raise(&mut tx, &raises.alarm, &raises.opened, &BTreeSet::new()).await?;
         }
+        if let Event::Door(event) = &taken.event {
+            notices.push(notice(event));
+        }
     }
-    let accepted: Vec<Notice> =
-        doors.iter().filter(|event| new.contains(event.id.as_str())).map(|event| notice(event)).collect();
-    outbox::post(&mut tx, &accepted).await?;
+    outbox::post(&mut tx, &notices).await?;
     tx.commit().await.map_err(failed)?;
-    let recorded =
-        |taken: &Taken| if new.contains(taken.event.id()) { Recorded::Accepted } else { Recorded::Duplicate };
-    Ok(group.iter().map(|request| request.events.iter().map(recorded).collect()).collect())
+    Ok(answers)
 }

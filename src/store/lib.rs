@@ -6,6 +6,7 @@
 //! bigint and bytes. Who may depend on it: the root package.
 
 mod act;
+mod alarm_event;
 mod approval;
 mod audit;
 mod bookmark;

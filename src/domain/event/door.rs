@@ -1,5 +1,6 @@
 //! Door events.
 
+use crate::event::alarm::AlarmKind;
 use crate::{CameraId, DeviceId, DoorEventId, PlaceId, SiteId, Timestamp, words};
 use std::time::Duration;
 
@@ -106,6 +107,17 @@ impl DoorEventKind {
     #[must_use]
     pub fn is_seen(self) -> bool {
         !matches!(self, Self::Taken | Self::NotTaken | Self::Closed | Self::Fault | Self::Mode)
+    }
+
+    /// The alarm that it is, if it is one.
+    #[must_use]
+    pub fn alarm(self) -> Option<AlarmKind> {
+        match self {
+            Self::Duress => Some(AlarmKind::Duress),
+            Self::Forced => Some(AlarmKind::Intrusion),
+            Self::Tamper => Some(AlarmKind::Tamper),
+            _ => None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ pub mod door;
 
 use crate::event::alarm::{Alarm, AlarmKind, Opening, Point, opening};
 use crate::event::device::DeviceEvent;
-use crate::event::door::{DoorEvent, DoorEventKind, Quality};
+use crate::event::door::{DoorEvent, Quality};
 use crate::incident::{Change, Incident, Timings};
 use crate::{DeviceId, IncidentId, PlaceId, SiteId, Timestamp};
 use std::time::Duration;
@@ -25,12 +25,7 @@ impl Event {
     #[must_use]
     pub fn alarm(&self) -> Option<AlarmKind> {
         match self {
-            Self::Door(event) => match event.kind {
-                DoorEventKind::Duress => Some(AlarmKind::Duress),
-                DoorEventKind::Forced => Some(AlarmKind::Intrusion),
-                DoorEventKind::Tamper => Some(AlarmKind::Tamper),
-                _ => None,
-            },
+            Self::Door(event) => event.kind.alarm(),
             Self::Device(event) => event.kind.alarm(),
         }
     }

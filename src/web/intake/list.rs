@@ -1,30 +1,31 @@
 //! Events of devices, as people on duty read them: alarms that came too late to be an
-//! incident, what a device says of its own condition.
+//! incident, of a door or of anything else, and what a device says of its own condition.
 
 use crate::access::Who;
 use crate::extract::Query;
-use crate::schema::{List, word};
+use crate::schema::{List, next_after, word};
 use crate::{App, Problem};
 use axum::extract::State;
 use domain::access::{Question, decide};
-use domain::event::device::{DeviceEvent, DeviceEventKind};
-use domain::event::door::Quality;
+use domain::event::Event;
+use domain::event::device::DeviceEventKind;
+use domain::event::door::{DoorEventKind, Quality};
 use domain::repository::Page;
-use domain::{DeviceEventId, DeviceId, PlaceId, SiteId, Timestamp};
+use domain::{DeviceId, PlaceId, SiteId, Timestamp, Words as _};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 /// The most rows of a page, and how many if it is not said.
 const MOST: u32 = 500;
 const USUAL: u32 = 100;
 
-/// What a device has told.
+/// What a device has told; of a door only what is an alarm.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct DeviceEventView {
-    #[schema(value_type = String)]
-    id: DeviceEventId,
+    id: String,
     #[serde(rename = "type")]
-    #[schema(schema_with = word::<DeviceEventKind>)]
-    kind: DeviceEventKind,
+    #[schema(schema_with = kind)]
+    kind: &'static str,
     #[schema(value_type = String)]
     site_id: SiteId,
     #[schema(value_type = String)]
@@ -39,18 +40,23 @@ pub(crate) struct DeviceEventView {
     received_at: Timestamp,
 }
 
-impl From<DeviceEvent> for DeviceEventView {
-    fn from(event: DeviceEvent) -> Self {
-        Self {
-            id: event.id,
-            kind: event.kind,
-            site_id: event.site_id,
-            place_id: event.place_id,
-            device_id: event.device_id,
-            quality: event.quality,
-            device_time: event.device_time,
-            received_at: event.received_at,
-        }
+/// The words of devices, and those of doors that are alarms.
+fn kind() -> Schema {
+    let is_alarm = |word: &&str| DoorEventKind::from_word(word).is_some_and(|kind| kind.alarm().is_some());
+    let doors = DoorEventKind::WORDS.iter().copied().filter(is_alarm);
+    let words: Vec<&str> = DeviceEventKind::WORDS.iter().copied().chain(doors).collect();
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+}
+
+impl From<Event> for DeviceEventView {
+    fn from(event: Event) -> Self {
+        let (quality, device_time, received_at) = (event.quality(), event.device_time(), event.received_at());
+        let id = event.id().to_owned();
+        let (kind, site_id, place_id, device_id) = match event {
+            Event::Door(event) => (event.kind.word(), event.site_id, event.place_id, event.device_id),
+            Event::Device(event) => (event.kind.word(), event.site_id, event.place_id, event.device_id),
+        };
+        Self { id, kind, site_id, place_id, device_id, quality, device_time, received_at }
     }
 }
 
@@ -58,7 +64,7 @@ impl From<DeviceEvent> for DeviceEventView {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Filter {
     site_id: Option<String>,
-    /// Only alarms.
+    /// Only alarms, those of doors as well.
     #[serde(default)]
     alarms: bool,
     /// From the last page's `next`.
@@ -75,8 +81,6 @@ pub(crate) async fn events(
     who: Who,
     Query(filter): Query<Filter>,
 ) -> Result<axum::Json<List<DeviceEventView>>, Problem> {
-    let cursor = filter.cursor.as_ref().map(|text| text.parse::<i64>());
-    let after = cursor.transpose().map_err(|_| Problem::field("cursor", "it is not from a list's next"))?;
     let limit = filter.limit.unwrap_or(USUAL).clamp(1, MOST);
     let scene = app.repository().scene().await?;
     let here = |site: &SiteId| filter.site_id.as_ref().is_none_or(|wanted| wanted == site.as_str());
@@ -89,8 +93,21 @@ pub(crate) async fn events(
         })
         .map(|place| place.id.clone())
         .collect();
-    let rows = app.repository().device_events(&readable, filter.alarms, &Page { after, limit }).await?;
-    let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
-    let next = rows.last().filter(|_| full).map(|(seq, _)| seq.to_string());
-    Ok(axum::Json(List { items: rows.into_iter().map(|(_, event)| event.into()).collect(), next }))
+    let wrong = || Problem::field("cursor", "it is not from a list's next");
+    let cursor = filter.cursor.as_deref();
+    if filter.alarms {
+        let before = cursor.map(|text| {
+            let (at, id) = text.split_once('-')?;
+            Some((Timestamp(at.parse().ok()?), id.to_owned()))
+        });
+        let before = before.map(|before| before.ok_or_else(wrong)).transpose()?;
+        let rows = app.repository().alarm_events(&readable, before.as_ref(), limit).await?;
+        let next = next_after(&rows, limit, |event| format!("{}-{}", event.received_at().0, event.id()));
+        return Ok(axum::Json(List { items: rows.into_iter().map(DeviceEventView::from).collect(), next }));
+    }
+    let after = cursor.map(|text| text.parse::<i64>()).transpose().map_err(|_| wrong())?;
+    let rows = app.repository().device_events(&readable, &Page { after, limit }).await?;
+    let next = next_after(&rows, limit, |(seq, _)| seq.to_string());
+    let items = rows.into_iter().map(|(_, event)| Event::Device(event).into()).collect();
+    Ok(axum::Json(List { items, next }))
 }
