@@ -3,6 +3,7 @@
 use crate::admit::Doorkeeper;
 use crate::audit;
 use crate::clock;
+use crate::disk;
 use crate::event_spool::{EventSpool, Recovered};
 use crate::incidents;
 use crate::notices;
@@ -16,6 +17,7 @@ use crate::sweep;
 use crate::tls;
 use domain::Clock;
 use domain::event::door::DoorEvent;
+use domain::health::Room;
 use domain::repository::{Persons as _, Registers as _};
 use relay::ingest::address::Policy;
 use relay::rtsp::Limits;
@@ -34,6 +36,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
+use web::health::Health;
 use web::password::Passwords;
 use web::refused::Clerk;
 use web::tls::Tls;
@@ -130,6 +133,9 @@ pub struct App {
     certificates: Option<tls::Keeper>,
     anchor: Option<PathBuf>,
     keep_events: Option<Duration>,
+    disk: Option<disk::Watcher>,
+    room: watch::Receiver<Room>,
+    health: Health,
 }
 
 /// Opens what is kept, making folders and key where they are not there yet.
@@ -212,7 +218,15 @@ impl App {
         };
         let origin = settings.public_url.as_ref().map(web::PublicUrl::origin);
         let ways = notify::Ways::new(&settings.notify, push_key.clone(), origin, &clock)?;
+        let (health, room) = (Health::default(), watch::Sender::new(Room::Ample));
+        let watched = room.subscribe();
+        let place = disk::place(&settings.database, settings.event_spool.as_deref());
+        let disk = settings.disk.clone().zip(place).map(|(limits, path)| {
+            disk::Watcher::new(path, limits, room, health.clone(), Arc::clone(&clock))
+        });
         let parts = web::Parts {
+            room: watched.clone(),
+            health: health.clone(),
             repository: Arc::clone(&store) as _,
             clock: Arc::clone(&clock),
             fleet: Arc::clone(&fleet),
@@ -261,6 +275,9 @@ impl App {
             certificates,
             anchor: settings.anchor.clone(),
             keep_events: settings.keep_events,
+            disk,
+            room: watched,
+            health,
         })
     }
 
@@ -328,12 +345,13 @@ impl App {
             self.changes.subscribe(),
         ));
 
-        reconciler.spawn(sweep::run(Arc::clone(&self.store), Arc::clone(&self.clock), self.keep_events));
+        reconciler.spawn(sweep::run(Arc::clone(&self.store), Arc::clone(&self.clock), self.keep_events, self.health));
         let photographer = Photographer {
             repository: Arc::clone(&self.store) as _,
             clock: Arc::clone(&self.clock),
             doorkeeper: Arc::clone(&self.doorkeeper),
             decoder: Arc::clone(&self.decoder),
+            room: self.room,
         };
         reconciler.spawn(photographer.run(self.events));
         reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
@@ -361,6 +379,9 @@ impl App {
             Arc::clone(&self.fleet),
             Arc::clone(&self.clock),
         ));
+        if let Some(disk) = self.disk {
+            reconciler.spawn(disk.run(Arc::clone(&self.store) as _));
+        }
         if let Some(certificates) = self.certificates {
             reconciler.spawn(certificates.run());
         }

@@ -23,6 +23,7 @@ pub mod app;
 pub mod audit;
 pub mod clock;
 pub mod demo;
+pub mod disk;
 pub mod event_spool;
 pub mod incidents;
 mod journal;

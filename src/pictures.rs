@@ -5,6 +5,7 @@
 use crate::admit::Doorkeeper;
 use domain::camera::Camera;
 use domain::event::door::{AFTER, BEFORE, Bookmark, DoorEvent, Quality};
+use domain::health::Room;
 use domain::repository::{Repository, Result};
 use domain::{Clock, Timestamp};
 use relay::Decoder;
@@ -12,7 +13,7 @@ use relay::decoder::Width;
 use relay::hub::{Hub, State};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 use web::bucket::{Buckets, Rate};
@@ -38,6 +39,8 @@ pub struct Photographer {
     pub doorkeeper: Arc<Doorkeeper>,
     /// What makes pictures.
     pub decoder: Arc<Decoder>,
+    /// How much room there is for them.
+    pub room: watch::Receiver<Room>,
 }
 
 impl Photographer {
@@ -70,6 +73,10 @@ impl Photographer {
         // One that is pulled anyway, or else the first by name.
         let chosen = looking.min_by_key(|(camera, (_, hub))| (!is_live(hub), camera.name.clone()));
         let Some((camera, (pass, hub))) = chosen else { return Ok(()) };
+        // Where room is short, it is for what cannot be done without.
+        if *self.room.borrow() != Room::Ample {
+            return self.repository.add_bookmark(&bookmark(event, camera, None), None).await;
+        }
         let _wanted = hub.want();
         // One that has waited for the database is of a moment that the stream may still have.
         let waited = u64::try_from(self.clock.now().0 - event.received_at.0).unwrap_or(0);

@@ -7,6 +7,7 @@ mod notify;
 pub use channel::{Channel, Kind};
 pub use notify::{Mail, MailTls, Notify, PLACEHOLDERS, Push, Template};
 
+use crate::disk;
 use crate::tls::Source;
 use domain::person::StaffPasskeys;
 use ipnet::IpNet;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub keep_events: Option<Duration>,
     /// Where events wait while the database is away.
     pub event_spool: Option<PathBuf>,
+    /// How much of the database's disk is held back; nothing if it is not watched.
+    pub disk: Option<disk::Limits>,
     /// Special networks where cameras may be.
     pub allow_networks: Vec<IpNet>,
     /// What is kept of each stream.
@@ -94,6 +97,7 @@ struct RawSettings {
     accounts: RawAccounts,
     audit: RawAudit,
     events: RawEvents,
+    disk: RawDisk,
     cameras: RawCameras,
     stream: RawStream,
     decode: RawDecode,
@@ -160,6 +164,13 @@ struct RawAudit {
 struct RawEvents {
     keep_days: u32,
     spool_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDisk {
+    reserve_bytes: u64,
+    floor_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -297,6 +308,10 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         let why = "stills is 1 to 64, conversions 0 to 64".to_owned();
         return Err(Error::Value { key: "decode", why });
     }
+    if raw.audit.spool_file == raw.events.spool_file && !raw.events.spool_file.as_os_str().is_empty() {
+        let why = "it is another file than audit.spool_file".to_owned();
+        return Err(Error::Value { key: "events.spool_file", why });
+    }
     let tls = tls(&raw.http)?;
     let public_url = public_url(&raw.http.public_url, tls.is_some())?;
     let staff_passkeys = staff_passkeys(&raw.accounts.staff_passkeys, public_url.as_ref())?;
@@ -323,6 +338,8 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         keep_events: (raw.events.keep_days > 0)
             .then(|| Duration::from_secs(u64::from(raw.events.keep_days) * 24 * 3_600)),
         event_spool: Some(raw.events.spool_file).filter(|path| !path.as_os_str().is_empty()),
+        disk: (raw.disk.reserve_bytes > 0)
+            .then_some(disk::Limits { reserve: raw.disk.reserve_bytes, floor: raw.disk.floor_bytes }),
         anchor: Some(raw.audit.anchor_file).filter(|path| !path.as_os_str().is_empty()),
         allow_networks: networks("cameras.allow_networks", &raw.cameras.allow_networks)?,
         ring: Budget {
@@ -466,5 +483,7 @@ mod tests {
         assert!(error(plain).contains("write https://"));
         assert!(error("[stream]\nring_seconds = 0").contains("1 to 300"));
         assert!(error("[decode]\nstills = 0").contains("1 to 64"));
+        let one = "[audit]\nspool_file = \"a\"\n[events]\nspool_file = \"a\"";
+        assert!(error(one).contains("another file"));
     }
 }

@@ -5,10 +5,12 @@ use crate::support::database::{BOTH, Database};
 use domain::event::device::{DeviceEvent, DeviceEventKind};
 use domain::event::door::{Bookmark, DoorEvent, DoorEventKind, Quality};
 use domain::event::{Event, Taken};
+use domain::health::Trouble;
 use domain::repository::{Devices as _, DoorEventFilter, Page, Registers as _};
 use domain::{CameraId, Clock as _, DeviceEventId, DeviceId, DoorEventId, Timestamp};
 use sharp_eyes::sweep;
 use std::time::Duration;
+use web::health::Health;
 use web::token::random;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -77,7 +79,7 @@ async fn c39_old_events_go_with_their_pictures_and_it_is_noted() {
         house.store.add_bookmark(&bookmark, Some(b"jpeg")).await.unwrap();
         let kept = Some(DAY * 30);
         let sweeping =
-            tokio::spawn(sweep::run(house.store.clone(), std::sync::Arc::new(house.clock.clone()), kept));
+            tokio::spawn(sweep::run(house.store.clone(), std::sync::Arc::new(house.clock.clone()), kept, Health::default()));
         for _ in 0..100 {
             let chain = house.store.chain(0, 1_000).await.unwrap();
             if chain.iter().any(|link| link.entry.action == "events.expire") {
@@ -105,9 +107,12 @@ async fn c39_a_clock_ten_years_ahead_empties_nothing_and_somebody_can_say_that_i
     house.clock.jump(i64::try_from((DAY * 3_650).as_micros()).unwrap());
     events(&house, &device, 10, 0).await;
     let clock = std::sync::Arc::new(house.clock.clone());
-    let sweeping = tokio::spawn(sweep::run(house.store.clone(), clock, Some(DAY * 30)));
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let health = Health::default();
+    let sweeping = tokio::spawn(sweep::run(house.store.clone(), clock, Some(DAY * 30), health.clone()));
+    crate::support::until(|| health.troubles().contains_key(&Trouble::EventsKept)).await;
     sweeping.abort();
+    let detail = &health.troubles()[&Trouble::EventsKept].detail;
+    assert!(detail.contains("remove-old-events"), "whoever looks after it reads what to do: {detail}");
     assert_eq!(doors(&house).await, 310);
     let mut settings = house.settings.clone();
     settings.keep_events = Some(DAY * 30);

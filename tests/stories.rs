@@ -15,6 +15,7 @@ mod door_pictures;
 mod doors;
 mod durability;
 mod filmed;
+mod full_disk;
 mod groups;
 mod guardrails;
 mod hls;

@@ -17,6 +17,7 @@ pub mod device;
 pub mod drill;
 pub mod event;
 pub mod group;
+pub mod health;
 pub mod household;
 pub mod id;
 pub mod incident;

@@ -41,7 +41,7 @@ use act::Writer;
 use domain::audit::Entry;
 use domain::repository::{Error, Repository, Result};
 use seal::SealingKey;
-use sqlx::AnyPool;
+use sqlx::{AnyConnection, AnyPool, Connection as _};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use std::str::FromStr as _;
@@ -112,38 +112,31 @@ impl Store {
             return Err(OpenError::Scheme);
         };
         let options = options.map_err(OpenError::Connect)?;
-        let pool = |connections| {
+        let pool = |connections, writes| {
             let options = options.clone();
             async move {
-                AnyPoolOptions::new()
+                let mut pool = AnyPoolOptions::new()
                     .max_connections(connections)
                     .acquire_timeout(PATIENCE)
                     // A server may have gone since; a file has not, and asking first costs
                     // as much as most questions.
-                    .test_before_acquire(!sqlite)
-                    .after_connect(move |connection, _| {
-                        Box::pin(async move {
-                            if sqlite {
-                                for pragma in PRAGMAS {
-                                    sqlx::query(*pragma).execute(&mut *connection).await?;
-                                }
-                            }
-                            Ok(())
-                        })
-                    })
-                    .connect_with(options)
-                    .await
-                    .map_err(OpenError::Connect)
+                    .test_before_acquire(!sqlite);
+                if sqlite {
+                    pool = pool
+                        .after_connect(move |connection, _| Box::pin(prepare(connection, writes)))
+                        .after_release(|connection, _| Box::pin(is_clean(connection)));
+                }
+                pool.connect_with(options).await.map_err(OpenError::Connect)
             }
         };
-        let write = pool(if sqlite { 1 } else { 8 }).await?;
+        let write = pool(if sqlite { 1 } else { 8 }, true).await?;
         let migrator = if sqlite { &SQLITE } else { &POSTGRES };
         migrator.run(&write).await.map_err(OpenError::Migrate)?;
         if sqlite {
             check_pragmas(&write).await?;
         }
         let sealing = rotate::settle(&write, sealing).await?;
-        let read = pool(8).await?;
+        let read = pool(8, false).await?;
         let intake = Arc::new(intake::Intake::start(write.clone()));
         Ok(Self { read, write: Writer::new(write), sealing, intake })
     }
@@ -165,6 +158,39 @@ impl Repository for Store {
             intake: Arc::clone(&self.intake),
         })
     }
+}
+
+/// Makes a connection to SQLite one that may be used.
+async fn prepare(connection: &mut AnyConnection, writes: bool) -> std::result::Result<(), sqlx::Error> {
+    for pragma in PRAGMAS {
+        sqlx::query(*pragma).execute(&mut *connection).await?;
+    }
+    if writes {
+        // While a disk is read-only SQLite opens a file only for reading, without a word;
+        // that connection would go on so when the disk takes writes again.
+        let begun = sqlx::query("begin immediate").execute(&mut *connection).await;
+        match begun {
+            Err(error) if is_read_only(&error) => return Err(error),
+            // Somebody else writes just now.
+            Err(_) => {}
+            Ok(_) => drop(sqlx::query("rollback").execute(&mut *connection).await?),
+        }
+    }
+    Ok(())
+}
+
+fn is_read_only(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    // SQLITE_READONLY, of whatever kind.
+    code.is_some_and(|code| code & 0xff == 8)
+}
+
+/// Whether a connection to SQLite may be used again. A commit that failed may leave it
+/// within a transaction that nobody ends, and what is "committed" inside that is not kept.
+async fn is_clean(connection: &mut AnyConnection) -> std::result::Result<bool, sqlx::Error> {
+    // What is to be rolled back is by now.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 async fn check_pragmas(pool: &AnyPool) -> std::result::Result<(), OpenError> {

@@ -29,6 +29,7 @@ mod drill;
 mod error;
 mod extract;
 mod group;
+pub mod health;
 mod hls;
 mod household;
 mod idempotency;

@@ -131,6 +131,7 @@ fn entries() -> Vec<Entry> {
         manage(routes!(crate::zone::delete)),
         manage(routes!(crate::person::viewers_allowed)),
         manage(routes!(crate::person::see_as)),
+        manage(routes!(crate::health::health)),
         // Watching
         signed_in(routes!(crate::live::watch)),
         signed_in(routes!(crate::hls::index)),

@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use crate::health::Health;
 use crate::intake::{self, KnownDevices, Later};
 use crate::live::Admit;
 use crate::passkey::Passkeys;
@@ -12,6 +13,7 @@ use crate::throttle::Throttle;
 use crate::tls::Tls;
 use domain::access::{Standing, is_staff};
 use domain::event::door::DoorEvent;
+use domain::health::Room;
 use domain::person::{SignedInBy, StaffPasskeys};
 use domain::repository::Repository;
 use domain::{Clock, Timestamp};
@@ -45,6 +47,10 @@ pub struct Parts {
     pub happened: mpsc::Sender<DoorEvent>,
     /// Where events wait while the database is away.
     pub later: Arc<dyn Later>,
+    /// How much room there is for what is kept.
+    pub room: watch::Receiver<Room>,
+    /// What is wrong with the house itself.
+    pub health: Health,
     /// The newest notice's number; pages that listen sleep on it.
     pub bell: watch::Receiver<i64>,
     /// Told when there is a new notice, so that the bell rings at once.

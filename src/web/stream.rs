@@ -13,16 +13,17 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
-use domain::access::{Question, Standing, decide, decide_watch};
+use domain::access::{Question, Standing, decide, decide_watch, manages_somewhere};
 use domain::approval::Subject;
 use domain::event::door::DoorEventKind;
+use domain::health::{Condition, Trouble};
 use domain::incident::Sight;
 use domain::notice::{Posted, Topic};
 use domain::scene::Scene;
 use domain::{ApprovalId, CameraId, IncidentId, SessionId, Timestamp};
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -85,11 +86,12 @@ struct Listener {
     ready: VecDeque<Event>,
     bell: watch::Receiver<i64>,
     changes: watch::Receiver<u64>,
+    health: watch::Receiver<BTreeMap<Trouble, Condition>>,
     _seat: Seat,
     _held: TaskTrackerToken,
 }
 
-/// Listen: `camera`, `door_event`, `alarm`, `incident` and `approval`, as far as one may know.
+/// Listen: `camera`, `door_event`, `alarm`, `incident`, `approval` and `health`, as far as one may know.
 ///
 /// An event says what has changed; what it is like then is read from its own address. The first
 /// one is `listening`: what happens after it is not missed. With `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
@@ -122,7 +124,8 @@ pub(crate) async fn listen(
     // So that the page knows at once that it listens, and from where it goes on if it hears nothing else.
     let begin = Event::default().id(cursor.to_string()).event("listening").data("{}");
     let ready = VecDeque::from([begin]);
-    let listener = Listener { app, who, cursor, ready, bell, changes, _seat: seat, _held: held };
+    let health = app.parts.health.subscribe();
+    let listener = Listener { app, who, cursor, ready, bell, changes, health, _seat: seat, _held: held };
     let events = unfold(listener, async |mut listener| {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
@@ -148,6 +151,7 @@ impl Listener {
                 () = closing.cancelled() => return None,
                 changed = self.changes.changed() => { changed.ok()?; false }
                 rung = self.bell.changed() => { rung.ok()?; false }
+                changed = self.health.changed() => { changed.ok()?; self.health.mark_changed(); false }
                 () = tokio::time::sleep(BREATH) => true,
             };
             match self.read().await {
@@ -174,9 +178,17 @@ impl Listener {
             return Ok(false);
         }
         self.who.standing = standing;
+        // It is in memory, so it has no place in the outbox.
+        if self.health.has_changed().unwrap_or(false) {
+            let troubles: Vec<Trouble> = self.health.borrow_and_update().keys().copied().collect();
+            if manages_somewhere(&self.who.standing, now) {
+                let data = json!({ "troubles": troubles }).to_string();
+                self.ready.push_back(Event::default().event("health").data(data));
+            }
+        }
         let page = repository.notices(self.cursor, PAGE).await?;
         let Some(first) = page.first() else { return Ok(true) };
-        let mut ready = VecDeque::new();
+        let mut ready = std::mem::take(&mut self.ready);
         // Numbers have no gaps: one that is missing was removed.
         if first.seq != self.cursor + 1 {
             ready.push_back(Event::default().event("reset").data("{}"));

@@ -104,10 +104,12 @@ impl House {
         let settings = Settings::parse(&format!(
             "[database]\nurl = \"{url}\"\n[secrets]\nkey_file = \"{}\"\n\
              [audit]\nspool_file = \"{}\"\n[events]\nkeep_days = 0\nspool_file = \"{}\"\n\
-             [cameras]\nallow_networks = [\"127.0.0.0/8\"]\n{more}",
+             [cameras]\nallow_networks = [\"127.0.0.0/8\"]\n{}{more}",
             folder.path("key").display(),
             folder.path("spool").display(),
-            folder.path("events.spool").display()
+            folder.path("events.spool").display(),
+            // Each of them a reserve of its own would be much.
+            if more.contains("[disk]") { "" } else { "[disk]\nreserve_bytes = 0\n" }
         ))
         .unwrap();
         let mut house = Self::run(folder, settings, TestClock::default(), [FREE; 2]).await;

@@ -56,7 +56,7 @@ pub fn configure(folder: &Folder, data: &str) {
     let data = folder.path(data);
     let config = format!(
         "[http]\nlisten = \"127.0.0.1:{port}\"\n[rtsp]\nlisten = \"\"\n[webrtc]\nlisten = \"\"\n[database]\nurl = \"sqlite:{}\"\n\
-         [secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[events]\nspool_file = \"{}\"\n[log]\nfilter = \"error\"\n",
+         [secrets]\nkey_file = \"{}\"\n[audit]\nspool_file = \"{}\"\n[events]\nspool_file = \"{}\"\n[disk]\nreserve_bytes = 0\n[log]\nfilter = \"error\"\n",
         data.join("test.db").display(),
         data.join("key").display(),
         data.join("spool").display(),

@@ -110,6 +110,13 @@ pub(crate) async fn receive(
                         Some(format!("too many events of this device; send it again in {wait} s")),
                     )
                 }
+                Some(Outcome::NoRoom(wait)) => {
+                    let wait = wait.as_secs();
+                    (
+                        OutcomeWord::Rejected,
+                        Some(format!("there is hardly room on the gateway's disk; send it again in {wait} s")),
+                    )
+                }
                 _ => (OutcomeWord::Accepted, None),
             },
         };

@@ -13,6 +13,8 @@ pub struct Counters {
     pub duplicate: AtomicU64,
     /// Events that were refused because the device sends too many.
     pub too_many: AtomicU64,
+    /// Events that were refused because the disk is nearly full.
+    pub no_room: AtomicU64,
     /// Events whose kind means nothing here; nothing of them is kept.
     pub unknown: AtomicU64,
     /// Events and bodies that cannot be read.
@@ -32,6 +34,7 @@ impl Counters {
                 Outcome::Kept(Recorded::Accepted) => &self.accepted,
                 Outcome::Kept(Recorded::Duplicate) => &self.duplicate,
                 Outcome::TooMany(_) => &self.too_many,
+                Outcome::NoRoom(_) => &self.no_room,
             };
             Self::add(counter, 1);
         }

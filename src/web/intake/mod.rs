@@ -23,6 +23,7 @@ use domain::device::Device;
 use domain::event::device::{DeviceEvent, DeviceEventKind, is_skewed};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
 use domain::event::{Event, Taken};
+use domain::health::Room;
 use domain::incident::Timings;
 use domain::repository;
 use domain::site::{Site, SiteKind};
@@ -57,6 +58,9 @@ pub trait Later: Send + Sync {
     async fn keep_behind(&self, events: &[Event]) -> io::Result<Option<Vec<Recorded>>>;
 }
 
+/// How long a device keeps what there is no room for before it tries again.
+const FULL: Duration = Duration::from_secs(60);
+
 /// How long the database may take before events are kept elsewhere.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -89,12 +93,14 @@ enum Outcome {
     Kept(Recorded),
     /// The device sends too much; how long it should wait.
     TooMany(Duration),
+    /// The disk is nearly full; how long it should wait.
+    NoRoom(Duration),
 }
 
 impl Outcome {
     fn wait(&self) -> Option<Duration> {
         match self {
-            Self::TooMany(wait) => Some(*wait),
+            Self::TooMany(wait) | Self::NoRoom(wait) => Some(*wait),
             Self::Kept(_) => None,
         }
     }
@@ -175,15 +181,17 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     // A press for help gets through whatever else the device has sent.
     let wait =
         app.throttle.take_events(&device.id, events.iter().filter(|event| event.alarm().is_none()).count());
-    let too_many: Vec<Option<Duration>> =
-        events.iter().map(|event| wait.filter(|_| event.alarm().is_none())).collect();
+    let full = *app.parts.room.borrow() == Room::Last;
+    let refused = if full { Some(Outcome::NoRoom(FULL)) } else { wait.map(Outcome::TooMany) };
+    let refused: Vec<Option<Outcome>> =
+        events.iter().map(|event| refused.filter(|_| event.alarm().is_none())).collect();
     // Only the incident that an alarm opens rests on it.
     let timings = match events.iter().any(|event| event.alarm().is_some()) {
         true => site(app, device).await.map(|site| Timings::of(site.kind)),
         false => None,
     };
     let timings = timings.unwrap_or_else(|| Timings::of(SiteKind::Compound));
-    let told = events.into_iter().zip(&too_many).filter_map(|(event, wait)| wait.is_none().then_some(event));
+    let told = events.into_iter().zip(&refused).filter_map(|(event, no)| no.is_none().then_some(event));
     let mut taken: Vec<Taken> = told.map(|event| event.taken(new_id(), &timings)).collect();
     let wanted = taken.len();
     if skewed {
@@ -195,11 +203,11 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     }
     recorded.truncate(wanted);
     let mut recorded = recorded.into_iter();
-    let outcome = |wait: &Option<Duration>| match wait {
-        Some(wait) => Outcome::TooMany(*wait),
+    let outcome = |refused: &Option<Outcome>| match refused {
+        Some(refused) => *refused,
         None => Outcome::Kept(recorded.next().unwrap_or(Recorded::Accepted)),
     };
-    let outcomes: Vec<Outcome> = too_many.iter().map(outcome).collect();
+    let outcomes: Vec<Outcome> = refused.iter().map(outcome).collect();
     app.intake.count(&outcomes);
     Ok(outcomes)
 }
