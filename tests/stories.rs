@@ -28,6 +28,7 @@ mod joining;
 mod keys;
 mod limits;
 mod live;
+mod lock_order;
 mod marks;
 mod noted;
 mod notify;

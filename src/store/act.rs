@@ -3,7 +3,7 @@
 //!
 //! The pool that writes is private to this file, so that no act can leave its note out.
 
-use crate::audit::append;
+use crate::audit::{append, lock};
 use crate::failed;
 use crate::person::AnyQuery;
 use domain::audit::Entry;
@@ -29,9 +29,21 @@ impl Writer {
         Self { pool: self.pool.clone(), note: Some(entry) }
     }
 
+    /// An act that will be noted takes the head of the chain first, as everybody does who
+    /// seals: whoever takes rows before it and rows after it would wait in a circle.
     pub(crate) async fn begin(&self) -> Result<Act<'_>> {
-        let transaction = self.pool.begin().await.map_err(failed)?;
+        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        if self.note.is_some() {
+            lock(&mut transaction).await?;
+        }
         Ok(Act { transaction, note: self.note.as_ref() })
+    }
+
+    /// An act that seals an entry of its own.
+    pub(crate) async fn begin_sealing(&self) -> Result<Act<'_>> {
+        let mut act = self.begin().await?;
+        lock(&mut act).await?;
+        Ok(act)
     }
 
     pub(crate) fn is_postgres(&self) -> bool {
@@ -50,8 +62,7 @@ pub(crate) struct Act<'w> {
 }
 
 impl Act<'_> {
-    /// Makes the change, with its note. The head of the chain is what writers queue
-    /// for, so it comes last.
+    /// Makes the change, with its note.
     pub(crate) async fn commit(mut self) -> Result<()> {
         if let Some(entry) = self.note {
             append(&mut self.transaction, entry).await?;

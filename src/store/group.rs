@@ -2,7 +2,7 @@
 
 use crate::act::Alone as _;
 use crate::row::{get, time, time_opt, truth, word};
-use crate::{Store, audit, changed, failed};
+use crate::{Store, changed, failed};
 use async_trait::async_trait;
 use domain::drill::ButtonTest;
 use domain::group::{Group, MOST, Member};
@@ -126,9 +126,8 @@ impl Groups for Store {
         by: &PersonId,
         at: Timestamp,
     ) -> Result<Joined> {
-        let mut tx = self.write.begin().await?;
         // It lets consents in one after the other, so that the limit holds.
-        audit::lock(&mut tx).await?;
+        let mut tx = self.write.begin_sealing().await?;
         let open = sqlx::query("select id from joint_groups where id = $1 and ended_at is null");
         let open = open.bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(failed)?;
         let members = AssertSqlSafe(format!("select m.household_id {MEMBERS} and m.group_id = $2"));

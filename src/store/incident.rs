@@ -264,8 +264,7 @@ impl Incidents for Store {
         keyed: Option<&Keyed>,
         answer: &(dyn for<'r> Fn(&'r Raised) -> String + Send + Sync),
     ) -> Result<Kept<Raised>> {
-        let mut tx = self.write.begin().await?;
-        audit::lock(&mut tx).await?;
+        let mut tx = self.write.begin_sealing().await?;
         if let Some(keyed) = keyed
             && let Some(before) = idempotency::find(&mut *tx, keyed).await?
         {
@@ -281,8 +280,7 @@ impl Incidents for Store {
 
     async fn change(&self, change: &Change, keyed: Option<&Keyed>, answer: &str) -> Result<Kept<()>> {
         let Change { incident, row } = change;
-        let mut tx = self.write.begin().await?;
-        audit::lock(&mut tx).await?;
+        let mut tx = self.write.begin_sealing().await?;
         if let Some(keyed) = keyed
             && let Some(before) = idempotency::find(&mut *tx, keyed).await?
         {
@@ -350,8 +348,7 @@ impl Incidents for Store {
         by: &PersonId,
         at: Timestamp,
     ) -> Result<bool> {
-        let mut tx = self.write.begin().await?;
-        audit::lock(&mut tx).await?;
+        let mut tx = self.write.begin_sealing().await?;
         let row =
             sqlx::query("select answer from incident_reach where incident_id = $1 and household_id = $2")
                 .bind(incident.id.as_str())

@@ -280,7 +280,7 @@ impl Joining for Store {
 impl Store {
     /// Removes a registration, with its account if that is wished and it has nothing else.
     async fn remove_registration(&self, old: &Registration, account: bool, now: Timestamp) -> Result<()> {
-        let mut tx = self.write.begin().await?;
+        let mut tx = self.write.begin_sealing().await?;
         sqlx::query("delete from registrations where id = $1")
             .bind(old.id.as_str())
             .execute(&mut *tx)

@@ -58,7 +58,7 @@ async fn end(connection: &mut AnyConnection, id: &str, at: Timestamp, bytes: u64
 #[async_trait]
 impl Registers for Store {
     async fn record(&self, entry: &Entry) -> Result<Head> {
-        let mut tx = self.write.begin().await?;
+        let mut tx = self.write.begin_sealing().await?;
         let head = append(&mut tx, entry).await?;
         tx.commit().await?;
         Ok(head)
@@ -78,7 +78,7 @@ impl Registers for Store {
     }
 
     async fn begin_viewing(&self, viewing: &Viewing, site: &SiteId) -> Result<()> {
-        let mut tx = self.write.begin().await?;
+        let mut tx = self.write.begin_sealing().await?;
         sqlx::query(
             "insert into viewings (id, person_id, role, camera_id, stream, transport, started_at, purpose)
              values ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -107,13 +107,13 @@ impl Registers for Store {
     }
 
     async fn end_viewing(&self, id: &ViewingId, at: Timestamp, bytes: u64) -> Result<()> {
-        let mut tx = self.write.begin().await?;
+        let mut tx = self.write.begin_sealing().await?;
         end(&mut tx, id.as_str(), at, bytes).await?;
         tx.commit().await
     }
 
     async fn end_open_viewings(&self, at: Timestamp) -> Result<u64> {
-        let mut tx = self.write.begin().await?;
+        let mut tx = self.write.begin_sealing().await?;
         let open = sqlx::query("select id from viewings where ended_at is null order by seq");
         let open = open.fetch_all(&mut *tx).await.map_err(failed)?;
         let mut ended = 0;
