@@ -56,7 +56,7 @@ async fn camera_at_lobby(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resident_sees_the_picture_of_their_own_entrance_and_the_register_says_so() {
+async fn c18_a_resident_sees_the_picture_of_their_own_entrance_and_the_register_says_so() {
     let cameras = camera::start(&[("lobby", camera::clip(AAC)), ("gate", camera::clip(H264))]).await;
     let house = house("").await;
     let lobby = camera_at_lobby(&house, &cameras.url("lobby"), |camera| camera.pull = Pull::Always).await;
@@ -79,11 +79,23 @@ async fn a_resident_sees_the_picture_of_their_own_entrance_and_the_register_says
     let (status, jpeg) = picture(&resident, &row).await;
     assert_eq!(status, 200);
     assert!(jpeg.starts_with(&[0xff, 0xd8, 0xff]) && jpeg.ends_with(&[0xff, 0xd9]), "{} bytes", jpeg.len());
-    picture(&resident, &row).await;
+    let bytes = (jpeg.len() + picture(&resident, &row).await.1.len()) as u64;
     let seen = viewings(&house.store, &lobby).await;
     let mine: Vec<_> = seen.iter().filter(|row| row.transport == ViewingTransport::DoorPicture).collect();
     assert_eq!(mine.len(), 1, "looked at twice within a minute is one row: {seen:?}");
     assert_eq!(mine[0].role, Role::Resident);
+    // Whoever signs out has seen what was sent to them, and no more.
+    assert_eq!(resident.delete("/api/v1/session").await, 204);
+    for n in 0.. {
+        let seen = viewings(&house.store, &lobby).await;
+        let mine = seen.iter().find(|row| row.transport == ViewingTransport::DoorPicture).unwrap();
+        if mine.ended_at.is_some() {
+            assert_eq!((mine.bytes, mine.purpose), (bytes, Some(domain::viewing::Purpose::ResidentView)));
+            break;
+        }
+        assert!(n < 400, "it does not end: {mine:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

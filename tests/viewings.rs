@@ -13,7 +13,7 @@ use domain::camera::StreamKind;
 use domain::repository::{Registers as _, Rights as _};
 use domain::role::Role;
 use domain::viewing::{Viewing, ViewingTransport};
-use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
+use domain::{CameraId, Clock as _, PersonId, SiteId, Timestamp, ViewingId};
 use sharp_eyes::audit::verify;
 use sharp_eyes::spool::Spool;
 use sqlx::Connection as _;
@@ -75,13 +75,18 @@ async fn c18_the_register_knows_every_viewing_to_the_byte() {
     for database in BOTH {
         let house = House::start_on(database).await;
         let camera = house.camera(&cameras.url("a")).await;
-        let guard = house.sign_in_as(Role::Patrol).await;
+        let person = house.person("guard").await;
+        house.store.add_grant(&house.grant(&person, Role::Patrol)).await.unwrap();
+        let guard = house.signed_in(&person).await;
         let key = guard.key().await;
         let path = format!("{camera}/main");
         let login = Some((key.login.as_str(), key.key.as_str()));
+        let began = house.clock.now();
         let mut page = Live::open(&guard, &camera).await;
         let mut tcp = Viewer::play(house.rtsp, &path, login).await.unwrap();
         let mut rtc = whep::watch(&guard, &camera).await;
+        let opened = whep::try_open(&guard, &camera).await.unwrap();
+        let mut rtc_tcp = camsim::whep::Viewer::connect_tcp(opened.offer, &opened.answer).await.unwrap();
         let mut hls = Player::open(&guard, &camera).await;
         // Last, so that nothing waits in a socket that nobody reads yet.
         let mut udp = Viewer::play_udp(house.rtsp, &path, login).await.unwrap();
@@ -90,31 +95,42 @@ async fn c18_the_register_knows_every_viewing_to_the_byte() {
             assert_eq!(guard.delete(&format!("/api/v1/viewer-keys/{}", key.id)).await, 204);
             assert_eq!(guard.delete("/api/v1/session").await, 204);
         };
-        let (by_page, by_tcp, by_udp, by_rtc, by_hls, ()) = tokio::join!(
+        let (by_page, by_tcp, by_udp, by_rtc, by_rtc_tcp, by_hls, ()) = tokio::join!(
             bytes_of_page(&mut page),
             bytes_of_player(&mut tcp, 4),
             bytes_of_player(&mut udp, 0),
             bytes_of_browser(&mut rtc),
+            bytes_of_browser(&mut rtc_tcp),
             bytes_of_parts(&mut hls),
             end
         );
-        let rows = all_ended(&house, &camera, 5).await;
-        let mut written: Vec<u64> = rows.iter().map(|row| row.bytes).collect();
-        let mut received = vec![by_page, by_tcp, by_udp, by_rtc, by_hls];
-        written.sort_unstable();
-        received.sort_unstable();
-        for (written, received) in written.iter().zip(&received) {
-            assert!(*received > 100_000, "{database:?}: something was watched: {received}");
-            let off = written.abs_diff(*received);
-            assert!(off * 100 <= *received, "{database:?}: {written} written, {received} received");
+        let ended = house.clock.now();
+        let rows = all_ended(&house, &camera, 6).await;
+        for (transport, mut received) in [
+            (ViewingTransport::WebSocket, vec![by_page]),
+            (ViewingTransport::Rtsp, vec![by_tcp, by_udp]),
+            (ViewingTransport::Whep, vec![by_rtc, by_rtc_tcp]),
+            (ViewingTransport::Hls, vec![by_hls]),
+        ] {
+            let of = rows.iter().filter(|row| row.transport == transport);
+            let mut written: Vec<u64> = of.map(|row| row.bytes).collect();
+            written.sort_unstable();
+            received.sort_unstable();
+            assert_eq!(written.len(), received.len(), "{database:?} {transport:?}: {rows:?}");
+            for (written, received) in written.iter().zip(&received) {
+                assert!(*received > 100_000, "{database:?} {transport:?}: something was watched: {received}");
+                let off = written.abs_diff(*received);
+                assert!(off * 100 <= *received, "{database:?} {transport:?}: {written} of {received}");
+            }
         }
-        let by = |transport| rows.iter().filter(|row| row.transport == transport).count();
-        assert_eq!((by(ViewingTransport::WebSocket), by(ViewingTransport::Rtsp)), (1, 2));
-        let rtc: Vec<u64> =
-            rows.iter().filter(|row| row.transport == ViewingTransport::Whep).map(|row| row.bytes).collect();
-        assert!(rtc.len() == 1 && rtc[0].abs_diff(by_rtc) * 100 <= by_rtc, "{rtc:?}, {by_rtc} received");
-        assert_eq!(by(ViewingTransport::Hls), 1);
-        assert!(rows.iter().all(|row| row.role == Role::Patrol && row.stream == StreamKind::Main));
+        for row in &rows {
+            let is = (&row.person_id, &row.camera_id, row.role, row.stream, row.purpose);
+            let patrol = Some(domain::viewing::Purpose::Patrol);
+            assert_eq!(is, (&person.id, &camera, Role::Patrol, StreamKind::Main, patrol));
+            let end = row.ended_at.unwrap();
+            assert!(began <= row.started_at && row.started_at <= end, "{row:?}");
+            assert!(end <= ended.after(Duration::from_secs(5)), "{row:?}");
+        }
         verify(&*house.store, vec![]).await.unwrap();
     }
 }
