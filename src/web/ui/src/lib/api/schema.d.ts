@@ -599,6 +599,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is wrong with the gateway: its disk, its clock. Empty if nothing is. */
+        get: operations["health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/homes": {
         parameters: {
             query?: never;
@@ -1291,7 +1308,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Listen: `camera`, `door_event`, `alarm`, `incident` and `approval`, as far as one may know.
+         * Listen: `camera`, `door_event`, `alarm`, `incident`, `approval` and `health`, as far as one may know.
          * @description An event says what has changed; what it is like then is read from its own address. The first
          *     one is `listening`: what happens after it is not missed. With `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
          *     everything is to be read anew.
@@ -1771,7 +1788,7 @@ export interface components {
             push_key?: string | null;
             quiet?: components["schemas"]["QuietHours"] | null;
         };
-        /** @description What a device has told. */
+        /** @description What a device has told; of a door only what is an alarm. */
         DeviceEventView: {
             device_id: string;
             /** Format: date-time */
@@ -1784,7 +1801,7 @@ export interface components {
             received_at: string;
             site_id: string;
             /** @enum {string} */
-            type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.clock_skew";
+            type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.clock_skew" | "door.forced" | "door.tamper" | "door.duress";
         };
         DeviceInput: {
             /** @enum {string} */
@@ -2195,7 +2212,7 @@ export interface components {
                 received_at: string;
                 site_id: string;
                 /** @enum {string} */
-                type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.clock_skew";
+                type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.clock_skew" | "door.forced" | "door.tamper" | "door.duress";
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -2545,6 +2562,19 @@ export interface components {
                 /** @enum {string} */
                 resident_policy: "off" | "incident" | "approved";
                 time_zone: string;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_TroubleView: {
+            items: {
+                /** @description What is wrong and what to do. */
+                detail: string;
+                /** Format: date-time */
+                since: string;
+                /** @enum {string} */
+                what: "disk_full" | "disk_read_only" | "old_events_kept";
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -3026,6 +3056,15 @@ export interface components {
             auth: string;
             /** @description Its public key, base64url. */
             p256dh: string;
+        };
+        /** @description Something that is wrong. */
+        TroubleView: {
+            /** @description What is wrong and what to do. */
+            detail: string;
+            /** Format: date-time */
+            since: string;
+            /** @enum {string} */
+            what: "disk_full" | "disk_read_only" | "old_events_kept";
         };
         /** @description How to trust this gateway. */
         Trust: {
@@ -4276,7 +4315,7 @@ export interface operations {
         parameters: {
             query?: {
                 site_id?: string;
-                /** @description Only alarms. */
+                /** @description Only alarms, those of doors as well. */
                 alarms?: boolean;
                 /** @description From the last page's `next`. */
                 cursor?: string;
@@ -4671,6 +4710,28 @@ export interface operations {
             403: components["responses"]["Problem"];
             404: components["responses"]["Problem"];
             429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_TroubleView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
     };

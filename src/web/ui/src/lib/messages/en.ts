@@ -604,6 +604,11 @@ export const en: Messages = {
     noPush: 'This browser cannot be notified while it is closed. On an iPhone, add the page to the home screen first.',
     denied: 'The browser does not allow notifications, or cannot reach its push service. Allow them in its settings and try again.',
   },
+  health: {
+    disk_full: 'The gateway’s disk is nearly full. Door pictures are not kept; make room on it.',
+    disk_read_only: 'The gateway’s disk takes nothing. Nobody new can watch; look at it now.',
+    old_events_kept: 'Old events are not removed because the gateway’s clock may be wrong. Check its time.',
+  },
   admin: {
     title: 'Manage',
     sections: 'What to manage',
