@@ -1,6 +1,7 @@
 //! Who asks, and what a route demands. Every route declares its [`Access`] in
 //! `router.rs`; the check runs before the handler, so a handler cannot forget it.
 
+use crate::intake::Counters;
 use crate::layers::BODY;
 use crate::refused::{By, Refusal};
 use crate::serve::Peer;
@@ -102,6 +103,9 @@ pub(crate) async fn check(
     if access != Access::Public && !request.body().is_end_stream() {
         let (parts, body) = request.into_parts();
         let Ok(body) = axum::body::to_bytes(body, BODY).await else {
+            if access == Access::Device {
+                Counters::add(&app.intake.too_large, 1);
+            }
             return Problem::TooLarge("1 MiB").into_response();
         };
         request = Request::from_parts(parts, body.into());
@@ -214,9 +218,15 @@ async fn device(app: &App, token: &str) -> Result<Device, Problem> {
     }
 }
 
-/// A device's token: as a bearer's, or as the password of any name; from devices that can
-/// be told an address and nothing else, as a part of it.
+/// A device's token: as a part of the address, for devices that can be told nothing else
+/// and may send a password of their own besides; or else as a bearer's, or as the password of
+/// any name.
 fn device_token(request: &Request) -> Option<String> {
+    let pattern = request.extensions().get::<MatchedPath>()?.as_str().split('/');
+    let mut parts = pattern.zip(request.uri().path().split('/'));
+    if let Some((_, token)) = parts.find(|(pattern, _)| *pattern == "{token}") {
+        return Some(token.to_owned());
+    }
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some((scheme, value)) = header.and_then(|value| value.split_once(' ')) {
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -227,9 +237,7 @@ fn device_token(request: &Request) -> Option<String> {
             return text.split_once(':').map(|(_, token)| token.to_owned());
         }
     }
-    let pattern = request.extensions().get::<MatchedPath>()?.as_str().split('/');
-    let mut parts = pattern.zip(request.uri().path().split('/'));
-    parts.find(|(pattern, _)| *pattern == "{token}").map(|(_, token)| token.to_owned())
+    None
 }
 
 /// Somebody has sent a token that is no device's: not too often from one address.

@@ -24,7 +24,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(super) fn add(counter: &AtomicU64, n: usize) {
+    pub(crate) fn add(counter: &AtomicU64, n: usize) {
         counter.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 

@@ -31,12 +31,15 @@ const MULTIPART: &[&str] = &["multipart/form-data", "multipart/mixed", "multipar
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Alert {
+    #[serde(deserialize_with = "word")]
     event_type: String,
+    #[serde(deserialize_with = "word")]
     event_state: String,
+    #[serde(deserialize_with = "text")]
     date_time: Option<String>,
     #[serde(rename = "inputIOPortID", deserialize_with = "number")]
     input: Option<u64>,
-    #[serde(rename = "AccessControllerEvent")]
+    #[serde(rename = "AccessControllerEvent", deserialize_with = "access")]
     access: Option<Access>,
 }
 
@@ -70,6 +73,31 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
         Loose::Number(number) => Some(number),
         Loose::Text(text) => text.trim().parse().ok(),
         Loose::Truth(_) | Loose::Other(_) => None,
+    })
+}
+
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Loose::deserialize(from)? {
+        Loose::Text(text) => Some(text),
+        Loose::Number(_) | Loose::Truth(_) | Loose::Other(_) => None,
+    })
+}
+
+fn word<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(text(from)?.unwrap_or_default())
+}
+
+/// An element that is empty is none.
+fn access<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Access>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Maybe {
+        Access(Access),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Maybe::deserialize(from)? {
+        Maybe::Access(access) => Some(access),
+        Maybe::Other(_) => None,
     })
 }
 
@@ -186,6 +214,10 @@ fn alert(bytes: &[u8]) -> Result<Alert, Problem> {
     if bytes.first() == Some(&b'<') {
         let wrong = |why| Problem::Malformed(format!("the alert is no XML that can be read: {why}"));
         let alert = super::xml::read(bytes).map_err(wrong)?;
+        if alert.is_string() {
+            // Without elements it says nothing.
+            return Ok(Alert::default());
+        }
         return serde_json::from_value(alert).map_err(|error| wrong(error.to_string()));
     }
     let wrong = |error: serde_json::Error| Problem::NotJson(error.to_string());
