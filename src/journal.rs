@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use tracing::warn;
 
@@ -21,6 +21,15 @@ pub fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
+/// Whether a file ends with the end of a line. Where a part of one could not be taken off
+/// again, the next must not become the rest of it.
+fn is_whole(file: &File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else { return Ok(true) };
+    let mut end = [0];
+    file.read_exact_at(&mut end, last)?;
+    Ok(end == *b"\n")
+}
+
 impl Journal {
     /// A journal in this file; without one nothing is taken.
     #[must_use]
@@ -32,11 +41,12 @@ impl Journal {
     pub fn append(&self, text: &str, reserve: u64) -> io::Result<()> {
         let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let new = !path.exists();
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
         let length = file.metadata()?.len();
         if length >= MOST - reserve.min(MOST) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let text = if is_whole(&file, length)? { text.to_owned() } else { format!("\n{text}") };
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
         if let Err(error) = written {
             // Half a line would spoil the next one, and a whole one would tell of what
@@ -111,5 +121,29 @@ impl Journal {
         file.write_all(&[line, b"\n"].concat())?;
         // What is set aside is nowhere else afterwards.
         file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_whole_also_behind_half_a_one() {
+        let path = std::env::temp_dir().join(web::token::new());
+        let journal = Journal::new(Some(path.clone()));
+        journal.append("one\n", 0).unwrap();
+        fs::write(&path, "one\ntw").unwrap();
+        journal.append("three\n", 0).unwrap();
+        journal.append("four\n", 0).unwrap();
+        let kept = fs::read(&path).unwrap();
+        assert_eq!(lines(&kept).collect::<Vec<_>>(), [&b"one"[..], b"tw", b"three", b"four"]);
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn two_journals_share_no_file_though_their_names_differ_in_the_ending_alone() {
+        let journal = |name: &str| Journal::new(Some(name.into()));
+        assert_ne!(journal("data/a.events").closed(), journal("data/a.viewings").closed());
     }
 }
