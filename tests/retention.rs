@@ -76,10 +76,15 @@ async fn c39_old_events_go_with_their_pictures_and_it_is_noted() {
             until: first.received_at,
             taken_at: Some(first.received_at),
         };
-        house.store.add_bookmark(&bookmark, Some(b"jpeg")).await.unwrap();
+        let jpeg = b"how somebody looked".repeat(1_000);
+        house.store.add_bookmark(&bookmark, Some(&jpeg)).await.unwrap();
         let kept = Some(DAY * 30);
-        let sweeping =
-            tokio::spawn(sweep::run(house.store.clone(), std::sync::Arc::new(house.clock.clone()), kept, Health::default()));
+        let sweeping = tokio::spawn(sweep::run(
+            house.store.clone(),
+            std::sync::Arc::new(house.clock.clone()),
+            kept,
+            Health::default(),
+        ));
         for _ in 0..100 {
             let chain = house.store.chain(0, 1_000).await.unwrap();
             if chain.iter().any(|link| link.entry.action == "events.expire") {
@@ -90,6 +95,12 @@ async fn c39_old_events_go_with_their_pictures_and_it_is_noted() {
         sweeping.abort();
         assert_eq!(doors(&house).await, 60, "{database:?}");
         assert_eq!(house.store.door_picture(&first.id).await.unwrap(), None, "{database:?}");
+        if database == Database::Sqlite {
+            house.sql("pragma wal_checkpoint(truncate)").await;
+            let file = std::fs::read(house.folder.path("test.db")).unwrap();
+            let there = file.windows(38).any(|part| part == b"how somebody lookedhow somebody looked");
+            assert!(!there, "of a picture that is removed nothing stays in the file");
+        }
         let rows = house.store.event_rows(Timestamp(i64::MAX)).await.unwrap();
         assert_eq!(rows.all, 60, "{database:?}: the input is gone, too");
         let chain = house.store.chain(0, 1_000).await.unwrap();

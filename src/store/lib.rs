@@ -41,9 +41,9 @@ use act::Writer;
 use domain::audit::Entry;
 use domain::repository::{Error, Repository, Result};
 use seal::SealingKey;
-use sqlx::{AnyConnection, AnyPool, Connection as _};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, AnyPool, Connection as _};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,12 +55,13 @@ static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is set on every SQLite connection: an acknowledged write survives a
-/// power cut, and references hold.
+/// power cut, references hold, and of what is removed nothing stays in the file.
 const PRAGMAS: &[&str] = &[
     "pragma journal_mode = wal",
     "pragma synchronous = full",
     "pragma foreign_keys = on",
     "pragma busy_timeout = 5000",
+    "pragma secure_delete = on",
 ];
 
 /// The house's memory.
