@@ -221,9 +221,10 @@ impl App {
         let (health, room) = (Health::default(), watch::Sender::new(Room::Ample));
         let watched = room.subscribe();
         let place = disk::place(&settings.database, settings.event_spool.as_deref());
-        let disk = settings.disk.clone().zip(place).map(|(limits, path)| {
-            disk::Watcher::new(path, limits, room, health.clone(), Arc::clone(&clock))
-        });
+        let disk =
+            settings.disk.clone().zip(place).map(|(limits, path)| {
+                disk::Watcher::new(path, limits, room, health.clone(), Arc::clone(&clock))
+            });
         let parts = web::Parts {
             room: watched.clone(),
             health: health.clone(),
@@ -345,7 +346,12 @@ impl App {
             self.changes.subscribe(),
         ));
 
-        reconciler.spawn(sweep::run(Arc::clone(&self.store), Arc::clone(&self.clock), self.keep_events, self.health));
+        reconciler.spawn(sweep::run(
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            self.keep_events,
+            self.health,
+        ));
         let photographer = Photographer {
             repository: Arc::clone(&self.store) as _,
             clock: Arc::clone(&self.clock),

@@ -142,7 +142,9 @@ type Name = (bool, DeviceId, String, String);
 fn name(event: &Event) -> Name {
     match event {
         Event::Door(event) => (true, event.device_id.clone(), event.source.clone(), event.event_id.clone()),
-        Event::Device(event) => (false, event.device_id.clone(), event.source.clone(), event.event_id.clone()),
+        Event::Device(event) => {
+            (false, event.device_id.clone(), event.source.clone(), event.event_id.clone())
+        }
     }
 }
 
@@ -318,7 +320,7 @@ impl EventSpool {
             recorded.push(Recorded::Accepted);
         }
         if !text.is_empty() {
-            let reserve = if events.iter().any(|event| event.alarm().is_some()) { 0 } else { RESERVE };
+            let reserve = if events.iter().any(Event::is_pressing) { 0 } else { RESERVE };
             self.journal.append(&text, reserve)?;
         }
         waiting.open.extend(new);
@@ -340,7 +342,9 @@ async fn keep_group<'l>(
             let mut kept = Vec::new();
             for (line, taken) in lines.into_iter().zip(taken) {
                 match record(repository, vec![taken.clone()]).await {
-                    Ok(recorded) => kept.extend(recorded.into_iter().map(|recorded| (taken.clone(), recorded))),
+                    Ok(recorded) => {
+                        kept.extend(recorded.into_iter().map(|recorded| (taken.clone(), recorded)))
+                    }
                     Err(error @ Error::Unavailable(_)) => return Err(error),
                     // Its device was removed meanwhile.
                     Err(error) => aside.push((line, error.to_string())),

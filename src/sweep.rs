@@ -3,11 +3,11 @@
 use crate::notices;
 use crate::settings::Settings;
 use domain::audit::Entry;
+use domain::health::Trouble;
 use domain::incident::repository::{Incidents as _, Outbox as _};
 use domain::message::repository::Messages as _;
 use domain::registration::KEPT;
 use domain::repository::{Devices as _, Joining as _, Persons as _, Registers as _, Result};
-use domain::health::Trouble;
 use domain::retention::{Refused, Watch, allowed, cutoff};
 use domain::{Clock, Timestamp};
 use serde_json::json;

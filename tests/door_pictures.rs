@@ -127,7 +127,8 @@ async fn an_event_that_has_waited_for_the_database_gets_the_picture_of_its_momen
 /// When the pictures of all bookmarks were taken, in the order of their events.
 async fn bookmarked_at(house: &House) -> Vec<Option<i64>> {
     let mut connection = sqlx::AnyConnection::connect(&house.settings.database).await.unwrap();
-    let sql = "select taken_at from door_bookmarks b join door_events e on e.id = b.door_event_id order by e.seq";
+    let sql =
+        "select taken_at from door_bookmarks b join door_events e on e.id = b.door_event_id order by e.seq";
     sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
 }
 

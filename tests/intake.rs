@@ -99,6 +99,10 @@ async fn a_token_may_come_as_a_password_and_a_wrong_one_not_too_often() {
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(send(&token).await, 200);
+    // One that is told an address may send a password of its own, which means nothing here.
+    let request = device.request(Method::POST, &format!("/ingest/v1/hikvision/{token}"));
+    let request = request.basic_auth("admin", Some("12345")).header("content-type", "application/xml");
+    assert_eq!(request.body(FORCED).send().await.unwrap().status().as_u16(), 200);
     let mut answers = Vec::new();
     for n in 0..40 {
         answers.push(send(&format!("{n:064}")).await);
@@ -202,9 +206,8 @@ async fn old_alarms_of_doors_are_in_the_operators_list_page_by_page_beside_the_o
         let (_, token) = house.device(&house.lobby, DeviceKind::Panel).await;
         let (device, patrol) = (house.client(), house.sign_in_as(Role::Patrol).await);
         let old = domain::Timestamp(house.clock.now().0 - DAY).to_string();
-        let told = |id: &str, kind: &str| {
-            with(with(event(id, kind), "sequality", "backlog"), "time", old.clone())
-        };
+        let told =
+            |id: &str, kind: &str| with(with(event(id, kind), "sequality", "backlog"), "time", old.clone());
         let kinds = ["door.forced", "alarm.fire", "door.duress", "alarm.panic", "door.tamper"];
         for kind in kinds {
             device.events(&token, BATCH, &json!([told(kind, kind), told("x", "door.opened")])).await;
@@ -293,6 +296,63 @@ async fn a_press_gets_through_while_the_devices_bucket_is_empty() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_only_says_how_things_are_goes_through_no_empty_bucket() {
+    let house = House::start().await;
+    let (_, token) = house.device(&house.gate, DeviceKind::Panel).await;
+    let (device, patrol) = (house.client(), house.sign_in_as(Role::Patrol).await);
+    let state = |id: String| with(event(&id, "alarm.panic"), "sequality", "state");
+    let mut sent = 0;
+    loop {
+        let batch = (0..100).map(|n| state(format!("{sent}-{n}"))).collect();
+        let (_, answer) = device.events(&token, BATCH, &Value::Array(batch)).await;
+        if results(&answer).contains(&"rejected") {
+            break;
+        }
+        sent += 1;
+        assert!(sent < 500, "the bucket is never empty");
+    }
+    assert_eq!(results(&device.events(&token, SINGLE, &event("1", "alarm.panic")).await.1), ["accepted"]);
+    assert_eq!(incidents(&patrol).await.len(), 1);
+}
+
+/// What is forged is not taken; what is replayed, old or out of order is kept once, in the
+/// order in which it came.
+#[tokio::test(flavor = "multi_thread")]
+async fn c40_nothing_forged_is_taken_and_what_is_replayed_or_out_of_order_is_kept_once() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (one, token) = house.device(&house.gate, DeviceKind::Panel).await;
+        let (_, other) = house.device(&house.lobby, DeviceKind::Panel).await;
+        let (device, patrol) = (house.client(), house.sign_in_as(Role::Patrol).await);
+        let at = |n: i64| domain::Timestamp(house.clock.now().0 + n * 1_000_000).to_string();
+        let told = |id: &str, n: i64| with(event(id, "door.opened"), "time", at(n));
+        for forged in ["", "0", &"0".repeat(64), one.as_str(), &token[1..], &token.to_uppercase()] {
+            let (status, _) = device.events(forged, SINGLE, &told("1", 0)).await;
+            assert_eq!(status.as_u16(), 401, "{forged:?}");
+        }
+        assert_eq!(doors(&patrol).await, Vec::<Value>::new());
+        let order = [("3", 3), ("1", 1), ("old", -9 * 24 * 3_600), ("2", 2)];
+        for (id, n) in order {
+            assert_eq!(results(&device.events(&token, SINGLE, &told(id, n)).await.1), ["accepted"]);
+        }
+        // Again, later, with another time, in a batch and all at once.
+        let again = Value::Array(order.iter().map(|(id, n)| told(id, n + 60)).collect());
+        let sending: Vec<_> = (0..5).map(|_| device.events(&token, BATCH, &again)).collect();
+        for (_, answer) in futures_util::future::join_all(sending).await {
+            assert_eq!(results(&answer), ["duplicate"; 4], "{database:?}");
+        }
+        // Another device's event of the same name is another one, and takes nobody's place.
+        assert_eq!(results(&device.events(&other, SINGLE, &told("1", 0)).await.1), ["accepted"]);
+        let rows = doors(&patrol).await;
+        assert_eq!(rows.len(), 5, "{database:?}: {rows:?}");
+        let mut connection = sqlx::AnyConnection::connect(&house.settings.database).await.unwrap();
+        let sql = "select event_id from door_events order by seq";
+        let kept: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(kept, ["3", "1", "old", "2", "1"], "{database:?}: in the order in which they came");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_cannot_be_read_are_refused_with_the_reason_and_nothing_is_kept() {
     let house = House::start().await;
     let (_, token) = house.door(&house.lobby).await;
@@ -310,6 +370,14 @@ async fn bodies_that_cannot_be_read_are_refused_with_the_reason_and_nothing_is_k
     }
     assert_eq!(post(&device, &path, json, format!("{{\"a\": \"{}\"}}", "x".repeat(70_000))).await.0, 413);
     assert_eq!(post(&device, &path, json, vec![b' '; 2 << 20]).await.0, 413);
+    // What says nothing is said yes to, or it is sent for ever.
+    for (kind, body) in [
+        ("text/xml", "<EventNotificationAlert/>"),
+        ("text/xml", "<a><eventType/><AccessControllerEvent/></a>"),
+        (json, "{\"eventType\": null, \"dateTime\": 5, \"AccessControllerEvent\": null}"),
+    ] {
+        assert_eq!(post(&device, &path, kind, body).await.0, 200, "{body}");
+    }
     let zk = format!("/ingest/v1/zkteco/{token}/iclock/cdata?table=rtlog");
     assert_eq!(post(&device, &zk, "text/plain", "time=1\tevent=0\n".repeat(101)).await.0, 413);
     assert_eq!(post(&device, &zk, "text/plain", "nothing\n\n").await, (200, "OK: 1".to_owned()));

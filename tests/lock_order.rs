@@ -59,8 +59,9 @@ async fn a_press_and_a_new_token_of_its_device_do_not_wait_for_each_other_in_a_c
             assert!(done.is_ok(), "the {n}th press: {done:?}");
         }
     };
-    let (tokens, ()) = tokio::time::timeout(Duration::from_secs(120), async { tokio::join!(tokens, pressing) })
-        .await
-        .expect("they wait for each other");
+    let (tokens, ()) =
+        tokio::time::timeout(Duration::from_secs(120), async { tokio::join!(tokens, pressing) })
+            .await
+            .expect("they wait for each other");
     tokens.unwrap();
 }

@@ -113,7 +113,10 @@ mod tests {
             assert_eq!((gauge.handle(seen(free)), gauge.room()), (act, room), "{free} MiB");
         }
         gauge.rebuilt();
-        assert_eq!((gauge.handle(seen(36)), gauge.room(), gauge.is_held()), (Act::Nothing, Room::Ample, true));
+        assert_eq!(
+            (gauge.handle(seen(36)), gauge.room(), gauge.is_held()),
+            (Act::Nothing, Room::Ample, true)
+        );
     }
 
     #[test]

@@ -37,12 +37,14 @@ pub(crate) async fn list(
     }
     let marks: Vec<String> = (0..places.len()).map(|n| format!("${}", n + 3)).collect();
     let marks = marks.join(", ");
-    let doors =
-        kinds(DoorEventKind::WORDS, |word| DoorEventKind::from_word(word).is_some_and(|k| k.alarm().is_some()));
+    let doors = kinds(DoorEventKind::WORDS, |word| {
+        DoorEventKind::from_word(word).is_some_and(|k| k.alarm().is_some())
+    });
     let others = kinds(DeviceEventKind::WORDS, |word| {
         DeviceEventKind::from_word(word).is_some_and(|kind| kind.alarm().is_some())
     });
-    let columns = "id, source, event_id, device_id, site_id, place_id, kind, quality, device_time, received_at";
+    let columns =
+        "id, source, event_id, device_id, site_id, place_id, kind, quality, device_time, received_at";
     let part = |table: &str, more: &str, kinds: &str| {
         format!(
             "select {columns}, {more} from {table} where kind in ({kinds}) and place_id in ({marks})

@@ -58,11 +58,7 @@ pub(crate) async fn insert(
 }
 
 /// At these places, the newest first, each with its place in the order.
-pub(crate) async fn list(
-    pool: &AnyPool,
-    places: &[PlaceId],
-    page: &Page,
-) -> Result<Vec<(i64, DeviceEvent)>> {
+pub(crate) async fn list(pool: &AnyPool, places: &[PlaceId], page: &Page) -> Result<Vec<(i64, DeviceEvent)>> {
     if places.is_empty() {
         return Ok(Vec::new());
     }

@@ -30,6 +30,13 @@ impl Event {
         }
     }
 
+    /// Whether somebody may be asking for help by it, now or a while ago: it is taken however
+    /// much else comes. What only says how things are is not.
+    #[must_use]
+    pub fn is_pressing(&self) -> bool {
+        self.alarm().is_some() && self.quality() != Quality::State
+    }
+
     /// How much it says about now.
     #[must_use]
     pub fn quality(&self) -> Quality {

@@ -114,7 +114,9 @@ pub(crate) async fn receive(
                     let wait = wait.as_secs();
                     (
                         OutcomeWord::Rejected,
-                        Some(format!("there is hardly room on the gateway's disk; send it again in {wait} s")),
+                        Some(format!(
+                            "there is hardly room on the gateway's disk; send it again in {wait} s"
+                        )),
                     )
                 }
                 _ => (OutcomeWord::Accepted, None),

@@ -180,11 +180,11 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     let events: Vec<Event> = told.into_iter().map(|told| told.event(device, received_at)).collect();
     // A press for help gets through whatever else the device has sent.
     let wait =
-        app.throttle.take_events(&device.id, events.iter().filter(|event| event.alarm().is_none()).count());
+        app.throttle.take_events(&device.id, events.iter().filter(|event| !event.is_pressing()).count());
     let full = *app.parts.room.borrow() == Room::Last;
     let refused = if full { Some(Outcome::NoRoom(FULL)) } else { wait.map(Outcome::TooMany) };
     let refused: Vec<Option<Outcome>> =
-        events.iter().map(|event| refused.filter(|_| event.alarm().is_none())).collect();
+        events.iter().map(|event| refused.filter(|_| !event.is_pressing())).collect();
     // Only the incident that an alarm opens rests on it.
     let timings = match events.iter().any(|event| event.alarm().is_some()) {
         true => site(app, device).await.map(|site| Timings::of(site.kind)),
