@@ -7,6 +7,7 @@
 //! the database again, however much comes all the time.
 
 use crate::journal::{self, Journal};
+use crate::pictures::WAITING;
 use async_trait::async_trait;
 use domain::event::device::{DeviceEvent, DeviceEventKind};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
@@ -255,14 +256,12 @@ impl EventSpool {
                 all.kept += usize::from(recorded == Recorded::Accepted);
                 // Also what is there already may be so by the try that took too long.
                 all.raised |= taken.raises.is_some();
-                match taken.event {
-                    Event::Door(event) if event.received_at >= now.before(PICTURED) => {
-                        if recorded == Recorded::Accepted || repository.door_event(&event.id).await?.is_some()
-                        {
-                            all.pictured.push(event);
-                        }
-                    }
-                    _ => {}
+                let Event::Door(event) = taken.event else { continue };
+                if event.received_at < now.before(PICTURED) || all.pictured.len() >= WAITING {
+                    continue;
+                }
+                if recorded == Recorded::Accepted || repository.door_event(&event.id).await?.is_some() {
+                    all.pictured.push(event);
                 }
             }
         }
@@ -343,7 +342,7 @@ async fn keep_group<'l>(
             for (line, taken) in lines.into_iter().zip(taken) {
                 match record(repository, vec![taken.clone()]).await {
                     Ok(recorded) => {
-                        kept.extend(recorded.into_iter().map(|recorded| (taken.clone(), recorded)))
+                        kept.extend(recorded.into_iter().map(|recorded| (taken.clone(), recorded)));
                     }
                     Err(error @ Error::Unavailable(_)) => return Err(error),
                     // Its device was removed meanwhile.

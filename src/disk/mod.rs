@@ -137,14 +137,14 @@ impl Watcher {
         match (act, done) {
             (Act::Nothing, _) => {}
             (Act::GiveUp, Ok(())) => {
-                warn!("the disk is full; the reserve is given up for what must be written")
+                warn!("the disk is full; the reserve is given up for what must be written");
             }
             (Act::GiveUp, Err(error)) => {
-                error!(%error, "the disk is full, and the reserve cannot be given up")
+                error!(%error, "the disk is full, and the reserve cannot be given up");
             }
             (Act::Rebuild, Ok(())) => self.gauge.rebuilt(),
             (Act::Rebuild, Err(error)) => {
-                warn!(%error, "the reserve cannot be made again; it is tried again")
+                warn!(%error, "the reserve cannot be made again; it is tried again");
             }
         }
         let room = self.gauge.room();

@@ -174,7 +174,9 @@ async fn prepare(connection: &mut AnyConnection, writes: bool) -> std::result::R
             Err(error) if is_read_only(&error) => return Err(error),
             // Somebody else writes just now.
             Err(_) => {}
-            Ok(_) => drop(sqlx::query("rollback").execute(&mut *connection).await?),
+            Ok(_) => {
+                sqlx::query("rollback").execute(&mut *connection).await?;
+            }
         }
     }
     Ok(())
