@@ -11,6 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, warn};
 use web::tls::Tls;
 
+/// Counts what each camera's session holds, so that none can take all there is.
+#[global_allocator]
+static ALLOCATOR: meter::Metered = meter::Metered;
+
 /// A gateway that registers cameras, proxies their streams to approved viewers
 /// and records door and alarm events.
 #[derive(Parser)]

@@ -4,6 +4,7 @@
 use crate::support::camera::{self, H264};
 use crate::support::client::{Client, Key};
 use crate::support::database::Database;
+use crate::support::heartbeat::Heartbeat;
 use crate::support::hls::Player;
 use crate::support::live::{Heard, Live};
 use crate::support::{House, until, whep};
@@ -17,7 +18,6 @@ use domain::{CameraId, Clock as _, GrantId, HouseholdId, Timestamp};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -106,33 +106,6 @@ impl Transport {
             Reason::SignedOut | Reason::SignedOutElsewhere => self.is_a_pages(),
             _ => true,
         }
-    }
-}
-
-/// Notes how long this machine stands still at most: a thread of its own, which no task
-/// of the gateway can keep from running.
-struct Heartbeat(Arc<Mutex<Duration>>);
-
-impl Heartbeat {
-    fn start() -> Self {
-        let worst = Arc::new(Mutex::new(Duration::ZERO));
-        let weak = Arc::downgrade(&worst);
-        std::thread::spawn(move || {
-            let mut last = std::time::Instant::now();
-            while let Some(worst) = weak.upgrade() {
-                let mut worst = worst.lock().unwrap();
-                *worst = worst.max(last.elapsed());
-                drop(worst);
-                last = std::time::Instant::now();
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        });
-        Self(worst)
-    }
-
-    /// The longest since this was last asked.
-    fn worst(&self) -> Duration {
-        std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 

@@ -7,6 +7,10 @@
 )]
 #![expect(clippy::unwrap_used, reason = "in a test a failure is a panic")]
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: meter::Metered = meter::Metered;
+
 mod accounts;
 mod approvals;
 mod contacts;
@@ -19,6 +23,7 @@ mod full_disk;
 mod groups;
 mod guardrails;
 mod hls;
+mod hostile_camera;
 mod import;
 mod incidents;
 mod ingest;

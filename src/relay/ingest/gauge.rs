@@ -3,10 +3,8 @@
 
 use super::Source;
 use super::address::Policy;
-use super::opener::{OpenError, open};
-use futures_util::StreamExt as _;
+use super::opener::{Ending, Item, OpenError, open};
 use media::Params;
-use retina::codec::CodecItem;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -34,12 +32,16 @@ pub async fn gauge(source: &Source, policy: &Policy) -> Result<Gauge, OpenError>
     let mut session = opened.map_err(|_| OpenError::TimedOut)??;
     let end = Instant::now() + COUNTING;
     let (mut times, mut keys) = (Vec::new(), Vec::new());
-    while let Ok(Some(item)) = tokio::time::timeout_at(end, session.frames.next()).await {
-        let CodecItem::VideoFrame(frame) = item.map_err(|error| OpenError::retina(&error))? else { continue };
-        let time = frame.timestamp().elapsed_secs();
+    while let Ok(item) = tokio::time::timeout_at(end, session.next()).await {
+        let (time, key, data) = match item {
+            Ok(Item::Video { time, key, data, .. }) => (time.seconds, key, data),
+            Ok(Item::Audio { .. } | Item::Other) => continue,
+            Err(Ending::Closed) => break,
+            Err(Ending::Broken(error)) => return Err(OpenError::retina(&error)),
+            Err(Ending::Full) => return Err(OpenError::Endless),
+        };
         let params = session.params()?.unwrap_or_default();
-        let key = params.video.is_some_and(|video| video.is_key(frame.data()));
-        if key || frame.is_random_access_point() {
+        if key || params.video.is_some_and(|video| video.is_key(&data)) {
             keys.push(time);
         }
         times.push(time);

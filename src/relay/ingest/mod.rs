@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod backoff;
+mod fence;
 mod gauge;
 mod opener;
 mod pump;

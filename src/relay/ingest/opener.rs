@@ -1,18 +1,29 @@
 //! From a camera's address to a session that delivers frames.
 
 use super::address::{Policy, Refused};
+use super::fence::{Fence, Full};
 use super::{Source, Transport};
 use bytes::Bytes;
-use media::{Codec, Params, TrackParams};
+use media::{Codec, Params, Ticks, TrackParams};
 use retina::client::{
     Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions, Stream,
     TeardownPolicy,
 };
-use retina::codec::{FrameFormat, ParametersRef};
+use retina::codec::{CodecItem, FrameFormat, ParametersRef};
 use std::sync::Arc;
 
 /// How retina 0.4 begins to tell that there was no connection; it tells it in words only.
 const NOT_CONNECTED: &str = "Unable to connect to RTSP server: ";
+
+/// What a session may hold until it plays: an answer and what is made of it. Real ones have a
+/// few KB; the longest here is read into 256 KiB.
+const OPENING: isize = 512 << 10;
+/// What it may hold while it plays: a picture on its way, in a buffer that doubles up to 4 MiB,
+/// and the places of its pieces. The largest pictures of real cameras have about 2 MiB.
+const PLAYING: isize = 6 << 20;
+/// The longest side of a picture, and the most pixels: level 6.2 of H.264 and of H.265.
+const LONGEST_SIDE: u32 = 16_888;
+const MOST_PIXELS: u32 = 8_192 * 4_352;
 
 /// Why a camera could not be opened, as a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +57,9 @@ pub enum OpenError {
     /// It does not speak RTSP properly.
     #[error("the camera's answer was not understood: {0}")]
     Protocol(Arc<str>),
+    /// What it sends has no end.
+    #[error("the camera's answer is far longer than any camera's; check that the address is one")]
+    Endless,
 }
 
 impl OpenError {
@@ -81,6 +95,41 @@ pub(super) struct Opened {
     pub(super) frames: Demuxed,
     pub(super) video: usize,
     pub(super) audio: Option<usize>,
+    fence: Fence,
+}
+
+/// What a session delivers.
+pub(super) enum Item {
+    /// An access unit. `key` is what retina says: IDR pictures only.
+    Video { time: Time, key: bool, new_params: bool, data: Bytes },
+    /// Sound.
+    Audio { time: Time, data: Bytes },
+    /// Something that nobody here needs: RTCP, or a camera's analytics, dropped on arrival.
+    Other,
+}
+
+/// When an item was taken, since the session's first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Time {
+    pub(super) ticks: Ticks,
+    pub(super) seconds: f64,
+}
+
+impl From<retina::Timestamp> for Time {
+    fn from(time: retina::Timestamp) -> Self {
+        Self { ticks: Ticks(time.elapsed()), seconds: time.elapsed_secs() }
+    }
+}
+
+/// Why a session that delivered ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The camera has ended it.
+    Closed,
+    /// It sent what cannot be understood.
+    Broken(retina::Error),
+    /// It held more than any picture needs.
+    Full,
 }
 
 /// Connects, logs in and starts to play. The caller sets the time limit.
@@ -93,6 +142,19 @@ pub(super) async fn open(source: &Source, policy: &Policy) -> Result<Opened, Ope
         username: username.clone(),
         password: http_auth::password(&password.0, source.allow_basic),
     });
+    let mut fence = Fence::new(OPENING);
+    let opened = fence.run(begin(url, credentials, source)).await;
+    let (frames, video, audio) = opened.map_err(|Full| OpenError::Endless)??;
+    fence.set_limit(PLAYING);
+    Ok(Opened { frames, video, audio, fence })
+}
+
+/// DESCRIBE, SETUP and PLAY; answers which streams are the picture and the sound.
+async fn begin(
+    url: url::Url,
+    credentials: Option<Credentials>,
+    source: &Source,
+) -> Result<(Demuxed, usize, Option<usize>), OpenError> {
     // retina would send TEARDOWN to the address the camera names in Content-Base,
     // which may be anybody's: the connection is closed instead.
     let options = SessionOptions::default()
@@ -118,7 +180,7 @@ pub(super) async fn open(source: &Source, policy: &Policy) -> Result<Opened, Ope
     let options = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
     let playing = session.play(options).await.map_err(|e| OpenError::retina(&e))?;
     let frames = playing.demuxed().map_err(|e| OpenError::retina(&e))?;
-    Ok(Opened { frames, video, audio })
+    Ok((frames, video, audio))
 }
 
 fn choose_video(streams: &[Stream]) -> Result<usize, OpenError> {
@@ -136,6 +198,37 @@ fn choose_audio(streams: &[Stream]) -> Option<usize> {
 }
 
 impl Opened {
+    /// What comes next.
+    pub(super) async fn next(&mut self) -> Result<Item, Ending> {
+        let item = match self.fence.next(&mut self.frames).await {
+            Err(Full) => return Err(Ending::Full),
+            Ok(None) => return Err(Ending::Closed),
+            Ok(Some(Err(error))) => return Err(Ending::Broken(error)),
+            Ok(Some(Ok(item))) => item,
+        };
+        let (item, bytes) = self.fence.within(|| match item {
+            CodecItem::VideoFrame(frame) => {
+                let (time, key) = (frame.timestamp().into(), frame.is_random_access_point());
+                let new_params = frame.has_new_parameters();
+                let data = frame.into_data();
+                let size = data.capacity();
+                (Item::Video { time, key, new_params, data: data.into() }, size)
+            }
+            CodecItem::AudioFrame(frame) => {
+                let data = Bytes::copy_from_slice(frame.data());
+                (Item::Audio { time: frame.timestamp().into(), data }, frame.data().len())
+            }
+            _ => (Item::Other, 0),
+        });
+        self.fence.handed_out(bytes);
+        Ok(item)
+    }
+
+    /// Bytes that the session holds, as far as they are counted.
+    pub(super) fn held(&self) -> isize {
+        self.fence.held()
+    }
+
     /// The sound the camera offers, whether it is taken or not.
     pub(super) fn offered_audio(&self) -> Option<String> {
         let audio = self.frames.streams().iter().find(|stream| stream.media() == "audio")?;
@@ -154,9 +247,11 @@ impl Opened {
             return Ok(None);
         };
         let (width, height) = video.pixel_dimensions();
-        let size =
-            |n: u32| u16::try_from(n).map_err(|_| OpenError::Codec("an impossible picture size".into()));
-        let (width, height) = (size(width)?, size(height)?);
+        if width.max(height) > LONGEST_SIDE || width.saturating_mul(height) > MOST_PIXELS {
+            return Err(OpenError::Codec("pictures of an impossible size".into()));
+        }
+        let size = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
+        let (width, height) = (size(width), size(height));
         let parsed = match stream(self.video).map(Stream::encoding_name) {
             Some("h265") => TrackParams::h265(video.extra_data(), width, height),
             _ => TrackParams::h264(video.extra_data(), width, height),

@@ -1,11 +1,9 @@
 //! From an open camera session into the publisher, until it ends.
 
-use super::opener::{OpenError, Opened, first_line};
+use super::backoff::Outcome;
+use super::opener::{Ending, Item, OpenError, Opened, first_line};
 use crate::hub::{Publisher, Sample, State};
-use bytes::Bytes;
-use futures_util::StreamExt as _;
-use media::{Params, Ticks, Track};
-use retina::codec::CodecItem;
+use media::{Params, Track};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -13,39 +11,49 @@ use tokio::time::{Instant, MissedTickBehavior};
 pub(super) const STALE_AFTER: Duration = Duration::from_secs(10);
 /// Without a frame for this long the connection is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
-/// An access unit beyond this is no picture of a camera.
-const MAX_FRAME: usize = 8 << 20;
+/// Without a frame for this long, while what is held for the next one grows.
+const UNFINISHED_AFTER: Duration = Duration::from_secs(4);
+/// How much it must have grown: retina's buffer, which it begins with, has doubled.
+const GROWTH: isize = 64 << 10;
 
 /// Why pumping ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) reason: String,
-    /// Whether the session had delivered a frame.
-    pub(super) alive: bool,
+    /// What it counts as when the next attempt is planned.
+    pub(super) outcome: Outcome,
 }
 
 /// Pumps frames until the session ends by itself.
 pub(super) async fn run(mut session: Opened, publisher: &mut Publisher) -> Ended {
     publisher.restart();
-    let mut alive = false;
-    let mut last_frame = Instant::now();
+    let mut outcome = Outcome::Failed;
+    let (mut last_frame, mut held) = (Instant::now(), session.held());
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reason = loop {
         tokio::select! {
-            item = session.frames.next() => match take(item, &mut session, publisher) {
+            item = session.next() => match item.map_err(reason).and_then(|item| take(item, &session, publisher)) {
                 Ok(false) => {}
                 Ok(true) => {
-                    if !alive || last_frame.elapsed() >= STALE_AFTER {
+                    if outcome == Outcome::Failed || last_frame.elapsed() >= STALE_AFTER {
                         publisher.set_state(State::Live, "");
                     }
-                    alive = true;
-                    last_frame = Instant::now();
+                    outcome = Outcome::Lost;
+                    (last_frame, held) = (Instant::now(), session.held());
                 }
-                Err(reason) => break reason,
+                Err(Reason { text, hostile }) => {
+                    // Pictures before do not earn it another try at once.
+                    outcome = if hostile { Outcome::Failed } else { outcome };
+                    break text;
+                }
             },
             _ = tick.tick() => {
                 let silent = last_frame.elapsed();
+                if silent >= UNFINISHED_AFTER && session.held() - held >= GROWTH {
+                    outcome = Outcome::Failed;
+                    break "the camera sends a picture that does not end".to_owned();
+                }
                 if silent >= GIVE_UP_AFTER {
                     break "the camera stopped sending".to_owned();
                 }
@@ -55,50 +63,41 @@ pub(super) async fn run(mut session: Opened, publisher: &mut Publisher) -> Ended
             }
         }
     };
-    Ended { reason, alive }
+    Ended { reason, outcome }
+}
+
+/// Why a session is ended.
+struct Reason {
+    text: String,
+    /// Whether no camera that works would have given it.
+    hostile: bool,
+}
+
+fn reason(ending: Ending) -> Reason {
+    match ending {
+        Ending::Closed => Reason { text: "the camera ended the stream".to_owned(), hostile: false },
+        Ending::Broken(error) => Reason { text: first_line(&error), hostile: false },
+        Ending::Full => Reason { text: "the camera sent a picture of more than 4 MiB".to_owned(), hostile: true },
+    }
 }
 
 /// Handles one item. True if it was a picture.
-fn take(
-    item: Option<Result<CodecItem, retina::Error>>,
-    session: &mut Opened,
-    publisher: &mut Publisher,
-) -> Result<bool, String> {
-    let item = match item {
-        None => return Err("the camera ended the stream".to_owned()),
-        Some(Err(error)) => return Err(first_line(&error)),
-        Some(Ok(item)) => item,
-    };
+fn take(item: Item, session: &Opened, publisher: &mut Publisher) -> Result<bool, Reason> {
     match item {
-        CodecItem::VideoFrame(frame) => {
-            if frame.data().len() > MAX_FRAME {
-                return Err("the camera sent a picture of more than 8 MiB".to_owned());
-            }
-            if frame.has_new_parameters() || publisher.params().video.is_none() {
-                adopt(session, publisher)?;
+        Item::Video { time, key, new_params, data } => {
+            if new_params || publisher.params().video.is_none() {
+                adopt(session, publisher).map_err(|text| Reason { text, hostile: true })?;
             }
             // retina knows IDR pictures only.
-            let key = publisher.params().video.as_ref().is_some_and(|video| video.is_key(frame.data()));
-            let sample = Sample {
-                track: Track::Video,
-                key: key || frame.is_random_access_point(),
-                time: Ticks(frame.timestamp().elapsed()),
-                data: Bytes::from(frame.into_data()),
-            };
-            publisher.push(sample);
+            let key = key || publisher.params().video.as_ref().is_some_and(|video| video.is_key(&data));
+            publisher.push(Sample { track: Track::Video, key, time: time.ticks, data });
             Ok(true)
         }
-        CodecItem::AudioFrame(frame) => {
-            publisher.push(Sample {
-                track: Track::Audio,
-                key: false,
-                time: Ticks(frame.timestamp().elapsed()),
-                data: Bytes::copy_from_slice(frame.data()),
-            });
+        Item::Audio { time, data } => {
+            publisher.push(Sample { track: Track::Audio, key: false, time: time.ticks, data });
             Ok(false)
         }
-        // Analytics metadata of a camera is dropped on arrival.
-        _ => Ok(false),
+        Item::Other => Ok(false),
     }
 }
 

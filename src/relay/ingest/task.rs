@@ -226,11 +226,11 @@ async fn attempt(
     context.refusals().clear(&source.account());
     let ended = match pump::adopt(&session, publisher) {
         Ok(()) => pump::run(session, publisher).await,
-        Err(reason) => pump::Ended { reason, alive: false },
+        Err(reason) => pump::Ended { reason, outcome: Outcome::Failed },
     };
     info!(stream = name, reason = ended.reason, "camera session ended");
     publisher.set_state(State::Offline, &ended.reason);
-    if ended.alive { Outcome::Lost } else { Outcome::Failed }
+    ended.outcome
 }
 
 fn jitter() -> f64 {
