@@ -111,6 +111,7 @@ const USAGE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    meter::return_large_blocks();
     match Arguments::parse().command {
         Command::CheckConfig { config } => match Settings::load(config.as_deref()) {
             Ok(_) => {

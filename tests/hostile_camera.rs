@@ -5,12 +5,12 @@ use crate::support::heartbeat::Heartbeat;
 use crate::support::hostile::{Hostile, Lie};
 use crate::support::live::Live;
 use crate::support::process::{Gateway, configure, serve};
-use crate::support::{House, camera};
+use crate::support::{House, camera, until};
 use camsim::viewers::Viewer;
+use domain::CameraId;
 use domain::camera::Transport;
 use domain::repository::Rights as _;
 use domain::role::Role;
-use domain::CameraId;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const SPACED: Duration = Duration::from_millis(700);
 const LATER: Duration = Duration::from_millis(20);
 /// A machine that stood still for so long says nothing about pictures.
 const STILL: Duration = Duration::from_millis(60);
-const REPEATS: usize = 3;
+const REPEATS: usize = 2;
 
 #[test]
 fn the_meter_of_the_stories_is_alive() {
@@ -75,85 +75,94 @@ fn p99(arrivals: &Arrivals, began: Instant) -> Duration {
 
 struct Stage {
     gateway: Gateway,
-    hostile: Hostile,
     owner: Client,
-    by_tcp: CameraId,
-    by_udp: CameraId,
+    by_tcp: (Hostile, CameraId),
+    by_udp: (Hostile, CameraId),
     arrivals: Arrivals,
-    heart: Heartbeat,
     memory: u64,
-    p99: Duration,
 }
 
 /// One lie, watched until the camera was dropped `times`.
 async fn tell(stage: &Stage, lie: Lie, transport: Transport, times: usize, said: &[&str]) {
-    let camera = if transport == Transport::Tcp { &stage.by_tcp } else { &stage.by_udp };
-    for repeat in 0..=REPEATS {
-        stage.hostile.lie(lie);
-        forget_mark(stage.gateway.pid());
-        stage.heart.worst();
-        let began = Instant::now();
-        let somebody = Live::open(&stage.owner, camera).await;
-        let mut states = Vec::new();
-        let visits = loop {
-            let (_, view) = stage.owner.get(&format!("/api/v1/cameras/{camera}")).await;
-            let state = (view["status"]["state"].to_string(), view["status"]["detail"].to_string());
-            if !states.contains(&state) {
-                states.push(state);
-            }
-            let visits: Vec<_> = stage.hostile.visits();
-            if visits.iter().filter(|visit| visit.dropped.is_some()).count() >= times {
-                break visits;
-            }
-            assert!(began.elapsed() < Duration::from_secs(40), "{lie:?}: never dropped: {visits:?} {states:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        // What is shown after the drop.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    let (hostile, camera) = if transport == Transport::Tcp { &stage.by_tcp } else { &stage.by_udp };
+    hostile.lie(lie);
+    forget_mark(stage.gateway.pid());
+    let began = Instant::now();
+    let somebody = Live::open(&stage.owner, camera).await;
+    let mut states = Vec::new();
+    let visits = loop {
         let (_, view) = stage.owner.get(&format!("/api/v1/cameras/{camera}")).await;
-        let status = &view["status"];
-        assert_ne!(status["state"], "live", "{lie:?}: {status}");
-        let detail = status["detail"].as_str().unwrap();
-        assert!(said.iter().any(|part| detail.contains(part)), "{lie:?} {transport:?}: {status}; {states:?}");
-        drop(somebody);
+        let state = (view["status"]["state"].to_string(), view["status"]["detail"].to_string());
+        if !states.contains(&state) {
+            states.push(state);
+        }
+        let visits: Vec<_> = hostile.visits();
+        if visits.iter().filter(|visit| visit.dropped.is_some()).count() >= times {
+            break visits;
+        }
+        assert!(began.elapsed() < Duration::from_secs(40), "{lie:?}: never dropped: {visits:?} {states:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    // What is shown after the drop.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (_, view) = stage.owner.get(&format!("/api/v1/cameras/{camera}")).await;
+    let status = &view["status"];
+    assert_ne!(status["state"], "live", "{lie:?}: {status}");
+    let detail = status["detail"].as_str().unwrap();
+    assert!(said.iter().any(|part| detail.contains(part)), "{lie:?} {transport:?}: {status}; {states:?}");
+    drop(somebody);
+    hostile.lie(Lie::Nothing);
 
-        let mut longest = Duration::ZERO;
-        for visit in visits.iter().filter(|visit| visit.dropped.is_some()) {
-            let lied = visit.lied.unwrap_or_else(|| panic!("{lie:?}: it was left before it lied: {visits:?}"));
-            longest = longest.max(visit.dropped.unwrap() - lied);
-        }
-        assert!(longest < DROPPED + GRACE, "{lie:?}: dropped after {longest:?}");
-        for pair in visits.windows(2) {
-            let gap = pair[1].came - pair[0].dropped.unwrap();
-            assert!(gap >= SPACED, "{lie:?}: came again after {gap:?}");
-        }
-        let peak = memory(stage.gateway.pid(), "VmHWM:").saturating_sub(stage.memory);
-        let (p99, still) = (p99(&stage.arrivals, began), stage.heart.worst());
-        println!(
-            "{lie:?} {transport:?}: dropped within {longest:?}, {} KiB more, p99 {p99:?} (alone {:?}, the machine still for {still:?})",
-            peak >> 10,
-            stage.p99
-        );
-        assert!(peak <= MEMORY, "{lie:?} {transport:?}: {} MiB more", peak >> 20);
-        if p99 > stage.p99 + LATER && still > STILL && repeat < REPEATS {
-            println!("{lie:?}: again: the machine stood still for {still:?}");
-            continue;
-        }
-        assert!(p99 <= stage.p99 + LATER, "{lie:?}: p99 {p99:?}, alone {:?}; still for {still:?}", stage.p99);
-        return;
+    let mut longest = Duration::ZERO;
+    for visit in visits.iter().filter(|visit| visit.dropped.is_some()) {
+        let lied = visit.lied.unwrap_or_else(|| panic!("{lie:?}: it was left before it lied: {visits:?}"));
+        longest = longest.max(visit.dropped.unwrap() - lied);
     }
+    assert!(longest < DROPPED + GRACE, "{lie:?}: dropped after {longest:?}");
+    for pair in visits.windows(2) {
+        let gap = pair[1].came - pair[0].dropped.unwrap();
+        assert!(gap >= SPACED, "{lie:?}: came again after {gap:?}");
+    }
+    let peak = memory(stage.gateway.pid(), "VmHWM:").saturating_sub(stage.memory);
+    println!("{lie:?} {transport:?}: dropped within {longest:?}, {} KiB more", peak >> 10);
+    assert!(peak <= MEMORY, "{lie:?} {transport:?}: {} MiB more", peak >> 20);
+}
+
+/// All of them, one after another.
+async fn tell_all(stage: &Stage) {
+    let longer = ["far longer than any camera's"];
+    tell(stage, Lie::EndlessBody, Transport::Tcp, 3, &longer).await;
+    tell(stage, Lie::EndlessHeaders, Transport::Tcp, 3, &longer).await;
+    tell(stage, Lie::EndlessLine, Transport::Tcp, 3, &longer).await;
+    tell(stage, Lie::MillionLines, Transport::Tcp, 3, &longer).await;
+    tell(stage, Lie::ByteASecond, Transport::Tcp, 1, &["did not answer within 5 s"]).await;
+    let size = ["impossible size"];
+    tell(stage, Lie::HugePicture, Transport::Tcp, 2, &size).await;
+    tell(stage, Lie::HugeLater, Transport::Tcp, 2, &size).await;
+    let larger = ["more than 4 MiB"];
+    tell(stage, Lie::HugeUnit, Transport::Tcp, 3, &larger).await;
+    // Where a datagram is lost, the next unit ends the one before in its middle.
+    tell(stage, Lie::HugeUnit, Transport::Udp, 2, &["more than 4 MiB", "middle of a fragmented"]).await;
+    tell(stage, Lie::Crumbs, Transport::Tcp, 2, &larger).await;
+    let unfinished = ["a picture that does not end"];
+    tell(stage, Lie::NoMarker, Transport::Tcp, 1, &unfinished).await;
+    tell(stage, Lie::NoMarker, Transport::Udp, 1, &unfinished).await;
+    tell(stage, Lie::BodyAmid, Transport::Tcp, 2, &larger).await;
+    tell(stage, Lie::LineAmid, Transport::Tcp, 2, &larger).await;
 }
 
 async fn stage() -> (Stage, impl Drop) {
-    let hostile = Hostile::start();
+    let (by_tcp, by_udp) = (Hostile::start(), Hostile::start());
     let good = camera::start(&[("good", camera::synthetic(50, 50, 4_000))]).await;
     let house = House::start().await;
     let owner = house.person("owner").await;
     house.store.add_grant(&house.grant(&owner, Role::Owner)).await.unwrap();
     let key = house.signed_in(&owner).await.key().await;
-    let url = |path: &str| format!("rtsp://{}/{path}", hostile.address);
-    let by_tcp = house.camera(&url("tcp")).await;
-    let by_udp = house.camera_like(&url("udp"), |camera| camera.transport = Transport::Udp).await;
+    let url = |hostile: &Hostile| format!("rtsp://{}/a", hostile.address);
+    let id = house.camera(&url(&by_tcp)).await;
+    let by_tcp = (by_tcp, id);
+    let id = house.camera_like(&url(&by_udp), |camera| camera.transport = Transport::Udp).await;
+    let by_udp = (by_udp, id);
     let good_id = house.camera(&good.url("good")).await;
     let folder = house.stop().await;
     configure(&folder, ".");
@@ -170,19 +179,15 @@ async fn stage() -> (Stage, impl Drop) {
     let arrivals = Arrivals::default();
     let watching = tokio::spawn(watch(viewer, Arc::clone(&arrivals)));
     // Once around everything that is going to be used, so that it is not counted for a camera.
-    for camera in [&by_tcp, &by_udp] {
+    for (hostile, camera) in [&by_tcp, &by_udp] {
         hostile.lie(Lie::HugeLater);
         let somebody = Live::open(&owner, camera).await;
-        while hostile.visits().iter().all(|visit| visit.dropped.is_none()) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until(|| hostile.visits().iter().any(|visit| visit.dropped.is_some())).await;
         drop(somebody);
+        hostile.lie(Lie::Nothing);
     }
-    let heart = Heartbeat::start();
-    let began = Instant::now();
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let (memory, p99) = (memory(gateway.pid(), "VmRSS:"), p99(&arrivals, began));
-    let stage = Stage { gateway, hostile, owner, by_tcp, by_udp, arrivals, heart, memory, p99 };
+    let memory = memory(gateway.pid(), "VmRSS:");
+    let stage = Stage { gateway, owner, by_tcp, by_udp, arrivals, memory };
     (stage, Background(watching, (good, folder)))
 }
 
@@ -200,25 +205,28 @@ impl<T> Drop for Background<T> {
 #[tokio::test(flavor = "multi_thread")]
 async fn c27_a_hostile_camera_hurts_only_itself() {
     let (stage, _background) = stage().await;
-    let longer = ["far longer than any camera's"];
-    tell(&stage, Lie::EndlessBody, Transport::Tcp, 3, &longer).await;
-    tell(&stage, Lie::EndlessHeaders, Transport::Tcp, 3, &longer).await;
-    tell(&stage, Lie::EndlessLine, Transport::Tcp, 3, &longer).await;
-    tell(&stage, Lie::MillionLines, Transport::Tcp, 3, &longer).await;
-    tell(&stage, Lie::ByteASecond, Transport::Tcp, 1, &["did not answer within 5 s"]).await;
-    let size = ["impossible size"];
-    tell(&stage, Lie::HugePicture, Transport::Tcp, 2, &size).await;
-    tell(&stage, Lie::HugeLater, Transport::Tcp, 2, &size).await;
-    let larger = ["more than 4 MiB"];
-    tell(&stage, Lie::HugeUnit, Transport::Tcp, 3, &larger).await;
-    tell(&stage, Lie::HugeUnit, Transport::Udp, 2, &larger).await;
-    tell(&stage, Lie::Crumbs, Transport::Tcp, 2, &larger).await;
-    let unfinished = ["a picture that does not end"];
-    tell(&stage, Lie::NoMarker, Transport::Tcp, 1, &unfinished).await;
-    tell(&stage, Lie::NoMarker, Transport::Udp, 1, &unfinished).await;
-    tell(&stage, Lie::BodyAmid, Transport::Tcp, 2, &larger).await;
-    tell(&stage, Lie::LineAmid, Transport::Tcp, 2, &larger).await;
-
+    let heart = Heartbeat::start();
+    // Before and after, because what else this machine does changes meanwhile.
+    let alone = async || {
+        let began = Instant::now();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        p99(&stage.arrivals, began)
+    };
+    let mut before = alone().await;
+    for repeat in 0..=REPEATS {
+        heart.worst();
+        let began = Instant::now();
+        tell_all(&stage).await;
+        let (beside, still) = (p99(&stage.arrivals, began), heart.worst());
+        let after = alone().await;
+        println!("p99 {beside:?}, alone {before:?} and {after:?}; the machine stood still for {still:?}");
+        let most = before.max(after) + LATER;
+        if beside <= most {
+            break;
+        }
+        assert!(still > STILL && repeat < REPEATS, "other cameras' pictures: {beside:?}, more than {most:?}");
+        before = after;
+    }
     let arrivals = stage.arrivals.lock().unwrap();
     assert!(arrivals.windows(2).all(|pair| pair[1].0.wrapping_sub(pair[0].0) == 1_800), "a picture was lost");
     println!("{} pictures of the good camera, none lost", arrivals.len());

@@ -6,7 +6,7 @@
 //! and whoever polls can end a session that holds too much (`relay::ingest`).
 //!
 //! A program installs it with `#[global_allocator]`; where nobody has, [`net`] stays 0. Depends
-//! on nothing. The one crate that may use `unsafe`: the trait asks for it, and all of it is
+//! on libc only. The one crate that may use `unsafe`: the trait asks for it, and all of it is
 //! handing calls on.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -22,6 +22,23 @@ thread_local! {
 #[must_use]
 pub fn net() -> isize {
     NET.get()
+}
+
+/// Blocks from this size on are given back to the system when they are freed.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 1 << 20;
+
+/// Has large blocks given back to the system at once when they are freed. By itself glibc begins
+/// to keep blocks of up to 32 MiB as soon as one has been freed, in each thread's arena: what one
+/// camera has taken for a moment would stay taken. Called once, when a program begins.
+pub fn return_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: `mallopt` takes two numbers, locks what it changes, and ignores what it does not know.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        // What glibc itself makes of that threshold.
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE);
+    }
 }
 
 /// The system's allocator; each call costs an addition more.

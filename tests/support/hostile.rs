@@ -14,6 +14,8 @@ use tokio::sync::watch;
 /// How it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
+    /// It hangs up.
+    Nothing,
     /// The description has 2⁶³ bytes, and they come.
     EndlessBody,
     /// The answer has header after header.
@@ -24,7 +26,7 @@ pub enum Lie {
     MillionLines,
     /// The description comes at a byte a second.
     ByteASecond,
-    /// The description promises pictures of 65,535 by 65,535.
+    /// The description promises pictures of 65,520 by 65,520.
     HugePicture,
     /// A later key picture does.
     HugeLater,
@@ -69,12 +71,12 @@ impl Hostile {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let (lie, lies) = watch::channel(Lie::EndlessBody);
+        let (lie, lies) = watch::channel(Lie::Nothing);
         let visits = Arc::default();
         let noted = Arc::clone(&visits);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(TcpListener::from_std(listener).unwrap(), lies, noted));
+            runtime.block_on(async { serve(TcpListener::from_std(listener).unwrap(), lies, noted).await });
         });
         Self { address, lie, visits }
     }
@@ -107,6 +109,9 @@ async fn serve(listener: TcpListener, mut lies: watch::Receiver<Lie>, visits: Ar
                     }
                 };
                 let mut talk = Talk { stream, lie, rest: Vec::new(), udp: None };
+                if lie == Lie::Nothing {
+                    continue;
+                }
                 // One at a time, as the gateway comes.
                 let _ = talk.run(|| note(|visit| visit.lied = Some(Instant::now()))).await;
                 note(|visit| visit.dropped = Some(Instant::now()));
@@ -200,7 +205,8 @@ impl Talk {
     }
 
     async fn describe(&mut self, head: &str) -> io::Result<()> {
-        let sets = if self.lie == Lie::HugePicture { [huge_sps(), real_sets()[1].clone()] } else { real_sets() };
+        let sets =
+            if self.lie == Lie::HugePicture { [huge_sps(), real_sets()[1].clone()] } else { real_sets() };
         let sets = sets.map(|set| STANDARD.encode(set)).join(",");
         let sdp = format!(
             "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
@@ -252,7 +258,8 @@ impl Talk {
         lies();
         match self.lie {
             Lie::BodyAmid => {
-                self.write(b"RTSP/1.0 200 OK\r\nCSeq: 900\r\nContent-Length: 9223372036854775808\r\n\r\n").await?;
+                self.write(b"RTSP/1.0 200 OK\r\nCSeq: 900\r\nContent-Length: 9223372036854775808\r\n\r\n")
+                    .await?;
                 self.flood(b"more and ").await
             }
             Lie::LineAmid => {
@@ -335,44 +342,20 @@ fn real_sets() -> [Vec<u8>; 2] {
     sets.try_into().unwrap()
 }
 
-/// A parameter set of 65,535 by 65,535 pixels: 4,096 macroblocks each way, less one pixel
-/// (ITU-T H.264, 7.3.2.1.1).
+/// A parameter set of 65,520 by 65,520 pixels (ITU-T H.264, 7.3.2.1.1): with a macroblock more
+/// the sides do not fit 16 bits, and retina refuses it itself.
 fn huge_sps() -> Vec<u8> {
-    let mut bits = String::new();
-    let golomb = |bits: &mut String, n: u32| {
+    let golomb = |n: u32| {
         let code = format!("{:b}", n + 1);
-        *bits += &"0".repeat(code.len() - 1);
-        *bits += &code;
+        "0".repeat(code.len() - 1) + &code
     };
-    golomb(&mut bits, 0);
-    // 4:4:4, where cropping counts single pixels; eight bits deep.
-    for n in [3] {
-        golomb(&mut bits, n);
-    }
-    bits += "0";
-    golomb(&mut bits, 0);
-    golomb(&mut bits, 0);
-    bits += "00";
-    for n in [0, 2, 1] {
-        golomb(&mut bits, n);
-    }
-    bits += "0";
-    golomb(&mut bits, 4_095);
-    golomb(&mut bits, 4_095);
-    bits += "111";
-    for n in [0, 1, 0, 1] {
-        golomb(&mut bits, n);
-    }
-    bits += "01";
-    let mut sps = vec![0x67, 244, 0, 62];
+    let (numbers, side) = ([0, 0, 2, 1].map(golomb).concat(), golomb(4_094));
+    // No gaps; whole frames, direct inference; no cropping, nothing more, the stop bit.
+    let bits = format!("{numbers}0{side}{side}11001");
+    let mut sps = vec![0x67, 66, 0, 62];
     for byte in bits.as_bytes().chunks(8) {
-        let text = format!("{:0<8}", std::str::from_utf8(byte).unwrap());
-        let byte = u8::from_str_radix(&text, 2).unwrap();
-        // No three bytes may look like a start code (7.4.1).
-        if sps.ends_with(&[0, 0]) && byte <= 3 {
-            sps.push(3);
-        }
-        sps.push(byte);
+        let byte = format!("{:0<8}", std::str::from_utf8(byte).unwrap());
+        sps.push(u8::from_str_radix(&byte, 2).unwrap());
     }
     sps
 }
