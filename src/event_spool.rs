@@ -383,6 +383,16 @@ fn unreadable(error: &io::Error) -> Error {
     Error::Unavailable(format!("the spool of events: {error}"))
 }
 
+/// For the fuzz target: a file, and each of its events as it is written again.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    for line in crate::journal::lines(bytes) {
+        let event = serde_json::from_slice::<Line>(line).ok().and_then(Line::event);
+        if let Some(event) = event {
+            assert_eq!(Line::from(&event).event(), Some(event), "it is kept as it was");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

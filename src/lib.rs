@@ -25,6 +25,8 @@ pub mod clock;
 pub mod demo;
 pub mod disk;
 pub mod event_spool;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod incidents;
 mod journal;
 pub mod notices;

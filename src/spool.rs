@@ -229,6 +229,16 @@ fn unreadable(error: &io::Error) -> Error {
     Error::Unavailable(format!("the spool: {error}"))
 }
 
+/// For the fuzz target: a file, and each of its lines as it is written again.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    for (_, line) in lines(bytes) {
+        let Ok(line) = line else { continue };
+        let _ = line.begins();
+        let again = line.text().ok().and_then(|text| serde_json::from_str(&text).ok());
+        assert_eq!(again, Some(line), "it is kept as it was");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,6 +34,7 @@ mod keys;
 mod limits;
 mod live;
 mod lock_order;
+mod malformed;
 mod marks;
 mod noted;
 mod notify;

@@ -230,6 +230,21 @@ pub(crate) async fn file(
     Ok(answer(MP4, &sitting, bytes, &peer))
 }
 
+/// For the fuzz target: a query and the name of a file.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(uri) = format!("/live.m3u8?{text}").parse::<axum::http::Uri>() {
+        let _ = axum::extract::Query::<Directed>::try_from_uri(&uri);
+        if let Ok(wanted) = axum::extract::Query::<rendition::Wanted>::try_from_uri(&uri) {
+            let _ = wanted.0.parse();
+        }
+    }
+    if let Some(name) = Name::parse(&text) {
+        assert_eq!(name.to_string(), text, "one name, one file");
+    }
+    let _ = purpose(Some(&text));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

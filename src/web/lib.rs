@@ -28,6 +28,8 @@ mod door_event;
 mod drill;
 mod error;
 mod extract;
+#[doc(hidden)]
+pub mod fuzz;
 mod group;
 pub mod health;
 mod hls;

@@ -67,9 +67,17 @@ impl Fence {
     }
 
     /// One poll of the session's work.
-    fn poll<T>(&mut self, context: &mut Context<'_>, work: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<Result<T, Full>> {
+    fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        work: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Result<T, Full>> {
         self.check()?;
-        if self.held > ALERT { leave::<1>(context) } else { leave::<READS>(context) }
+        if self.held > ALERT {
+            leave::<1>(context)
+        } else {
+            leave::<READS>(context)
+        }
         match self.within(|| work(context)) {
             // What it answers may be what it holds: that is checked before the next poll.
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),

@@ -77,7 +77,9 @@ fn reason(ending: Ending) -> Reason {
     match ending {
         Ending::Closed => Reason { text: "the camera ended the stream".to_owned(), hostile: false },
         Ending::Broken(error) => Reason { text: first_line(&error), hostile: false },
-        Ending::Full => Reason { text: "the camera sent a picture of more than 4 MiB".to_owned(), hostile: true },
+        Ending::Full => {
+            Reason { text: "the camera sent a picture of more than 4 MiB".to_owned(), hostile: true }
+        }
     }
 }
 

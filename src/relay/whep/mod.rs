@@ -9,6 +9,8 @@
 
 mod dtls;
 mod fit;
+#[doc(hidden)]
+pub mod fuzz;
 mod ice;
 mod mux;
 mod outlet;

@@ -161,6 +161,15 @@ async fn writing(mut write: impl AsyncWrite + Unpin, mut receiver: mpsc::Receive
     }
 }
 
+/// For the fuzz target: what a connection brings, to its end.
+pub(super) fn fuzz(mut bytes: &[u8]) {
+    let mut packet = vec![0; LONGEST];
+    // The bytes are there, so nothing is waited for.
+    while let Some(length) = futures_util::FutureExt::now_or_never(next(&mut bytes, &mut packet)).flatten() {
+        let _ = packet.get(..length).and_then(ice::ufrag_of);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -166,3 +166,15 @@ fn told(event: CloudEvent) -> Result<Told, String> {
     }
     Ok(Told { source: event.source, event_id: event.id, what, quality, device_time: device_time.flatten() })
 }
+
+/// For the fuzz target: a batch, or one event.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let items = serde_json::from_slice::<Vec<Value>>(bytes)
+        .or_else(|_| serde_json::from_slice(bytes).map(|one| vec![one]));
+    for item in items.unwrap_or_default() {
+        let (_, told) = read(item);
+        assert!(
+            told.is_err() || told.is_ok_and(|told| !wrong_name(&told.source) && !wrong_name(&told.event_id))
+        );
+    }
+}

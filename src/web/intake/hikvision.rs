@@ -333,6 +333,17 @@ fn what(major: u64, minor: u64, kind: DeviceKind) -> Option<What> {
     }
 }
 
+/// For the fuzz target: an alert as it comes, and the same bytes as a multipart message.
+pub(crate) fn fuzz(bytes: &[u8], device: &Device, now: Timestamp) {
+    let told = alert(bytes).ok().and_then(|alert| alert.told(device, now));
+    assert!(told.is_none_or(|told| !super::wrong_name(&told.source) && !super::wrong_name(&told.event_id)));
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static("multipart/form-data; boundary=b"));
+    // The body is there as a whole, so it is never waited for.
+    let _ = futures_util::FutureExt::now_or_never(alerts(&headers, Bytes::copy_from_slice(bytes)));
+    let _ = std::str::from_utf8(bytes).ok().and_then(boundary);
+}
+
 #[cfg(test)]
 #[path = "hikvision_tests.rs"]
 mod tests;

@@ -236,6 +236,18 @@ fn what(code: u32, direction: Option<&str>, method: Option<&str>) -> Option<What
     }
 }
 
+/// For the fuzz target: lines of both kinds.
+pub(crate) fn fuzz(bytes: &[u8], now: Timestamp) {
+    let text = String::from_utf8_lossy(bytes);
+    for line in text.lines() {
+        for told in
+            [rtlog(line, "Asia/Shanghai", now), attlog(line, "Asia/Shanghai", now)].into_iter().flatten()
+        {
+            assert!(!super::wrong_name(&told.source) && !super::wrong_name(&told.event_id));
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "zkteco_tests.rs"]
 mod tests;
