@@ -181,6 +181,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_would_read_for_as_long_as_it_may_is_looked_at_in_between() {
+        let mut fence = Fence::new(4 << 20);
+        let mut hoard = Vec::new();
+        // As retina does: on and on, until the task has nothing left for this poll.
+        let mut reader = stream::poll_fn(|context: &mut Context<'_>| {
+            loop {
+                let Poll::Ready(step) = poll_proceed(context) else { return Poll::<Option<()>>::Pending };
+                step.made_progress();
+                hoard.push(vec![0_u8; 1 << 20]);
+            }
+        });
+        assert_eq!(fence.next(&mut reader).await, Err(Full));
+        assert!(hoard.len() <= 5, "{} MiB", hoard.len());
+    }
+
+    #[tokio::test]
     async fn a_future_that_never_answers_is_ended_when_it_holds_too_much() {
         let mut fence = Fence::new(1 << 20);
         let endless = async {
