@@ -74,9 +74,9 @@ impl Fence {
     ) -> Poll<Result<T, Full>> {
         self.check()?;
         if self.held > ALERT {
-            leave::<1>(context)
+            leave::<1>(context);
         } else {
-            leave::<READS>(context)
+            leave::<READS>(context);
         }
         match self.within(|| work(context)) {
             // What it answers may be what it holds: that is checked before the next poll.
