@@ -255,6 +255,8 @@ async fn tests_of_buttons_are_noted() {
             name: "button".into(),
             kind: DeviceKind::Button,
             token_hash: None,
+            mqtt_topic: None,
+            pull: None,
             created_at: house.clock.now(),
         };
         house.store.add_device(&button).await.unwrap();

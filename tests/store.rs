@@ -255,6 +255,8 @@ async fn door_events_once_each_and_in_order() {
             name: "door".into(),
             kind: DeviceKind::Door,
             token_hash: None,
+            mqtt_topic: None,
+            pull: None,
             created_at: Timestamp(0),
         };
         store.add_device(&device).await.unwrap();

@@ -351,6 +351,8 @@ pub trait Devices: Send + Sync {
     async fn device_by_token(&self, token_hash: &[u8]) -> Result<Option<Device>>;
     /// Adds a device.
     async fn add_device(&self, device: &Device) -> Result<()>;
+    /// Writes a device anew, all but its token and its birth. False if there is none.
+    async fn update_device(&self, device: &Device) -> Result<bool>;
     /// Sets a device's token. False if there is none.
     async fn set_device_token(&self, id: &DeviceId, token_hash: &[u8]) -> Result<bool>;
     /// Records what devices have told, each with the alarm that it raises. When this

@@ -7,6 +7,7 @@
 //! start reads the check and knows which of the two files is the key.
 
 use crate::camera::PASSWORD;
+use crate::device;
 use crate::person::{HA1_MD5, HA1_SHA256};
 use crate::row::get;
 use crate::seal::{KeyError, SealingKey};
@@ -16,8 +17,9 @@ use domain::repository::{Error, Result};
 use sqlx::{AnyPool, AssertSqlSafe};
 
 /// Every sealed column: table, column, and the field that is sealed into it.
-pub const SEALED: [(&str, &str, &str); 3] = [
+pub const SEALED: [(&str, &str, &str); 4] = [
     ("cameras", "password_sealed", PASSWORD),
+    ("devices", "pull_password_sealed", device::PASSWORD),
     ("viewer_keys", "ha1_md5_sealed", HA1_MD5),
     ("viewer_keys", "ha1_sha256_sealed", HA1_SHA256),
 ];

@@ -1,18 +1,25 @@
 //! Devices and their tokens.
 
 use crate::access::Who;
-use crate::extract::{Json, Path, id, name};
+use crate::extract::{Json, Path, fields, id, merged, name};
 use crate::schema::{List, word};
 use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::access::Question;
-use domain::device::{Device, DeviceKind};
-use domain::{DeviceId, PlaceId, SiteId, Timestamp};
+use domain::device::{Device, DeviceKind, Pull};
+use domain::place::Place;
+use domain::{DeviceId, PlaceId, Secret, SiteId, Timestamp, repository};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
 
-#[derive(Deserialize, utoipa::ToSchema)]
+/// The longest topic, in bytes.
+const TOPIC: usize = 200;
+/// The longest user name or password, in bytes.
+const LOGIN: usize = 128;
+
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeviceInput {
     /// Where it is; the site is the place's.
@@ -20,6 +27,33 @@ pub(crate) struct DeviceInput {
     name: String,
     #[schema(schema_with = word::<DeviceKind>)]
     kind: DeviceKind,
+    /// The MQTT topic that names it, if it tells by the broker: `zigbee2mqtt/NAME`, or what
+    /// stands before `/onvif-ej/`.
+    #[serde(default)]
+    mqtt_topic: Option<String>,
+    /// Where its alerts are fetched, if it does not send them (Hikvision's alertStream).
+    #[serde(default)]
+    pull: Option<PullInput>,
+}
+
+/// The address and login that a device's alerts are fetched with.
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PullInput {
+    /// `http://host[:port]`, or with `https`.
+    url: String,
+    username: String,
+    /// Write only. It stays if it is not sent and address and user name are what they were.
+    #[serde(default)]
+    #[schema(format = Password, write_only)]
+    password: Option<String>,
+}
+
+/// The same without the password.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct PullView {
+    url: String,
+    username: String,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -35,6 +69,8 @@ pub(crate) struct DeviceView {
     kind: DeviceKind,
     /// Whether it has been given a token.
     has_token: bool,
+    mqtt_topic: Option<String>,
+    pull: Option<PullView>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -47,8 +83,112 @@ pub(crate) struct ShownToken {
 
 impl From<Device> for DeviceView {
     fn from(device: Device) -> Self {
-        let Device { id, site_id, place_id, name, kind, token_hash, created_at } = device;
-        Self { id, site_id, place_id, name, kind, has_token: token_hash.is_some(), created_at }
+        let Device { id, site_id, place_id, name, kind, token_hash, mqtt_topic, pull, created_at } = device;
+        let pull = pull.map(|Pull { url, username, .. }| PullView { url, username });
+        Self {
+            id,
+            site_id,
+            place_id,
+            name,
+            kind,
+            has_token: token_hash.is_some(),
+            mqtt_topic,
+            pull,
+            created_at,
+        }
+    }
+}
+
+impl DeviceInput {
+    fn of(device: &Device) -> Self {
+        let pull = device.pull.as_ref();
+        Self {
+            place_id: device.place_id.to_string(),
+            name: device.name.clone(),
+            kind: device.kind,
+            mqtt_topic: device.mqtt_topic.clone(),
+            pull: pull.map(|pull| PullInput {
+                url: pull.url.clone(),
+                username: pull.username.clone(),
+                password: None,
+            }),
+        }
+    }
+
+    /// `device` as this describes it.
+    async fn apply(self, app: &App, who: &Who, device: &mut Device) -> Result<(), Problem> {
+        let place = place(app, who, &self.place_id).await?;
+        (device.site_id, device.place_id) = (place.site_id, place.id);
+        device.name = name("/name", &self.name)?;
+        device.kind = self.kind;
+        let said = self.mqtt_topic.filter(|topic| !topic.is_empty());
+        device.mqtt_topic = said.map(topic).transpose()?;
+        device.pull = self.pull.map(|input| pull(app, input, device.pull.as_ref())).transpose()?;
+        Ok(())
+    }
+}
+
+/// The place of that id, if this person manages its site.
+async fn place(app: &App, who: &Who, text: &str) -> Result<Place, Problem> {
+    let no_place = || Problem::field("/place_id", "there is no such place");
+    let place_id = PlaceId::parse(text).ok_or_else(no_place)?;
+    let place = app.repository().place(&place_id).await?.ok_or_else(no_place)?;
+    who.must_manage(app, &place.site_id)
+        .map_err(|why| if why == Problem::NotFound { no_place() } else { why })?;
+    Ok(place)
+}
+
+/// One topic, which is no pattern.
+fn topic(text: String) -> Result<String, Problem> {
+    let wrong = text.len() > TOPIC
+        || text.starts_with(['$', '/'])
+        || text.ends_with('/')
+        || text.chars().any(|c| c.is_control() || matches!(c, '#' | '+'));
+    if wrong {
+        let hint = "it is one topic of at most 200 bytes, like zigbee2mqtt/NAME, without # and +";
+        return Err(Problem::field("/mqtt_topic", hint));
+    }
+    Ok(text)
+}
+
+/// Checks where alerts are fetched. A password goes only where it was written for.
+fn pull(app: &App, input: PullInput, kept: Option<&Pull>) -> Result<Pull, Problem> {
+    let PullInput { url, username, password } = input;
+    let wrong =
+        || Problem::field("/pull/url", "it is no address of a device; write http://host or http://host:port");
+    let url = Url::parse(url.trim()).map_err(|_| wrong())?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !plain || !bare {
+        return Err(wrong());
+    }
+    app.parts.fleet.policy().check_host(&url).map_err(|why| Problem::field("/pull/url", why.to_string()))?;
+    let url = url.to_string();
+    let fits = |text: &str| !text.is_empty() && text.len() <= LOGIN && !text.chars().any(char::is_control);
+    let hint = "1 to 128 bytes, without control characters";
+    if !fits(&username) || username.contains(':') {
+        return Err(Problem::field("/pull/username", hint));
+    }
+    let password = match (password, kept) {
+        (Some(password), _) if fits(&password) => Secret::new(password),
+        (Some(_), _) => return Err(Problem::field("/pull/password", hint)),
+        (None, Some(kept)) if kept.url == url && kept.username == username => kept.password.clone(),
+        (None, Some(_)) => {
+            let hint = "it goes to another address or account: write the password again";
+            return Err(Problem::field("/pull/password", hint));
+        }
+        (None, None) => return Err(Problem::field("/pull/password", "it is missing")),
+    };
+    Ok(Pull { url, username, password })
+}
+
+/// No two devices are one: the topic is the only name that must be one device's alone.
+fn taken(error: repository::Error) -> Problem {
+    match error {
+        repository::Error::Exists => {
+            Problem::field("/mqtt_topic", "it is another device's; each has a topic of its own")
+        }
+        other => other.into(),
     }
 }
 
@@ -69,24 +209,53 @@ pub(crate) async fn create(
     who: Who,
     Json(input): Json<DeviceInput>,
 ) -> Result<(StatusCode, axum::Json<DeviceView>), Problem> {
-    let no_place = || Problem::field("/place_id", "there is no such place");
-    let place_id = PlaceId::parse(&input.place_id).ok_or_else(no_place)?;
-    let place = app.repository().place(&place_id).await?.ok_or_else(no_place)?;
-    who.must_manage(&app, &place.site_id)
-        .map_err(|why| if why == Problem::NotFound { no_place() } else { why })?;
-    let device = Device {
+    let place = place(&app, &who, &input.place_id).await?;
+    let mut device = Device {
         id: DeviceId::from_random(token::random()),
         site_id: place.site_id,
-        place_id,
-        name: name("/name", &input.name)?,
+        place_id: place.id,
+        name: String::new(),
         kind: input.kind,
         token_hash: None,
+        mqtt_topic: None,
+        pull: None,
         created_at: app.now(),
     };
+    input.apply(&app, &who, &mut device).await?;
     app.noting(Some(&who.person.id), Some(&device.site_id), "device.create", device.id.as_str(), &json!({}))
         .add_device(&device)
-        .await?;
+        .await
+        .map_err(taken)?;
+    app.changed();
     Ok((StatusCode::CREATED, axum::Json(device.into())))
+}
+
+/// Change a device. Its token stays.
+#[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "events", operation_id = "update_device",
+    params(("id" = String, Path)), request_body(content = ref("#/components/schemas/DevicePatch")),
+    responses((status = 200, body = DeviceView), (status = 404)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    who: Who,
+    Path(device): Path<String>,
+    Json(patch): Json<Value>,
+) -> Result<axum::Json<DeviceView>, Problem> {
+    let device = id(DeviceId::parse, &device)?;
+    let mut device = app.repository().device(&device).await?.ok_or(Problem::NotFound)?;
+    who.must_manage(&app, &device.site_id)?;
+    let changed = fields(&patch);
+    merged(&DeviceInput::of(&device), patch)?.apply(&app, &who, &mut device).await?;
+    if !app
+        .noting(Some(&who.person.id), Some(&device.site_id), "device.update", device.id.as_str(), &changed)
+        .update_device(&device)
+        .await
+        .map_err(taken)?
+    {
+        return Err(Problem::NotFound);
+    }
+    app.known_devices.forget_device(&device.id);
+    app.changed();
+    Ok(axum::Json(device.into()))
 }
 
 /// Give a device a new token; the old one ends.

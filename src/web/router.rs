@@ -97,6 +97,7 @@ fn entries() -> Vec<Entry> {
         manage(routes!(crate::camera::delete)),
         manage(routes!(crate::device::list)),
         manage(routes!(crate::device::create)),
+        manage(routes!(crate::device::update)),
         manage(routes!(crate::device::new_token)),
         // Rights
         signed_in(routes!(crate::approval::list)),
@@ -241,7 +242,7 @@ pub fn openapi() -> OpenApi {
 /// A merge patch of `Thing` is a `Thing` in which nothing is required.
 fn add_patches(document: &mut OpenApi) {
     let Some(components) = &mut document.components else { return };
-    for name in ["SiteInput", "PlaceInput", "CameraInput", "ZoneInput"] {
+    for name in ["SiteInput", "PlaceInput", "CameraInput", "ZoneInput", "DeviceInput"] {
         if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get(name) {
             let mut patch = object.clone();
             patch.required.clear();

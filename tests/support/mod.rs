@@ -363,6 +363,8 @@ impl House {
             name: "door".into(),
             kind,
             token_hash: Some(token::hash(&token)),
+            mqtt_topic: None,
+            pull: None,
             created_at: self.clock.now(),
         };
         self.store.add_device(&device).await.unwrap();

@@ -28,6 +28,10 @@ words! {
         Fault = "device.fault",
         /// Its battery is low.
         LowBattery = "device.low_battery",
+        /// It cannot be reached any more.
+        Offline = "device.offline",
+        /// It can be reached again.
+        Online = "device.online",
         /// Its clock is wrong.
         ClockSkew = "device.clock_skew",
     }

@@ -88,19 +88,26 @@ impl Policy {
         if url.scheme() != "rtsp" {
             return Err(Refused::Scheme(url.scheme().to_owned()));
         }
-        match literal(url)? {
+        self.check_host(url)
+    }
+
+    /// Checks the host alone: a literal address, or a name that is known without asking.
+    pub fn check_host(&self, url: &Url) -> Result<(), Refused> {
+        match literal(url)?.or_else(|| url.host_str().and_then(known_name)) {
             Some(ip) => self.check(ip),
-            None => match url.host_str().and_then(known_name) {
-                Some(ip) => self.check(ip),
-                None => Ok(()),
-            },
+            None => Ok(()),
         }
     }
 
     /// The address to connect to: resolved once, every answer checked.
     pub async fn resolve(&self, url: &Url) -> Result<SocketAddr, Refused> {
         self.check_url(url)?;
-        let port = url.port().unwrap_or(554);
+        self.resolve_host(url, url.port().unwrap_or(554)).await
+    }
+
+    /// The same for a URL of any scheme, whose scheme the caller has looked at.
+    pub async fn resolve_host(&self, url: &Url, port: u16) -> Result<SocketAddr, Refused> {
+        self.check_host(url)?;
         if let Some(ip) = literal(url)? {
             return Ok(SocketAddr::new(canonical(ip), port));
         }
