@@ -21,10 +21,17 @@ pub struct Counters {
     pub malformed: AtomicU64,
     /// Bodies that are too large.
     pub too_large: AtomicU64,
+    /// Messages of the broker under a topic that is no device's.
+    pub unknown_topic: AtomicU64,
+    /// Times that the broker has taken us in.
+    pub broker_sessions: AtomicU64,
+    /// Times that a device has begun to tell its alerts.
+    pub alert_streams: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn add(counter: &AtomicU64, n: usize) {
+    /// Adds to one of them.
+    pub fn add(counter: &AtomicU64, n: usize) {
         counter.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 

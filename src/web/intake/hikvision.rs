@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 
 /// The largest alert without its pictures, in bytes.
-const ALERT: usize = 64 << 10;
+pub const ALERT: usize = 64 << 10;
 
 const JSON: &[&str] = &["application/json", "text/json"];
 const XML: &[&str] = &["application/xml", "text/xml"];
@@ -30,7 +30,7 @@ const MULTIPART: &[&str] = &["multipart/form-data", "multipart/mixed", "multipar
 /// `EventNotificationAlert`, as far as it is read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Alert {
+pub(super) struct Alert {
     #[serde(deserialize_with = "word")]
     event_type: String,
     #[serde(deserialize_with = "word")]
@@ -206,7 +206,7 @@ fn boundary(kind: &str) -> Option<String> {
 }
 
 /// One alert, JSON or XML.
-fn alert(bytes: &[u8]) -> Result<Alert, Problem> {
+pub(super) fn alert(bytes: &[u8]) -> Result<Alert, Problem> {
     if bytes.len() > ALERT {
         return Err(Problem::TooLarge("64 KiB for an alert without pictures"));
     }
@@ -225,8 +225,13 @@ fn alert(bytes: &[u8]) -> Result<Alert, Problem> {
 }
 
 impl Alert {
+    /// Whether it only says that the device is still there: no video is lost.
+    pub(super) fn is_heartbeat(&self) -> bool {
+        self.event_type.eq_ignore_ascii_case("videoloss") && self.event_state.eq_ignore_ascii_case("inactive")
+    }
+
     /// What it tells; nothing if it is nothing that is kept.
-    fn told(self, device: &Device, now: Timestamp) -> Option<Told> {
+    pub(super) fn told(self, device: &Device, now: Timestamp) -> Option<Told> {
         let device_time = self.date_time.as_deref().and_then(Timestamp::parse);
         let Some(access) = self.access else {
             return self.input(device, device_time, now);
@@ -262,7 +267,7 @@ impl Alert {
 }
 
 /// What stands for a serial number where there is none.
-fn hashed(parts: &[&str]) -> String {
+pub(super) fn hashed(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());

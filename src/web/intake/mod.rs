@@ -6,12 +6,17 @@
 //! once; an acknowledged event is durable; and an alarm is never refused for coming
 //! too often.
 
+pub mod alert_stream;
 pub(crate) mod cloudevents;
 mod counters;
 pub(crate) mod hikvision;
 mod known_devices;
+mod levels;
 pub(crate) mod list;
+pub mod mqtt;
+mod onvif;
 mod xml;
+mod zigbee;
 pub(crate) mod zkteco;
 
 pub use counters::Counters;

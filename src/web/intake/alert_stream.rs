@@ -1,0 +1,29 @@
+//! Alerts that are fetched from a Hikvision device (ISAPI `alertStream`): the same ones that
+//! others send to us. The connection is the root package's.
+
+use super::{Counters, hikvision, keep};
+use crate::{App, Problem};
+use domain::device::Device;
+
+/// The largest alert, in bytes.
+pub use super::hikvision::ALERT;
+
+/// Keeps what one alert tells. What cannot be read is an error; what means nothing here is
+/// counted and dropped, and a heartbeat is neither.
+pub async fn receive(app: &App, device: &Device, bytes: &[u8]) -> Result<(), Problem> {
+    let alert = hikvision::alert(bytes).inspect_err(|problem| {
+        let too_large = matches!(problem, Problem::TooLarge(_));
+        Counters::add(if too_large { &app.intake.too_large } else { &app.intake.malformed }, 1);
+    })?;
+    if alert.is_heartbeat() {
+        return Ok(());
+    }
+    match alert.told(device, app.now()) {
+        // The device does not tell it again: what is too much is counted and gone.
+        Some(told) => keep(app, device, vec![told]).await.map(|_| ()),
+        None => {
+            Counters::add(&app.intake.unknown, 1);
+            Ok(())
+        }
+    }
+}

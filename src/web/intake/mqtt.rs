@@ -1,0 +1,100 @@
+//! What comes by an MQTT broker: which device a topic is of, and what its messages tell. The
+//! connection is the root package's.
+
+pub use super::levels::Levels;
+
+use super::{BODY, Counters, Outcome, Told, keep, onvif, zigbee};
+use crate::{App, Problem};
+use axum::body::Bytes;
+use domain::Timestamp;
+use domain::device::Device;
+use domain::event::door::Quality;
+use serde_json::{Map, Value};
+
+/// What stands between an ONVIF device's own topic and what has happened.
+const ONVIF: &str = "/onvif-ej/";
+/// What zigbee2mqtt puts after a device's topic to say whether it can be reached.
+const AVAILABILITY: &str = "/availability";
+
+/// One message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its topic.
+    pub topic: String,
+    /// Its body.
+    pub payload: Bytes,
+    /// Whether the broker has kept it for whoever comes: it says how things were, not that
+    /// something happens.
+    pub retained: bool,
+}
+
+/// The topic that names the device of a message.
+#[must_use]
+pub fn device_topic(topic: &str) -> &str {
+    match topic.split_once(ONVIF) {
+        Some((device, _)) => device,
+        None => topic.strip_suffix(AVAILABILITY).unwrap_or(topic),
+    }
+}
+
+/// Keeps what messages of one device tell, in their order. Answers what its inputs are then,
+/// and how many events were refused because it sends too many. What cannot be read is counted
+/// and dropped: it would be no better if it were sent again. Only when this answers may the
+/// broker forget the messages.
+pub async fn receive(
+    app: &App,
+    device: &Device,
+    levels: &Levels,
+    messages: &[Message],
+) -> Result<(Levels, usize), Problem> {
+    let (mut levels, mut all) = (levels.clone(), Vec::new());
+    for message in messages {
+        let counter = match read(message, device, &mut levels, app.now()) {
+            Ok(told) => {
+                all.extend(told);
+                continue;
+            }
+            Err(Dropped::TooLarge) => &app.intake.too_large,
+            Err(Dropped::Malformed) => &app.intake.malformed,
+            Err(Dropped::Unknown) => &app.intake.unknown,
+        };
+        Counters::add(counter, 1);
+    }
+    let outcomes = keep(app, device, all).await?;
+    let refused = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::TooMany(_))).count();
+    Ok((levels, refused))
+}
+
+/// Why a message tells nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dropped {
+    TooLarge,
+    Malformed,
+    Unknown,
+}
+
+fn read(
+    message: &Message,
+    device: &Device,
+    levels: &mut Levels,
+    now: Timestamp,
+) -> Result<Vec<Told>, Dropped> {
+    let Message { topic, payload, retained } = message;
+    if payload.len() > BODY {
+        return Err(Dropped::TooLarge);
+    }
+    let quality = if *retained { Quality::State } else { Quality::Live };
+    let object = || serde_json::from_slice::<Map<String, Value>>(payload).map_err(|_| Dropped::Malformed);
+    let told = if let Some((_, local)) = topic.split_once(ONVIF) {
+        onvif::told(local, &object()?, device.kind, levels, quality, now)
+    } else if topic.ends_with(AVAILABILITY) {
+        zigbee::availability(payload, levels, quality, now)
+    } else {
+        zigbee::told(&object()?, device.kind, levels, quality, now)
+    };
+    told.ok_or(Dropped::Unknown)
+}
+
+#[cfg(test)]
+#[path = "mqtt_tests.rs"]
+mod tests;
