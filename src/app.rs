@@ -1,17 +1,19 @@
 //! The house put together: the order of building and the order of closing.
 
 use crate::admit::Doorkeeper;
+use crate::alert_stream;
 use crate::audit;
 use crate::clock;
 use crate::disk;
 use crate::event_spool::{EventSpool, Recovered};
 use crate::incidents;
+use crate::mqtt;
 use crate::notices;
 use crate::notify;
 use crate::notify::push_key::PushKey;
 use crate::pictures::{self, Photographer};
 use crate::reconcile;
-use crate::settings::{Settings, Webrtc};
+use crate::settings::{Mqtt, Settings, Webrtc};
 use crate::spool::Spool;
 use crate::sweep;
 use crate::tls;
@@ -126,6 +128,7 @@ pub struct App {
     events: mpsc::Receiver<DoorEvent>,
     posted: Arc<Notify>,
     ways: notify::Ways,
+    mqtt: Option<Mqtt>,
     closing: CancellationToken,
     viewers: TaskTracker,
     setup_token: Option<String>,
@@ -269,6 +272,7 @@ impl App {
             events,
             posted,
             ways,
+            mqtt: settings.mqtt.clone(),
             closing,
             viewers,
             setup_token,
@@ -304,6 +308,12 @@ impl App {
     #[must_use]
     pub fn decoder(&self) -> &Arc<Decoder> {
         &self.decoder
+    }
+
+    /// The HTTP face, for its counters.
+    #[must_use]
+    pub fn web(&self) -> &web::App {
+        &self.web
     }
 
     /// What is kept.
@@ -367,6 +377,18 @@ impl App {
             self.changes.clone(),
             self.happened,
         ));
+        reconciler.spawn(alert_stream::run(
+            self.web.clone(),
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.fleet),
+            self.changes.subscribe(),
+        ));
+        if let Some(settings) = self.mqtt {
+            let repository = Arc::clone(&self.store) as _;
+            let listener =
+                mqtt::Listener::new(settings, self.web.clone(), repository, self.changes.subscribe());
+            reconciler.spawn(listener.run());
+        }
         reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
         reconciler.spawn(incidents::run(
             Arc::clone(&self.store) as _,

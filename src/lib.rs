@@ -9,6 +9,7 @@
 //! - `quota` counts how much one person watches.
 //! - [`incidents`] lets time limits run out, [`notices`] wakes the pages that listen.
 //! - [`notify`] tells people beyond the open page.
+//! - `mqtt` hears devices that tell by a broker, `alert_stream` fetches from those that are asked.
 //! - `pictures` takes the pictures of door events.
 //! - [`spool`] keeps the register's entries while it cannot be written, [`event_spool`] what
 //!   devices tell.
@@ -19,6 +20,7 @@
 
 pub mod admin;
 pub mod admit;
+mod alert_stream;
 pub mod app;
 pub mod audit;
 pub mod clock;
@@ -29,6 +31,7 @@ pub mod event_spool;
 pub mod fuzz;
 pub mod incidents;
 mod journal;
+mod mqtt;
 pub mod notices;
 pub mod notify;
 mod pictures;

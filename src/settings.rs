@@ -2,9 +2,11 @@
 //! Nobody else reads settings from files or the environment.
 
 mod channel;
+mod mqtt;
 mod notify;
 
 pub use channel::{Channel, Kind};
+pub use mqtt::Mqtt;
 pub use notify::{Mail, MailTls, Notify, PLACEHOLDERS, Push, Template};
 
 use crate::disk;
@@ -53,6 +55,8 @@ pub struct Settings {
     pub event_spool: Option<PathBuf>,
     /// How much of the database's disk is held back; nothing if it is not watched.
     pub disk: Option<disk::Limits>,
+    /// The broker that devices tell by, if there is one.
+    pub mqtt: Option<Mqtt>,
     /// Special networks where cameras may be.
     pub allow_networks: Vec<IpNet>,
     /// What is kept of each stream.
@@ -98,6 +102,7 @@ struct RawSettings {
     audit: RawAudit,
     events: RawEvents,
     disk: RawDisk,
+    mqtt: mqtt::RawMqtt,
     cameras: RawCameras,
     stream: RawStream,
     decode: RawDecode,
@@ -340,6 +345,7 @@ fn check(raw: RawSettings) -> Result<Settings, Error> {
         event_spool: Some(raw.events.spool_file).filter(|path| !path.as_os_str().is_empty()),
         disk: (raw.disk.reserve_bytes > 0)
             .then_some(disk::Limits { reserve: raw.disk.reserve_bytes, floor: raw.disk.floor_bytes }),
+        mqtt: mqtt::check(raw.mqtt)?,
         anchor: Some(raw.audit.anchor_file).filter(|path| !path.as_os_str().is_empty()),
         allow_networks: networks("cameras.allow_networks", &raw.cameras.allow_networks)?,
         ring: Budget {

@@ -12,6 +12,7 @@
 static ALLOCATOR: meter::Metered = meter::Metered;
 
 mod accounts;
+mod alert_stream;
 mod approvals;
 mod contacts;
 mod decoder;
@@ -36,6 +37,7 @@ mod live;
 mod lock_order;
 mod malformed;
 mod marks;
+mod mqtt;
 mod noted;
 mod notify;
 mod oracle;

@@ -148,7 +148,7 @@ pub(super) fn wrong<T>(key: &'static str, why: impl Into<String>) -> Result<T, E
 }
 
 /// A secret from the settings, or from the file that they name.
-fn secret(key: &'static str, text: &str, file: &Path) -> Result<Option<Secret>, Error> {
+pub(super) fn secret(key: &'static str, text: &str, file: &Path) -> Result<Option<Secret>, Error> {
     if file.as_os_str().is_empty() {
         return Ok((!text.is_empty()).then(|| Secret::new(text)));
     }

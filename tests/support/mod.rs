@@ -1,7 +1,9 @@
 //! A whole gateway in a temporary folder, with people as clients.
 
 pub mod addresses;
+pub mod alerts;
 pub mod authenticator;
+pub mod broker;
 pub mod browser;
 pub mod camera;
 pub mod canary;
@@ -77,6 +79,7 @@ pub struct House {
     pub store: Arc<Store>,
     pub fleet: Arc<Fleet>,
     pub decoder: Arc<Decoder>,
+    pub web: web::App,
     pub site: SiteId,
     pub gate: PlaceId,
     pub lobby: PlaceId,
@@ -129,7 +132,7 @@ impl House {
         let rtsp = listeners.rtsp.as_ref().unwrap().local_addr().unwrap();
         let app = App::build(&settings, Arc::new(clock.clone())).await.unwrap();
         let (store, fleet, changes) = (Arc::clone(app.store()), Arc::clone(app.fleet()), app.changed());
-        let decoder = Arc::clone(app.decoder());
+        let (decoder, web) = (Arc::clone(app.decoder()), app.web().clone());
         let setup_token = app.setup_token().map(str::to_owned);
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(listeners, async {
@@ -141,6 +144,7 @@ impl House {
             store,
             fleet,
             decoder,
+            web,
             site: SiteId::from_random(random()),
             gate: PlaceId::from_random(random()),
             lobby: PlaceId::from_random(random()),
@@ -159,6 +163,18 @@ impl House {
         let (settings, clock, at) = (self.settings.clone(), self.clock.clone(), [self.http, self.rtsp]);
         let (site, gate, lobby) = (self.site.clone(), self.gate.clone(), self.lobby.clone());
         let mut again = Self::run(self.stop().await, settings, clock, at).await;
+        (again.site, again.gate, again.lobby) = (site, gate, lobby);
+        again
+    }
+
+    /// Starts with the data of one that was stopped, at other addresses.
+    pub async fn again(
+        folder: Folder,
+        settings: Settings,
+        clock: TestClock,
+        (site, gate, lobby): (SiteId, PlaceId, PlaceId),
+    ) -> Self {
+        let mut again = Self::run(folder, settings, clock, [FREE; 2]).await;
         (again.site, again.gate, again.lobby) = (site, gate, lobby);
         again
     }

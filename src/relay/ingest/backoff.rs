@@ -32,8 +32,14 @@ pub struct Backoff {
 
 /// Refused logins of all cameras. Kept for as long as the gateway runs and shared
 /// by a camera's streams: it is one account that the camera would lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Refusals<K>(HashMap<K, Refused>);
+
+impl<K> Default for Refusals<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
 
 #[derive(Debug, Default)]
 struct Refused {

@@ -8,6 +8,13 @@ use domain::device::Device;
 /// The largest alert, in bytes.
 pub use super::hikvision::ALERT;
 
+/// What stands between the parts of an answer of this type; nothing if it has no parts.
+#[must_use]
+pub fn boundary(kind: &str) -> Option<String> {
+    let multipart = kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
+    hikvision::boundary(kind).filter(|_| multipart)
+}
+
 /// Keeps what one alert tells. What cannot be read is an error; what means nothing here is
 /// counted and dropped, and a heartbeat is neither.
 pub async fn receive(app: &App, device: &Device, bytes: &[u8]) -> Result<(), Problem> {

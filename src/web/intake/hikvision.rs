@@ -196,7 +196,7 @@ async fn alerts(headers: &HeaderMap, body: Bytes) -> Result<Vec<Alert>, Problem>
     Ok(alerts)
 }
 
-fn boundary(kind: &str) -> Option<String> {
+pub(super) fn boundary(kind: &str) -> Option<String> {
     kind.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let value = value.trim().trim_matches('"');
