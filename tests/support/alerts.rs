@@ -28,8 +28,6 @@ pub enum Manner {
     Endless,
     /// It says that a part is very long.
     Huge,
-    /// It says nothing at all after its head.
-    Silent,
 }
 
 pub struct Device {

@@ -108,7 +108,8 @@ impl Broker {
             });
         let mut input = child.stdin.take().unwrap();
         let told = async {
-            let lines = payloads.join("\n") + "\n";
+            // A line is a message; an empty one would be one, too, and end what is retained.
+            let lines: String = payloads.iter().map(|payload| payload.trim().to_owned() + "\n").collect();
             input.write_all(lines.as_bytes()).await.unwrap();
             drop(input);
             assert!(child.wait().await.unwrap().success());
