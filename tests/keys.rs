@@ -7,8 +7,9 @@ use crate::support::{House, camera_at};
 use ::store::Store;
 use ::store::rotate::Rotation;
 use ::store::seal::{Hold, KeyError, SealingKey};
+use domain::device::{DeviceKind, Pull};
 use domain::person::ViewerKey;
-use domain::repository::{Cameras as _, Persons as _, Registers as _};
+use domain::repository::{Cameras as _, Devices as _, Persons as _, Registers as _};
 use domain::{CameraId, Clock as _, Secret, ViewerKeyId};
 use serde_json::json;
 use sharp_eyes::Settings;
@@ -22,6 +23,11 @@ async fn sealed(database: Database) -> (Folder, Settings, CameraId) {
     camera.password = Some(Secret::new("the camera's password"));
     house.store.add_camera(&camera).await.unwrap();
     house.store.add_camera(&camera_at(&house.site, &house.gate, "rtsp://10.0.0.9/a")).await.unwrap();
+    let (panel, _) = house.device(&house.gate, DeviceKind::Panel).await;
+    let mut panel = house.store.device(&panel).await.unwrap().unwrap();
+    let password = Secret::new("camera-password");
+    panel.pull = Some(Pull { url: "http://10.0.0.7/".into(), username: "admin".into(), password });
+    assert!(house.store.update_device(&panel).await.unwrap());
     let key = ViewerKey {
         id: ViewerKeyId::from_random(web::token::random()),
         person_id: house.person("viewer").await.id,
@@ -41,6 +47,8 @@ async fn readable(settings: &Settings, camera: &CameraId) {
     let store = sharp_eyes::app::open_store(settings).await.unwrap();
     let password = store.camera(camera).await.unwrap().unwrap().password.unwrap();
     assert_eq!(password.expose(), "the camera's password");
+    let pull = store.devices().await.unwrap()[0].pull.clone().unwrap();
+    assert_eq!(pull.password.expose(), "camera-password");
     let key = store.viewer_key_by_login("v1").await.unwrap().unwrap();
     assert_eq!((key.ha1_md5.expose(), key.ha1_sha256.expose()), ("md5", "sha256"));
     store.close().await;
@@ -55,7 +63,7 @@ async fn rotate(settings: &Settings, steps: usize) {
     let store = sharp_eyes::app::open_store_holding(settings, Hold::Alone).await.unwrap();
     let rotation = Rotation::begin(store).unwrap();
     if steps >= 2 {
-        assert_eq!(rotation.reseal().await.unwrap(), 3);
+        assert_eq!(rotation.reseal().await.unwrap(), 4);
     }
     if steps >= 3 {
         rotation.finish().await.unwrap();
@@ -166,7 +174,7 @@ async fn the_key_is_changed_on_the_machine_while_nothing_uses_it() {
     drop(gateway);
     let (code, text) = run(&folder, &["admin", "rotate-key"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("3 secrets are sealed with the new key in"), "{text}");
+    assert!(text.contains("4 secrets are sealed with the new key in"), "{text}");
     assert_ne!(std::fs::read(&settings.key_file).unwrap(), before);
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&settings.key_file).unwrap().permissions().mode() & 0o777, 0o400);

@@ -165,7 +165,7 @@ fn pull(app: &App, input: PullInput, kept: Option<&Pull>) -> Result<Pull, Proble
     app.parts.fleet.policy().check_host(&url).map_err(|why| Problem::field("/pull/url", why.to_string()))?;
     let url = url.to_string();
     let fits = |text: &str| !text.is_empty() && text.len() <= LOGIN && !text.chars().any(char::is_control);
-    let hint = "1 to 128 bytes, without control characters";
+    let hint = "at most 128 bytes, without control characters";
     if !fits(&username) || username.contains(':') {
         return Err(Problem::field("/pull/username", hint));
     }
@@ -174,7 +174,7 @@ fn pull(app: &App, input: PullInput, kept: Option<&Pull>) -> Result<Pull, Proble
         (Some(_), _) => return Err(Problem::field("/pull/password", hint)),
         (None, Some(kept)) if kept.url == url && kept.username == username => kept.password.clone(),
         (None, Some(_)) => {
-            let hint = "it goes to another address or account: write the password again";
+            let hint = "it goes to another address, or readably: write the password again";
             return Err(Problem::field("/pull/password", hint));
         }
         (None, None) => return Err(Problem::field("/pull/password", "it is missing")),
