@@ -4,10 +4,12 @@
 mod parts;
 mod request;
 
+use bytes::Bytes;
 use domain::device::{Device, Pull};
 use domain::repository::Repository;
 use domain::{DeviceId, repository};
-use futures_util::FutureExt as _;
+use futures_util::stream::{self, Stream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use parts::Parts;
 use relay::Fleet;
 use relay::ingest::Password;
@@ -149,30 +151,58 @@ async fn pull(device: Device, context: Arc<Context>) {
 /// One stream, from its beginning until it breaks; why it did.
 async fn fetch(device: &Device, pull: &Pull, context: &Context, account: &Account) -> Failed {
     let opened = request::open(pull, context.fleet.policy(), &context.tls).await;
-    let (mut response, boundary) = match opened {
+    let (response, boundary) = match opened {
         Ok(opened) => opened,
         Err(failed) => return failed,
     };
     context.refusals().clear(account);
     Counters::add(&context.app.intake().alert_streams, 1);
     info!(device = %device.id, "alerts of a device are fetched");
-    let mut parts = Parts::new(&boundary, ALERT);
+    let chunks = stream::try_unfold(response, async |mut response| {
+        let bytes = response.chunk().await?;
+        Ok::<_, reqwest::Error>(bytes.map(|bytes| (bytes, response)))
+    });
+    let (mut chunks, mut parts) = (Box::pin(chunks), Parts::new(&boundary, ALERT));
     loop {
-        match timeout(SILENCE, response.chunk()).await {
-            Ok(Ok(Some(bytes))) => parts.push(&bytes),
-            Ok(Ok(None)) => return Failed::Other("it has ended the answer".to_owned()),
-            Ok(Err(_)) => return Failed::Other("the connection broke".to_owned()),
-            Err(_) => return Failed::Other("it has been silent for a minute".to_owned()),
-        }
-        loop {
-            match parts.next() {
-                Ok(Some(part)) => keep(device, context, &part).await,
-                Ok(None) => break,
-                Err(bad) => {
+        match part(&mut chunks, &mut parts).await {
+            Ok(part) => keep(device, context, &part).await,
+            Err(gone) => {
+                if matches!(gone, Gone::Bad(_)) {
                     Counters::add(&context.app.intake().malformed, 1);
-                    return Failed::Other(bad.to_string());
                 }
+                return Failed::Other(gone.to_string());
             }
+        }
+    }
+}
+
+/// Why nothing more comes of a stream.
+#[derive(Debug, PartialEq, thiserror::Error)]
+enum Gone {
+    #[error(transparent)]
+    Bad(#[from] parts::Bad),
+    #[error("it has ended the answer")]
+    Ended,
+    #[error("the connection broke")]
+    Broke,
+    #[error("it has been silent for a minute")]
+    Silent,
+}
+
+/// The next part of an answer that comes in chunks.
+async fn part<E>(
+    chunks: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    parts: &mut Parts,
+) -> Result<Vec<u8>, Gone> {
+    loop {
+        if let Some(part) = parts.next()? {
+            return Ok(part);
+        }
+        match timeout(SILENCE, chunks.next()).await {
+            Ok(Some(Ok(bytes))) => parts.push(&bytes),
+            Ok(Some(Err(_))) => return Err(Gone::Broke),
+            Ok(None) => return Err(Gone::Ended),
+            Err(_) => return Err(Gone::Silent),
         }
     }
 }
@@ -195,4 +225,29 @@ async fn keep(device: &Device, context: &Context, alert: &[u8]) {
 
 fn jitter() -> f64 {
     f64::from(u16::from_be_bytes(web::token::random())) / f64::from(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_is_silent_for_a_minute_is_gone_and_one_that_beats_is_not() {
+        let beat = Bytes::from_static(b"--b\r\nContent-Length: 2\r\n\r\n{}\r\n");
+        let beats = stream::iter(0..3).then(move |_| {
+            let beat = beat.clone();
+            async move {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                Ok::<_, Infallible>(beat)
+            }
+        });
+        let (mut chunks, mut parts) = (Box::pin(beats.chain(stream::pending())), Parts::new("b", ALERT));
+        let began = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(part(&mut chunks, &mut parts).await, Ok(b"{}".to_vec()));
+        }
+        assert_eq!(part(&mut chunks, &mut parts).await, Err(Gone::Silent));
+        assert_eq!(began.elapsed(), Duration::from_secs(150) + SILENCE);
+    }
 }

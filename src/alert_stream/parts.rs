@@ -2,8 +2,6 @@
 //! and sends the next boundary only with the next part, which may be long after: so a part
 //! is whole when its length is there, and where no length is said, when its document ends.
 
-use std::io;
-
 /// The longest head of a part, and the most that may stand between two parts, in bytes.
 const HEAD: usize = 8 << 10;
 /// The longest picture, in bytes. It is never held.
@@ -26,12 +24,6 @@ pub enum Bad {
     /// The last boundary.
     #[error("it has ended the answer")]
     Ended,
-}
-
-impl From<Bad> for io::Error {
-    fn from(bad: Bad) -> Self {
-        Self::other(bad)
-    }
 }
 
 /// What is being read.

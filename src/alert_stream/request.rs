@@ -33,8 +33,8 @@ pub enum Failed {
     Other(String),
 }
 
-fn other(why: impl ToString) -> Failed {
-    Failed::Other(why.to_string())
+fn other(why: impl Into<String>) -> Failed {
+    Failed::Other(why.into())
 }
 
 /// What requests by TLS trust.
@@ -44,7 +44,8 @@ pub fn trusted() -> Arc<ClientConfig> {
 
 /// Opens the stream. Answers it and the boundary between its parts.
 pub async fn open(pull: &Pull, policy: &Policy, tls: &ClientConfig) -> Result<(Response, String), Failed> {
-    let url = Url::parse(&pull.url).and_then(|url| url.join(PATH)).map_err(other)?;
+    let url = Url::parse(&pull.url).and_then(|url| url.join(PATH));
+    let url = url.map_err(|error| other(error.to_string()))?;
     let client = client(&url, policy, tls).await?;
     let mut response = get(&client, &url, None).await?;
     if response.status() == StatusCode::UNAUTHORIZED {
@@ -67,7 +68,8 @@ pub async fn open(pull: &Pull, policy: &Policy, tls: &ClientConfig) -> Result<(R
 async fn client(url: &Url, policy: &Policy, tls: &ClientConfig) -> Result<Client, Failed> {
     let port = url.port_or_known_default().unwrap_or(80);
     let resolving = timeout(CONNECT, policy.resolve_host(url, port)).await;
-    let address = resolving.map_err(|_| other("its name cannot be looked up in time"))?.map_err(other)?;
+    let resolved = resolving.map_err(|_| other("its name cannot be looked up in time"))?;
+    let address = resolved.map_err(|why| other(why.to_string()))?;
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls.clone())
         // A proxy of the environment would look names up by itself.
