@@ -73,7 +73,7 @@ async fn from_a_press_to_the_follow_up_in_one_place() {
         // Everybody is told what they may do now.
         let may = async |client: &Client| client.get(&path).await.1["incident"]["may"].clone();
         assert_eq!(may(&resident).await, json!(["cancel", "note"]));
-        assert_eq!(may(&desk).await, json!(["assign", "transfer", "false_alarm", "note"]));
+        assert_eq!(may(&desk).await, json!(["assign", "accept", "transfer", "false_alarm", "note"]));
         let me = guard.get("/api/v1/session").await.1["person"]["id"].clone();
         let sent = done(&desk, &path, "assign", json!({ "version": 2, "to": me })).await;
         assert_eq!((&sent["state"], &sent["assignee"]), (&json!("dispatched"), &me));
@@ -445,26 +445,96 @@ async fn c34_c39_whoever_is_not_answered_in_time_is_passed_over_once_and_by_no_c
             tokio::time::sleep(Duration::from_millis(700)).await;
         }
         assert_eq!(log(&house, &path).await, ["open grid_worker"], "{database:?}: nobody is called early");
-        for (rows, last) in [(2, "building_leader"), (3, "patrol"), (4, "station"), (5, "decide")] {
+        for (rows, last) in [
+            (2, "escalate building_leader"),
+            (3, "escalate patrol"),
+            (4, "escalate station"),
+            (5, "escalate decide"),
+            (6, "remind decide"),
+            (7, "remind decide"),
+        ] {
             let gateways = [later(&house, rows * 10), later(&house, rows * 10)];
             let (mut called, limit) = (Vec::new(), tokio::time::Instant::now() + Duration::from_secs(20));
             while called.len() < usize::try_from(rows).unwrap() && tokio::time::Instant::now() < limit {
                 called = log(&house, &path).await;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            assert_eq!(called.last().unwrap(), &format!("escalate {last}"), "{database:?}");
+            assert_eq!(called.last().unwrap(), last, "{database:?}");
             assert_eq!(called.len(), usize::try_from(rows).unwrap());
             // Two have seen it, and the house's own: it stays at one.
             tokio::time::sleep(Duration::from_millis(1_200)).await;
             assert_eq!(log(&house, &path).await, called);
             gateways.into_iter().for_each(|gateway| gateway.abort());
         }
-        // Nobody is left; and a person takes it still.
-        let gateway = later(&house, 60);
-        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        // Nobody is left, and those at the end are reminded; a person takes it still.
+        assert_eq!(done(&desk, &path, "ack", version(7)).await["state"], "acked");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c34_whoever_takes_it_and_does_nothing_is_not_waited_for() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (resident, _) = resident(&house, "home").await;
+        let volunteer = house.sign_in_as(Role::GridWorker3).await;
+        let leader = house.sign_in_as(Role::GridWorker2).await;
+        let path = press(&resident, "panic").await;
+        let taken = done(&volunteer, &path, "ack", version(1)).await;
+        assert_eq!((&taken["left_lying"], &taken["may"]), (&json!(false), &json!(["accept", "note"])));
+        let gateway = later(&house, 4);
+        let mut called = Vec::new();
+        for _ in 0..1_000 {
+            called = log(&house, &path).await;
+            if called.len() > 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         gateway.abort();
-        assert_eq!(log(&house, &path).await.len(), 5);
-        assert_eq!(done(&desk, &path, "ack", version(5)).await["state"], "acked");
+        assert_eq!(called.last().map(String::as_str), Some("escalate building_leader"), "{database:?}");
+        let (_, seen) = leader.get(&path).await;
+        let incident = &seen["incident"];
+        assert_eq!((&incident["state"], &incident["left_lying"]), (&json!("acked"), &json!(true)));
+        // Whoever is called goes; and so may who has taken it.
+        assert_eq!(done(&leader, &path, "accept", version(3)).await["state"], "accepted");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_cannot_come_takes_out_nobody_but_themselves() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (resident, _) = resident(&house, "home").await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let mut volunteers = Vec::new();
+        for _ in 0..3 {
+            volunteers.push(house.sign_in_as(Role::GridWorker3).await);
+        }
+        let path = press(&resident, "panic").await;
+        done(&desk, &path, "ack", version(1)).await;
+        done(&desk, &path, "assign", json!({ "version": 2, "step": "patrol" })).await;
+        let step = async |n: usize, seen: i64| {
+            let after = done(&volunteers[n], &path, "decline", version(seen)).await;
+            (after["state"].as_str().unwrap().to_owned(), after["step"].as_str().unwrap().to_owned())
+        };
+        let asked = ("dispatched".to_owned(), "patrol".to_owned());
+        let limit = desk.get(&path).await.1["incident"]["due_at"].clone();
+        assert_eq!(step(0, 3).await, asked, "{database:?}: two are left");
+        assert_eq!(step(0, 4).await, asked, "who says it twice is one");
+        assert_eq!(desk.get(&path).await.1["incident"]["due_at"], limit, "and gives nobody more time");
+        // Of two who say so at once one is late by a version, and counts anew.
+        let both = tokio::join!(
+            volunteers[1].act(&path, "decline", version(5)),
+            volunteers[2].act(&path, "decline", version(5)),
+        );
+        let mut statuses = [both.0.0.as_u16(), both.1.0.as_u16()];
+        let late = if statuses[0] == 409 { 1 } else { 2 };
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409]);
+        assert_eq!(stands(&desk, &path).await, ("dispatched".to_owned(), 6));
+        assert_eq!(step(late, 6).await, ("dispatched".to_owned(), "station".to_owned()), "{database:?}");
         house.stop().await;
     }
 }

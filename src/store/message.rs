@@ -172,7 +172,7 @@ impl Messages for Store {
     async fn calling(&self) -> Result<Vec<Incident>> {
         let sql = select(
             "where i.closed_at is null and i.drill = 0
-             and i.state in ('open', 'reopened', 'dispatched', 'accepted') order by i.seq",
+             and i.state in ('open', 'reopened', 'acked', 'dispatched', 'accepted') order by i.seq",
         );
         let rows = sqlx::query(sql).fetch_all(&self.read).await;
         rows.map_err(failed)?.iter().map(incident).collect()

@@ -13,11 +13,13 @@ use axum::response::Response;
 use domain::access::{Question, Standing, decide};
 use domain::incident::repository::{Filter, Kept};
 use domain::incident::{
-    Answer, Command, Incident, Reached, Refused, Sight, State as IncidentState, Step, Timings, sight,
+    Answer, Call, Command, Incident, Reached, Refused, Sight, State as IncidentState, Step, Timings, sight,
 };
+use domain::message::receivers;
 use domain::repository::Page;
 use domain::{HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Words as _};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 /// The most rows of a page, and how many if it is not said.
 const MOST: u32 = 200;
@@ -137,6 +139,25 @@ pub(crate) async fn get(
     Ok(axum::Json(whole(&app, &who, incident, reached, sight).await?))
 }
 
+/// Whether others than `by` were asked to go as well and have not said that they cannot. If
+/// two of the last say so at once, the second is late by a version, and this is asked again.
+async fn left(app: &App, incident: &Incident, by: &PersonId) -> Result<bool, Problem> {
+    let (repository, now) = (app.repository(), app.now());
+    let asked = incident.asked(&repository.incident_log(&incident.id).await?);
+    // Who was asked by name was asked alone.
+    let Some(call) = asked.filter(|call| call.assignee.is_none()) else { return Ok(false) };
+    let home = match incident.point.household() {
+        Some(household) => repository.members(household, now).await?.into_iter().collect(),
+        None => BTreeSet::new(),
+    };
+    let mut grants = repository.grants(Some(&incident.site_id)).await?;
+    grants.extend(repository.grants(None).await?);
+    let path = repository.scene().await?.path(&incident.place_id);
+    let together = Call { declined: BTreeSet::new(), step: incident.step, ..call.clone() };
+    let people = receivers::staff(incident, &together, &grants, &path, &home, now);
+    Ok(people.iter().any(|person| person != by && !call.declined.contains(person)))
+}
+
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ActInput {
@@ -157,12 +178,18 @@ pub(crate) struct ActInput {
 
 impl ActInput {
     /// The act of that name; nothing if there is none.
-    async fn command(&self, app: &App, act: &str, incident: &Incident) -> Result<Option<Command>, Problem> {
+    async fn command(
+        &self,
+        app: &App,
+        by: &PersonId,
+        act: &str,
+        incident: &Incident,
+    ) -> Result<Option<Command>, Problem> {
         Ok(Some(match act {
             "ack" => Command::Ack,
             "assign" => self.assign(app, incident).await?,
             "accept" => Command::Accept,
-            "decline" => Command::Decline,
+            "decline" => Command::Decline { left: left(app, incident, by).await? },
             "arrive" => Command::Arrive,
             "feedback" => Command::Feedback,
             "transfer" => Command::Transfer { reference: self.reference.clone().unwrap_or_default() },
@@ -229,7 +256,7 @@ pub(crate) async fn act(
     let missing = || Problem::field(HEADER, "it is missing; send a new one with each act");
     let keyed = keyed.ok_or_else(missing)?;
     let (incident, _, sight) = find(&app, &who.standing, &incident).await?;
-    let command = input.command(&app, &act, &incident).await?.ok_or(Problem::NotFound)?;
+    let command = input.command(&app, &who.person.id, &act, &incident).await?.ok_or(Problem::NotFound)?;
     let actor = actor(&app, &who, &incident, sight);
     let Some(actor) = actor else { return Err(who.forbidden(&app, Some(&incident.site_id))) };
     match app.repository().answered(&keyed).await? {

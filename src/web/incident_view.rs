@@ -42,6 +42,8 @@ pub(crate) struct IncidentView {
     assignee: Option<PersonId>,
     /// Whether that is the one who asks.
     assigned_to_me: bool,
+    /// It was taken and nothing followed, so others are called to go; to staff only.
+    left_lying: bool,
     /// Whoever raised it takes it back, and nobody has confirmed that yet.
     cancel_asked: bool,
     /// The number under which others handle it; to staff only.
@@ -148,7 +150,7 @@ fn acts() -> [(&'static str, Command); 13] {
         ("ack", Command::Ack),
         ("assign", Command::Assign { to: None, step: None }),
         ("accept", Command::Accept),
-        ("decline", Command::Decline),
+        ("decline", Command::Decline { left: true }),
         ("arrive", Command::Arrive),
         ("feedback", Command::Feedback),
         ("close", Command::Close),
@@ -178,6 +180,7 @@ pub(crate) fn view(
 ) -> IncidentView {
     let staff = matches!(sight, Sight::Staff { .. });
     let may = may(app, who, &incident, sight);
+    let left_lying = staff && incident.is_left_lying();
     let assigned_to_me = incident.assignee.as_ref() == Some(&who.person.id);
     IncidentView {
         id: incident.id,
@@ -192,6 +195,7 @@ pub(crate) fn view(
         step: incident.step,
         assignee: incident.assignee.filter(|_| staff),
         assigned_to_me,
+        left_lying,
         cancel_asked: incident.cancel_asked,
         reference: incident.reference.filter(|_| staff),
         alarms: incident.alarms,

@@ -3,10 +3,12 @@
 //! A call is a row of the log that asks somebody for something, and it lasts until that
 //! is done: to take the incident until somebody has, whoever it was; to go there until
 //! whoever was asked has said that they go. So nobody is called after somebody else
-//! has answered, and a message that has arrived somewhere ends nothing.
+//! has answered, and a message that has arrived somewhere ends nothing. Who cannot come
+//! speaks for themselves: the others who were asked with them still are.
 
 use super::{Act, Incident, LogRow, State, Step};
 use crate::PersonId;
+use std::collections::BTreeSet;
 
 /// What somebody is called for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +28,10 @@ pub struct Call {
     pub ask: Ask,
     /// Whoever is at this step of the chain …
     pub step: Step,
-    /// … unless it is one person.
+    /// … unless it is one person …
     pub assignee: Option<PersonId>,
+    /// … without those who have said that they cannot go.
+    pub declined: BTreeSet<PersonId>,
     /// Whether it is the first call of the incident, with which neighbours are called.
     pub first: bool,
 }
@@ -36,34 +40,59 @@ impl Incident {
     /// The calls that still wait for an answer, the oldest first. `log` is the whole log.
     #[must_use]
     pub fn calls(&self, log: &[LogRow]) -> Vec<Call> {
-        let call = |row: &LogRow, ask| Call {
-            version: row.version,
-            ask,
-            step: row.step,
-            assignee: row.assignee.clone().filter(|_| ask == Ask::Go && self.state == State::Dispatched),
-            first: row.act == Act::Open,
+        let since = |acts: &[Act]| {
+            let begun = log.iter().rposition(|row| acts.contains(&row.act)).unwrap_or(0);
+            log.get(begun..).unwrap_or_default()
         };
-        let since = |acts: &[Act]| log.iter().rposition(|row| acts.contains(&row.act)).unwrap_or(0);
+        // Of reminders, the last: it is for the same people as those before it.
+        let reminder = log.iter().rev().find(|row| row.act == Act::Remind).map(|row| row.version);
+        let calls = |rows: &[LogRow], acts: &[Act], ask| -> Vec<Call> {
+            let still = |row: &&LogRow| row.act != Act::Remind || Some(row.version) == reminder;
+            let rows = rows.iter().filter(|row| acts.contains(&row.act)).filter(still);
+            rows.map(|row| call(row, ask, None, log)).collect()
+        };
         match self.state {
-            State::Open | State::Reopened => log[since(&[Act::Open, Act::Reopen]).min(log.len())..]
-                .iter()
-                .filter(|row| matches!(row.act, Act::Open | Act::Reopen | Act::Escalate))
-                .map(|row| call(row, Ask::Take))
-                .collect(),
-            // Whoever has declined, or has not answered, is not called any more.
-            State::Dispatched => {
-                let asks = |row: &&LogRow| matches!(row.act, Act::Assign | Act::Decline | Act::Escalate);
-                log.iter().rev().find(asks).map(|row| call(row, Ask::Go)).into_iter().collect()
-            }
+            State::Open | State::Reopened => calls(
+                since(&[Act::Open, Act::Reopen]),
+                &[Act::Open, Act::Reopen, Act::Escalate, Act::Remind],
+                Ask::Take,
+            ),
+            // Whoever has taken it does nothing: others are called in addition.
+            State::Acked => calls(since(&[Act::Ack, Act::Decline]), &[Act::Escalate, Act::Remind], Ask::Go),
+            // Whoever has not answered is not called any more.
+            State::Dispatched => self.asked(log).into_iter().collect(),
             // Somebody goes and is late: others are called in addition.
-            State::Accepted => log[since(&[Act::Accept]).min(log.len())..]
-                .iter()
-                .filter(|row| row.act == Act::Escalate)
-                .map(|row| call(row, Ask::Go))
-                .collect(),
+            State::Accepted => calls(since(&[Act::Accept]), &[Act::Escalate, Act::Remind], Ask::Go),
             _ => Vec::new(),
         }
     }
+
+    /// Who was asked last to go, whether or not somebody has answered since.
+    #[must_use]
+    pub fn asked(&self, log: &[LogRow]) -> Option<Call> {
+        let moves = |n: usize| match log[n].act {
+            Act::Assign | Act::Escalate | Act::Remind => true,
+            // Of several who were asked one cannot come: the others are asked already, unless
+            // they were told meanwhile that this one goes.
+            Act::Decline => log[n].from == Some(State::Accepted) || n == 0 || log[n].step != log[n - 1].step,
+            _ => false,
+        };
+        let row = &log[(0..log.len()).rev().find(|n| moves(*n))?];
+        Some(call(row, Ask::Go, row.assignee.clone(), log))
+    }
+}
+
+/// The call that a row makes.
+fn call(row: &LogRow, ask: Ask, assignee: Option<PersonId>, log: &[LogRow]) -> Call {
+    let begun =
+        log.iter().rposition(|row| matches!(row.act, Act::Assign | Act::Ack | Act::Reopen)).unwrap_or(0);
+    let declined = log.iter().skip(begun).filter(|row| row.act == Act::Decline);
+    let declined = match row.step {
+        // To decide about 110 is not to go there.
+        Step::Decide => BTreeSet::new(),
+        _ => declined.filter_map(|row| row.actor.clone()).collect(),
+    };
+    Call { version: row.version, ask, step: row.step, assignee, declined, first: row.act == Act::Open }
 }
 
 #[cfg(test)]
@@ -135,7 +164,7 @@ mod tests {
         assert_eq!(sent, [(5, Go, Step::BuildingLeader, true)]);
         assert_eq!(story.late(), [(6, Go, Step::Patrol, false)], "whoever did not answer is not waited for");
         story.then(&Command::Assign { to: person, step: None });
-        assert_eq!(story.then(&Command::Decline), [(8, Go, Step::Station, false)]);
+        assert_eq!(story.then(&Command::Decline { left: false }), [(8, Go, Step::Station, false)]);
         assert_eq!(story.then(&Command::Accept), []);
         assert_eq!(story.late(), [(10, Go, Step::Decide, false)], "late on the way: others in addition");
         assert_eq!(story.then(&Command::Arrive), []);
@@ -144,5 +173,64 @@ mod tests {
         let again = story.then(&Command::FollowUp { satisfied: false });
         assert_eq!(again, [(14, Take, Step::GridWorker, false)], "reopened: only from there");
         assert_eq!(story.late().len(), 2);
+    }
+
+    #[test]
+    fn whoever_takes_it_and_does_nothing_is_not_the_last_who_was_called() {
+        use Ask::{Go, Take};
+        let mut story = Story::new();
+        assert_eq!(story.then(&Command::Ack), []);
+        assert!(!story.0.is_left_lying());
+        assert_eq!(story.late(), [(3, Go, Step::BuildingLeader, false)], "others are called in addition");
+        assert!(story.0.is_left_lying());
+        let late = [(3, Go, Step::BuildingLeader, false), (4, Go, Step::Patrol, false)];
+        assert_eq!(story.late(), late);
+        assert_eq!(story.then(&Command::Note), late, "a remark is no answer");
+        assert_eq!(story.then(&Command::Accept), [], "one of them goes");
+
+        // At the end of the chain those who are there are reminded, and of reminders one waits.
+        let mut story = Story::new();
+        for _ in 0..4 {
+            story.late();
+        }
+        let all: Vec<i64> = story.calls().iter().map(|call| call.0).collect();
+        assert_eq!(all, [1, 2, 3, 4, 5]);
+        for version in 6..9 {
+            let calls = story.late();
+            assert_eq!((calls.len(), calls[5]), (6, (version, Take, Step::Decide, false)));
+        }
+    }
+
+    #[test]
+    fn one_who_cannot_come_speaks_for_themselves_and_the_last_of_them_for_the_step() {
+        use Ask::Go;
+        let mut story = Story::new();
+        story.then(&Command::Ack);
+        assert_eq!(story.then(&Command::Assign { to: None, step: None }), [(3, Go, Step::GridWorker, false)]);
+        let timer = story.0.timer;
+        let cannot = Command::Decline { left: true };
+        assert_eq!(story.then(&cannot), [(3, Go, Step::GridWorker, false)], "it is the call it was");
+        assert_eq!(story.0.timer, timer, "and nobody gets more time by it");
+        let who = |story: &Story| story.0.calls(&story.1)[0].declined.clone();
+        assert_eq!(who(&story), [PersonId::from_random([9; 16])].into());
+        assert_eq!(story.then(&Command::Decline { left: false }), [(5, Go, Step::BuildingLeader, false)]);
+        assert_eq!(who(&story).len(), 1, "nor are they asked again as somebody else");
+        // Whoever goes and cannot after all: the others with them were told that somebody goes.
+        assert_eq!(story.then(&Command::Accept), []);
+        assert_eq!(story.then(&cannot), [(7, Go, Step::BuildingLeader, false)]);
+        assert_eq!(
+            story.then(&Command::Assign { to: None, step: None }),
+            [(8, Go, Step::BuildingLeader, false)]
+        );
+        assert_eq!(who(&story), BTreeSet::new(), "whoever handles it may ask them anew");
+        // To decide about 110 is not to go there.
+        let decide = Command::Assign { to: None, step: Some(Step::Decide) };
+        story.then(&decide);
+        story.then(&cannot);
+        assert_eq!(who(&story), BTreeSet::new());
+        // With the last of the chain it is back with whoever took it, and has a limit.
+        assert_eq!(story.then(&Command::Decline { left: false }), []);
+        assert_eq!(story.0.state, State::Acked);
+        assert_eq!(story.late(), [(12, Go, Step::Decide, false)]);
     }
 }

@@ -23,7 +23,10 @@ pub enum Command {
     /// Go.
     Accept,
     /// Say that one cannot go.
-    Decline,
+    Decline {
+        /// Whether others are left who were asked with them and have not said so.
+        left: bool,
+    },
     /// Be there.
     Arrive,
     /// Write down what was found and done.
@@ -139,7 +142,8 @@ pub(super) fn arrow(from: State, act: Act) -> Option<State> {
         (Act::Ack, S::Open | S::Reopened) => Some(S::Acked),
         (Act::Assign, S::Acked | S::Dispatched | S::Accepted) => Some(S::Dispatched),
         (Act::Decline, S::Dispatched | S::Accepted) => Some(S::Dispatched),
-        (Act::Accept, S::Dispatched) => Some(S::Accepted),
+        // Whoever has taken it may go there themselves.
+        (Act::Accept, S::Acked | S::Dispatched) => Some(S::Accepted),
         (Act::Arrive, S::Accepted) => Some(S::OnScene),
         (Act::Feedback, S::OnScene | S::Transferred) => Some(S::Feedback),
         (Act::Transfer, S::Acked | S::Dispatched | S::Accepted | S::OnScene) => Some(S::Transferred),
@@ -149,7 +153,8 @@ pub(super) fn arrow(from: State, act: Act) -> Option<State> {
         (Act::Close, S::Feedback | S::FalseAlarm) => Some(S::Closed),
         (Act::FollowUp, S::Closed) => Some(S::FollowedUp),
         (Act::Reopen, S::Closed | S::FollowedUp) => Some(S::Reopened),
-        (Act::Escalate, S::Open | S::Reopened | S::Dispatched | S::Accepted) => Some(from),
+        (Act::Escalate, S::Open | S::Reopened | S::Acked | S::Dispatched | S::Accepted) => Some(from),
+        (Act::Remind, S::Open | S::Reopened | S::Acked | S::Dispatched | S::Accepted) => Some(from),
         (Act::Remind, S::OnScene | S::Transferred | S::Closed) => Some(from),
         _ => None,
     }
@@ -181,6 +186,7 @@ fn possible(state: State) -> String {
 fn timer_in(state: State) -> Option<TimerKind> {
     match state {
         State::Open | State::Reopened => Some(TimerKind::Ack),
+        State::Acked => Some(TimerKind::Assign),
         State::Dispatched => Some(TimerKind::Accept),
         State::Accepted => Some(TimerKind::Arrive),
         State::OnScene | State::Transferred => Some(TimerKind::Feedback),
@@ -189,19 +195,20 @@ fn timer_in(state: State) -> Option<TimerKind> {
     }
 }
 
-/// Whether the next in the chain is called when it runs out, rather than the station reminded.
-fn escalates(kind: TimerKind) -> bool {
-    matches!(kind, TimerKind::Ack | TimerKind::Accept | TimerKind::Arrive)
+/// Whether somebody is called when a limit runs out there, rather than the station reminded once.
+fn calls(state: State) -> bool {
+    !matches!(state, State::OnScene | State::Transferred | State::Closed)
 }
 
 impl Command {
-    /// What the log calls it. To take back one's own alarm is to ask for it.
-    fn act(&self, by: &Actor) -> Act {
+    /// What the log calls it. To take back one's own alarm is to ask for it, and when nobody
+    /// is left in the chain those at its end are reminded.
+    fn act(&self, of: &Incident, by: &Actor) -> Act {
         match self {
             Self::Ack => Act::Ack,
             Self::Assign { .. } => Act::Assign,
             Self::Accept => Act::Accept,
-            Self::Decline => Act::Decline,
+            Self::Decline { .. } => Act::Decline,
             Self::Arrive => Act::Arrive,
             Self::Feedback => Act::Feedback,
             Self::Transfer { .. } => Act::Transfer,
@@ -212,7 +219,7 @@ impl Command {
             Self::FollowUp { satisfied: true } => Act::FollowUp,
             Self::FollowUp { satisfied: false } | Self::Reopen => Act::Reopen,
             Self::Note => Act::Note,
-            Self::Expire(timer) if escalates(timer.kind) => Act::Escalate,
+            Self::Expire(_) if calls(of.state) && of.step.next(of.drill).is_some() => Act::Escalate,
             Self::Expire(_) => Act::Remind,
         }
     }
@@ -258,7 +265,7 @@ impl Incident {
         timings: &Timings,
         now: Timestamp,
     ) -> Result<Change, Refused> {
-        let act = command.act(by);
+        let act = command.act(self, by);
         if !act.is_for(by) {
             return Err(Refused::Role);
         }
@@ -283,9 +290,9 @@ impl Incident {
         match act {
             // A remark stops no clock.
             Act::Note | Act::AskCancel => {}
-            // The station is reminded once.
-            Act::Remind => next.timer = None,
-            _ => next.timer = next.timer_from(timings, now),
+            // Nor does one of several who cannot come.
+            Act::Decline if self.state == next.state && self.step == next.step => {}
+            _ => next.timer = next.timer_after(self.state, act, timings, now),
         }
         next.closed_at = match next.state {
             State::Cancelled | State::FalseAlarm | State::Closed => self.closed_at.or(Some(now)),
@@ -310,7 +317,7 @@ impl Incident {
     /// Whether `by` may do this now, whatever is said with it.
     #[must_use]
     pub fn allows(&self, command: &Command, by: &Actor) -> bool {
-        let act = command.act(by);
+        let act = command.act(self, by);
         act.is_for(by) && arrow(self.state, act).is_some() && self.check(command, act, by).is_ok()
     }
 
@@ -349,12 +356,13 @@ impl Incident {
             (Act::Decline, _) => {
                 self.assignee = None;
                 match self.step.next(self.drill) {
+                    _ if matches!(command, Command::Decline { left: true }) => {}
                     Some(step) => self.step = step,
-                    // Nobody is left to ask: whoever took it decides what is next.
+                    // Nobody is left to ask: whoever took it decides what is next, within its limit.
                     None => self.state = State::Acked,
                 }
             }
-            (Act::Escalate, _) => {
+            (Act::Escalate | Act::Remind, _) if calls(self.state) => {
                 self.step = self.step.next(self.drill).unwrap_or(self.step);
                 // Whoever is on the way stays on the way; whoever has not answered is not waited for.
                 if self.state == State::Dispatched {
@@ -375,12 +383,25 @@ impl Incident {
         }
     }
 
-    /// The time limit that begins now. What only calls the next in the chain needs one.
-    fn timer_from(&self, timings: &Timings, now: Timestamp) -> Option<Timer> {
-        let kind = timer_in(self.state)?;
-        if escalates(kind) && self.step.next(self.drill).is_none() {
+    /// The time limit that begins with `act`, which was done while it stood `from`.
+    fn timer_after(&self, from: State, act: Act, timings: &Timings, now: Timestamp) -> Option<Timer> {
+        let kind = match act {
+            // At the end of the chain until somebody acts; the station once.
+            Act::Remind => calls(self.state).then_some(TimerKind::Remind)?,
+            // Whoever took it does nothing: from now on it is as urgent as if nobody had.
+            Act::Escalate if from == State::Acked => TimerKind::Ack,
+            _ => timer_in(self.state)?,
+        };
+        // Practice ends with its chain.
+        if self.drill && calls(self.state) && self.step.next(true).is_none() {
             return None;
         }
         Some(Timer { kind, due: now.after(timings.span(kind)), version: self.version })
+    }
+
+    /// Whether somebody has taken it, and others are called all the same because nothing followed.
+    #[must_use]
+    pub fn is_left_lying(&self) -> bool {
+        self.state == State::Acked && self.timer.is_none_or(|timer| timer.kind != TimerKind::Assign)
     }
 }

@@ -105,7 +105,8 @@ words! {
         Note = "note",
         /// A time limit passed: the next in the chain is called.
         Escalate = "escalate",
-        /// A time limit passed: the station is reminded.
+        /// A time limit passed: the station is reminded; before somebody is there, those at the
+        /// end of the chain are, again and again.
         Remind = "remind",
     }
 }

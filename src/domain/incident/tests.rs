@@ -56,6 +56,9 @@ fn assign(to: Option<PersonId>) -> Command {
     Command::Assign { to, step: None }
 }
 
+/// Nobody else is left who was asked.
+const DECLINE: Command = Command::Decline { left: false };
+
 fn transfer() -> Command {
     Command::Transfer { reference: "110-2026-77".into() }
 }
@@ -83,7 +86,11 @@ const ARROWS: &[(State, Act, State)] = &[
     (State::Open, Act::Escalate, State::Open),
     (State::Open, Act::AskCancel, State::Open),
     (State::Open, Act::Cancel, State::Cancelled),
+    (State::Open, Act::Remind, State::Open),
     (State::Acked, Act::Assign, State::Dispatched),
+    (State::Acked, Act::Accept, State::Accepted),
+    (State::Acked, Act::Escalate, State::Acked),
+    (State::Acked, Act::Remind, State::Acked),
     (State::Acked, Act::Transfer, State::Transferred),
     (State::Acked, Act::FalseAlarm, State::FalseAlarm),
     (State::Acked, Act::AskCancel, State::Acked),
@@ -92,6 +99,7 @@ const ARROWS: &[(State, Act, State)] = &[
     (State::Dispatched, Act::Assign, State::Dispatched),
     (State::Dispatched, Act::Decline, State::Dispatched),
     (State::Dispatched, Act::Escalate, State::Dispatched),
+    (State::Dispatched, Act::Remind, State::Dispatched),
     (State::Dispatched, Act::Transfer, State::Transferred),
     (State::Dispatched, Act::FalseAlarm, State::FalseAlarm),
     (State::Dispatched, Act::AskCancel, State::Dispatched),
@@ -100,6 +108,7 @@ const ARROWS: &[(State, Act, State)] = &[
     (State::Accepted, Act::Assign, State::Dispatched),
     (State::Accepted, Act::Decline, State::Dispatched),
     (State::Accepted, Act::Escalate, State::Accepted),
+    (State::Accepted, Act::Remind, State::Accepted),
     (State::Accepted, Act::Transfer, State::Transferred),
     (State::Accepted, Act::FalseAlarm, State::FalseAlarm),
     (State::Accepted, Act::AskCancel, State::Accepted),
@@ -118,6 +127,7 @@ const ARROWS: &[(State, Act, State)] = &[
     (State::FollowedUp, Act::Reopen, State::Reopened),
     (State::Reopened, Act::Ack, State::Acked),
     (State::Reopened, Act::Escalate, State::Reopened),
+    (State::Reopened, Act::Remind, State::Reopened),
 ];
 
 fn states() -> impl Iterator<Item = State> {
@@ -143,14 +153,14 @@ fn c34_the_arrows_are_those_of_the_drawing_and_no_others() {
 fn from_alarm_to_follow_up() {
     let (desk, guard) = (operator(1), responder(2));
     let walk = [
-        (Command::Ack, desk.clone(), State::Acked, None),
+        (Command::Ack, desk.clone(), State::Acked, Some(TimerKind::Assign)),
         (assign(Some(person(2))), desk.clone(), State::Dispatched, Some(TimerKind::Accept)),
         (Command::Accept, guard.clone(), State::Accepted, Some(TimerKind::Arrive)),
         (Command::Arrive, guard.clone(), State::OnScene, Some(TimerKind::Feedback)),
         (Command::Feedback, guard, State::Feedback, None),
         (Command::Close, desk.clone(), State::Closed, Some(TimerKind::FollowUp)),
         (Command::FollowUp { satisfied: false }, desk.clone(), State::Reopened, Some(TimerKind::Ack)),
-        (Command::Ack, desk.clone(), State::Acked, None),
+        (Command::Ack, desk.clone(), State::Acked, Some(TimerKind::Assign)),
         (transfer(), desk.clone(), State::Transferred, Some(TimerKind::Feedback)),
         (Command::Feedback, desk.clone(), State::Feedback, None),
         (Command::Close, desk.clone(), State::Closed, Some(TimerKind::FollowUp)),
@@ -168,11 +178,11 @@ fn from_alarm_to_follow_up() {
 }
 
 #[test]
-fn nobody_answers_and_each_in_the_chain_is_called_once() {
+fn nobody_answers_and_each_in_the_chain_is_called_once_and_reminded_at_its_end() {
     for (drill, last) in [(false, Step::Decide), (true, Step::Station)] {
         let mut incident = opened(AlarmKind::Fire, drill);
         let mut called = vec![incident.step];
-        while incident.timer.is_some() {
+        while incident.timer.is_some() && called.len() < 9 {
             let overtaken = incident.clone();
             incident = after(incident, &[expire(&overtaken)]);
             called.push(incident.step);
@@ -180,10 +190,45 @@ fn nobody_answers_and_each_in_the_chain_is_called_once() {
             assert_eq!(refused(&incident, &expire(&overtaken).0, &Actor::house()), Refused::NoTimer);
         }
         assert_eq!(called.last(), Some(&last), "a drill asks nobody about 110");
-        assert_eq!(called.len(), if drill { 4 } else { 5 });
+        // Practice ends with its chain; what is real waits for somebody as long as it takes.
+        assert_eq!((called.len(), incident.timer.is_none()), if drill { (4, true) } else { (9, false) });
+        if let Some(timer) = incident.timer {
+            assert_eq!((timer.kind, timer.due), (TimerKind::Remind, NOW.after(Duration::from_secs(600))));
+        }
         // Whoever takes it then is not too late.
         assert_eq!(after(incident, &[(Command::Ack, operator(1))]).state, State::Acked);
     }
+}
+
+#[test]
+fn whoever_takes_it_and_does_nothing_keeps_nobody_else_from_being_called() {
+    // A volunteer takes it, who can send nobody, and goes nowhere.
+    let mut incident = after(opened(AlarmKind::Panic, false), &[(Command::Ack, responder(2))]);
+    let mut called = Vec::new();
+    for _ in 0..6 {
+        let limit = incident.timer.expect("somebody is called until somebody goes");
+        let minutes = (limit.due.0 - NOW.0) / 60_000_000;
+        incident = after(incident.clone(), &[expire(&incident)]);
+        called.push((minutes, incident.step));
+        assert_eq!((incident.state, incident.is_left_lying()), (State::Acked, true));
+    }
+    use Step::{BuildingLeader, Decide, Patrol, Station};
+    let steps = [(3, BuildingLeader), (1, Patrol), (1, Station), (1, Decide), (1, Decide), (10, Decide)];
+    assert_eq!(called, steps);
+    // Whoever is called may go without asking anybody, and so may who has taken it.
+    assert_eq!(after(incident, &[(Command::Accept, responder(3))]).assignee, Some(person(3)));
+}
+
+#[test]
+fn one_of_several_who_cannot_come_takes_out_nobody_else_and_gives_nobody_more_time() {
+    let asked =
+        after(opened(AlarmKind::Panic, false), &[(Command::Ack, operator(1)), (assign(None), operator(1))]);
+    let fewer = after(asked.clone(), &[(Command::Decline { left: true }, responder(2))]);
+    assert_eq!((fewer.state, fewer.step, fewer.timer), (asked.state, asked.step, asked.timer));
+    assert_eq!(fewer.version, asked.version + 1, "of two who say so at once the second counts anew");
+    let none = after(fewer, &[(DECLINE, responder(3))]);
+    assert_eq!((none.state, none.step), (State::Dispatched, Step::BuildingLeader));
+    assert_ne!(none.timer, asked.timer);
 }
 
 #[test]
@@ -193,7 +238,7 @@ fn who_is_asked_and_does_not_answer_or_cannot_is_not_waited_for() {
         &[(Command::Ack, operator(1)), (assign(Some(person(2))), operator(1))],
     );
     assert_eq!(refused(&dispatched, &Command::Accept, &responder(3)), Refused::Theirs);
-    for command in [(Command::Decline, responder(2)), expire(&dispatched)] {
+    for command in [(DECLINE, responder(2)), expire(&dispatched)] {
         let next = after(dispatched.clone(), &[command]);
         assert_eq!((next.state, next.step), (State::Dispatched, Step::BuildingLeader));
         assert_eq!((next.assignee.clone(), next.timer.is_some()), (None, true));
@@ -211,9 +256,13 @@ fn who_is_asked_and_does_not_answer_or_cannot_is_not_waited_for() {
     let mut last = dispatched;
     for n in 0..5 {
         let by = if n == 0 { 2 } else { 3 };
-        last = after(last, &[(Command::Decline, responder(by))]);
+        last = after(last, &[(DECLINE, responder(by))]);
     }
-    assert_eq!((last.state, last.step, last.timer), (State::Acked, Step::Decide, None));
+    assert_eq!((last.state, last.step), (State::Acked, Step::Decide));
+    // And if they do nothing either, those who decide are reminded.
+    assert_eq!(last.timer.map(|timer| timer.kind), Some(TimerKind::Assign));
+    let reminded = after(last.clone(), &[expire(&last)]);
+    assert_eq!((reminded.state, reminded.step), (State::Acked, Step::Decide));
 }
 
 #[test]
@@ -256,7 +305,10 @@ fn what_means_nothing_without_words_is_refused_without_them() {
     let decide = Command::Assign { to: None, step: Some(Step::Decide) };
     assert_eq!(refused(&drill, &decide, &operator(1)), Refused::Drill);
     let why = refused(&acked, &Command::Close, &operator(1)).to_string();
-    assert!(why.contains("acked cannot take close; possible now: assign, transfer, false_alarm"), "{why}");
+    assert!(
+        why.contains("acked cannot take close; possible now: assign, accept, transfer, false_alarm"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -280,7 +332,7 @@ fn who_may_do_what() {
         hands.into_iter().filter(of).collect::<Vec<_>>()
     };
     let staff = [H::Responder, H::Operator];
-    for command in [Command::Ack, Command::Accept, Command::Decline, Command::Arrive, Command::Feedback] {
+    for command in [Command::Ack, Command::Accept, DECLINE, Command::Arrive, Command::Feedback] {
         assert_eq!(may(&command), staff, "{command:?}");
     }
     let follow_up = Command::FollowUp { satisfied: true };
@@ -378,12 +430,12 @@ fn command() -> impl Strategy<Value = Command> {
         4 => Just(Command::Ack),
         4 => to.prop_map(assign),
         4 => Just(Command::Accept),
-        1 => Just(Command::Decline),
+        2 => any::<bool>().prop_map(|left| Command::Decline { left }),
         4 => Just(Command::Arrive),
         4 => Just(Command::Feedback),
         1 => Just(transfer()),
         1 => Just(Command::FalseAlarm),
-        1 => Just(Command::Cancel),
+        3 => Just(Command::Cancel),
         4 => Just(Command::Close),
         3 => any::<bool>().prop_map(|satisfied| Command::FollowUp { satisfied }),
         2 => Just(Command::Reopen),
@@ -470,8 +522,30 @@ impl World {
         assert!(drawn || declined, "an illegal transition: {row:?}");
         self.kept = change.incident.clone();
         self.log.push(change.row.clone());
+        self.watched_over();
         self.note_timer();
         true
+    }
+
+    /// As long as nobody is there somebody is called, or will be: only practice ends with its chain.
+    fn watched_over(&self) {
+        use State::{Accepted, Acked, Dispatched, Open, Reopened};
+        let Incident { state, timer, drill, step, .. } = &self.kept;
+        if matches!(state, Open | Reopened | Acked | Dispatched | Accepted) {
+            let ended = *drill && step.next(true).is_none();
+            assert_eq!(timer.is_none(), ended, "nobody is called any more: {:?}", self.kept);
+        }
+        let calls = self.kept.calls(&self.log);
+        let versions: Vec<i64> = calls.iter().map(|call| call.version).collect();
+        assert!(versions.is_sorted_by(|a, b| a < b), "{calls:?}");
+        let once = self.log.iter().filter(|row| row.act == Act::Escalate);
+        let escalations: HashSet<i64> = once.map(|row| row.version).collect();
+        assert!(escalations.len() <= self.fired.len() + 1, "somebody was called without a limit");
+        for call in calls {
+            let row = self.log.iter().find(|row| row.version == call.version).unwrap();
+            let says = matches!(row.act, Act::Open | Act::Reopen | Act::Assign | Act::Escalate | Act::Remind);
+            assert!(says || row.act == Act::Decline, "{row:?}");
+        }
     }
 
     fn act(&mut self, copy: &Incident, command: &Command, by: &Actor) -> bool {

@@ -16,6 +16,8 @@ words! {
     TimerKind {
         /// Somebody has taken the incident.
         Ack = "ack",
+        /// Whoever has taken it has asked somebody to go, or goes.
+        Assign = "assign",
         /// Whoever is asked has said that they go.
         Accept = "accept",
         /// They are there.
@@ -24,6 +26,8 @@ words! {
         Feedback = "feedback",
         /// Who raised it was asked afterwards.
         FollowUp = "follow_up",
+        /// Somebody has acted although everybody was called already.
+        Remind = "remind",
     }
 }
 
@@ -43,6 +47,8 @@ pub struct Timer {
 pub struct Timings {
     /// Until somebody takes it.
     pub ack: Duration,
+    /// Until whoever took it asks somebody to go, or goes.
+    pub assign: Duration,
     /// Until whoever is asked says that they go.
     pub accept: Duration,
     /// Until they are there.
@@ -51,6 +57,8 @@ pub struct Timings {
     pub feedback: Duration,
     /// Until who raised it is asked afterwards.
     pub follow_up: Duration,
+    /// Between two reminders at the end of the chain.
+    pub remind: Duration,
 }
 
 impl Timings {
@@ -60,6 +68,7 @@ impl Timings {
         let minutes = |n: u64| Duration::from_secs(n * 60);
         Self {
             ack: minutes(1),
+            assign: minutes(3),
             accept: minutes(3),
             arrive: minutes(match kind {
                 SiteKind::Compound => 10,
@@ -67,6 +76,7 @@ impl Timings {
             }),
             feedback: minutes(24 * 60),
             follow_up: minutes(72 * 60),
+            remind: minutes(10),
         }
     }
 
@@ -75,10 +85,12 @@ impl Timings {
     pub fn span(&self, kind: TimerKind) -> Duration {
         match kind {
             TimerKind::Ack => self.ack,
+            TimerKind::Assign => self.assign,
             TimerKind::Accept => self.accept,
             TimerKind::Arrive => self.arrive,
             TimerKind::Feedback => self.feedback,
             TimerKind::FollowUp => self.follow_up,
+            TimerKind::Remind => self.remind,
         }
     }
 }

@@ -37,8 +37,8 @@ pub fn staff(
     if incident.kind.is_silent() {
         people.retain(|person| !home.contains(person));
     }
-    // They know.
-    people.retain(|person| incident.reporter.as_ref() != Some(person));
+    // They know; and who cannot come has said so.
+    people.retain(|person| incident.reporter.as_ref() != Some(person) && !call.declined.contains(person));
     people
 }
 
@@ -91,7 +91,8 @@ mod tests {
     }
 
     fn called(incident: &Incident, step: Step, grants: &[Grant], home: &[u8]) -> Vec<PersonId> {
-        let call = Call { version: 1, ask: Ask::Take, step, assignee: None, first: true };
+        let call =
+            Call { version: 1, ask: Ask::Take, step, assignee: None, declined: BTreeSet::new(), first: true };
         let home = home.iter().map(|n| person(*n)).collect();
         staff(incident, &call, grants, &[place(1), place(7)], &home, Timestamp(5)).into_iter().collect()
     }

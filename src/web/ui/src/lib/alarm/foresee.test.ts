@@ -10,6 +10,7 @@ const incident = {
   drill: false,
   seen_as: 'staff',
   assigned_to_me: false,
+  left_lying: false,
   cancel_asked: false,
   may: ['ack', 'note'],
 } as unknown as Incident;
@@ -33,7 +34,7 @@ it('goes on from step to step as the gateway will', () => {
 it('offers nobody what is not theirs', () => {
   expect(foresee(incident, acts('ack', ['assign', { to: 'you' }]), 'me', true).may).not.toContain('accept');
   expect(foresee(incident, acts('ack', 'assign', 'accept'), 'me', false).may).toEqual(['arrive', 'note']);
-  expect(foresee({ ...incident, drill: true }, acts('ack'), 'me', true).may).toEqual(['assign', 'false_alarm', 'note']);
+  expect(foresee({ ...incident, drill: true }, acts('ack'), 'me', true).may).toEqual(['assign', 'accept', 'false_alarm', 'note']);
   const own = { ...incident, seen_as: 'own' };
   expect(foresee(own, acts('cancel'), 'me', false)).toMatchObject({ state: 'open', cancel_asked: true });
 });

@@ -21,7 +21,7 @@ const LEADS_TO: Record<string, State> = {
 
 /** What is usual next. */
 const NEXT: Partial<Record<State, readonly string[]>> = {
-  acked: ['assign', 'transfer', 'false_alarm'],
+  acked: ['assign', 'accept', 'transfer', 'false_alarm'],
   dispatched: ['accept', 'assign', 'transfer', 'false_alarm'],
   accepted: ['arrive', 'assign', 'transfer', 'false_alarm'],
   on_scene: ['feedback', 'transfer', 'false_alarm'],
@@ -43,6 +43,7 @@ export function foresee(incident: Incident, waiting: readonly Waiting[], me: str
     const state = act === 'follow_up' && body['satisfied'] === false ? 'reopened' : LEADS_TO[act ?? ''];
     if (!state) continue;
     seen.state = state;
+    seen.left_lying = false;
     if (act === 'assign') seen.assigned_to_me = body['to'] === me;
     if (act === 'accept') seen.assigned_to_me = true;
     const others = act === 'assign' && body['to'] !== undefined && body['to'] !== me;

@@ -45,6 +45,7 @@ it('lets clocks and remarks pass by, and nobody’s act', () => {
   const log = (...acts: string[]): { version: number; act: string }[] => acts.map((act, n) => ({ version: n + 1, act }));
   const seen = ['open', 'ack', 'assign', 'accept'];
   expect(rebased(4, log(...seen, 'escalate', 'note'))).toBe(6);
+  expect(rebased(4, log(...seen, 'decline'))).toBe(5);
   expect(rebased(4, log(...seen, 'escalate', 'arrive'))).toBeNull();
   expect(rebased(4, log(...seen, 'ask_cancel'))).toBeNull();
   expect(rebased(4, log(...seen))).toBeNull();

@@ -63,8 +63,8 @@ interface Row {
   act: string;
 }
 
-/** What clocks and remarks do while somebody has no network takes no act of theirs away. */
-const HARMLESS = new Set(['escalate', 'remind', 'note']);
+/** What clocks and remarks do, and who cannot come, takes no act of theirs away from somebody without a network. */
+const HARMLESS = new Set(['escalate', 'remind', 'note', 'decline']);
 
 /** The version that a late act may name instead of `seen`; nothing if somebody has acted meanwhile. */
 export function rebased(seen: number, log: readonly Row[]): number | null {

@@ -14,6 +14,7 @@ function incident(id: string, more: Partial<Incident> = {}): Incident {
     version: 1,
     step: 'grid_worker',
     assigned_to_me: false,
+    left_lying: false,
     cancel_asked: false,
     alarms: 1,
     opened_at: '2026-11-25T10:00:00Z',
@@ -58,6 +59,10 @@ it('rings for who is asked for, and never where help is needed', () => {
   expect(ringsFor({ ...sent, may: ['accept'], assignee: 'somebody' })).toBe(false);
   expect(ringsFor({ ...sent, may: ['accept'], step: 'patrol' })).toBe(true);
   expect(ringsFor({ ...sent, may: ['accept'], step: 'patrol' }, 'duty_operator')).toBe(false);
+  const taken = { may: ['accept'], state: 'acked', step: 'patrol' } as const;
+  expect(ringsFor({ ...taken, may: ['accept'] })).toBe(false);
+  expect(ringsFor({ ...taken, may: ['accept'], left_lying: true })).toBe(true);
+  expect(ringsFor({ ...taken, may: ['accept'], left_lying: true, step: 'station' })).toBe(false);
   expect(rings(incident('a', { seen_as: 'own', may: ['ack'] }), call(null), ['patrol'])).toBe(false);
   for (const [own, state, loud] of [
     ['queued', 'open', true],

@@ -58,6 +58,7 @@ export function rings(incident: Incident, call: WholeIncident['call'] | undefine
     return stageOf(incident) === 'unfinished' && (call?.own === 'queued' || call?.own === 'shown');
   }
   if (incident.may.includes('ack')) return true;
-  if (incident.state !== 'dispatched' || !incident.may.includes('accept')) return false;
+  const calls = incident.state === 'dispatched' || incident.left_lying;
+  if (!calls || !incident.may.includes('accept')) return false;
   return incident.assigned_to_me || (!incident.assignee && roles.some((role) => CALLED[incident.step].includes(role)));
 }

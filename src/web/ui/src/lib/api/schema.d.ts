@@ -2061,6 +2061,8 @@ export interface components {
             last_alarm_at: string;
             /** @description The alarm was kept while a line was down. */
             late: boolean;
+            /** @description It was taken and nothing followed, so others are called to go; to staff only. */
+            left_lying: boolean;
             /** @description Acts that the one who asks may do as it stands. */
             may: string[];
             /** Format: date-time */
@@ -2408,6 +2410,8 @@ export interface components {
                 last_alarm_at: string;
                 /** @description The alarm was kept while a line was down. */
                 late: boolean;
+                /** @description It was taken and nothing followed, so others are called to go; to staff only. */
+                left_lying: boolean;
                 /** @description Acts that the one who asks may do as it stands. */
                 may: string[];
                 /** Format: date-time */

@@ -366,7 +366,7 @@ export const en: Messages = {
       reopen: 'Reopened',
       note: 'Remark',
       escalate: 'Out of time: the next are called',
-      remind: 'Out of time: the desk is reminded',
+      remind: 'Out of time: reminded',
     },
     house: 'the gateway',
     you: 'you',
@@ -472,6 +472,7 @@ export const en: Messages = {
     answers: { queued: 'not seen yet', shown: 'saw it', coming: 'coming', declined: 'cannot come' },
     log: 'What happened',
     due: (clock) => `if nobody acts by ${clock}, the next are called`,
+    dueAgain: (clock) => `if nobody acts by ${clock}, they are reminded`,
     calledNow: (step) => `Called now: ${step}`,
     reference: (number) => `Reference number: ${number}`,
     act: {

@@ -364,7 +364,7 @@ export const zhCN = {
       reopen: '重新打开',
       note: '备注',
       escalate: '超时，叫下一级',
-      remind: '超时，提醒值班台',
+      remind: '超时，再次提醒',
     },
     house: '系统',
     you: '您',
@@ -470,6 +470,7 @@ export const zhCN = {
     answers: { queued: '未看到', shown: '已看到', coming: '赶来', declined: '去不了' } as Record<string, string>,
     log: '经过',
     due: (clock: string) => `${clock} 前无人处理就叫下一级`,
+    dueAgain: (clock: string) => `${clock} 前无人处理就再次提醒`,
     calledNow: (step: string) => `现在叫：${step}`,
     reference: (number: string) => `移交编号：${number}`,
     act: {
