@@ -254,6 +254,46 @@ async fn duress_is_told_to_those_on_duty_and_to_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn duress_at_the_home_of_the_only_one_on_duty_is_told_to_whoever_is_next_and_never_there() {
+    let fake = Fake::start(say(200, "{}")).await;
+    let house = House::start_with(Database::Sqlite, &settings(&fake)).await;
+    let at_home = worker(&house, Role::DutyOperator, "13800138001").await;
+    let manager = worker(&house, Role::Administrator, "13800138002").await;
+    let household = house.household("3-1-502").await;
+    house.store.add_member(&household, &at_home.id, house.clock.now()).await.unwrap();
+    let forced = house.signed_in(&at_home).await;
+    let press = async || {
+        let (status, receipt) =
+            forced.post(ALARMS, json!({ "kind": "duress", "household_id": household })).await;
+        assert_eq!(status, StatusCode::CREATED, "{receipt}");
+        IncidentId::parse(receipt["incident_id"].as_str().unwrap()).unwrap()
+    };
+    // Nobody else is in the chain: those who manage the site.
+    let id = press().await;
+    settled(&house, &id, 3).await;
+    let seen = fake.seen();
+    assert_eq!(at(&seen, "/voice").len(), 1, "{seen:?}");
+    assert_eq!(at(&seen, "/voice")[0].json()["to"], "13800138002");
+    let manager = house.signed_in(&manager).await;
+    let (status, whole) = manager.get(&format!("/api/v1/incidents/{id}")).await;
+    assert_eq!((status, &whole["incident"]["kind"]), (StatusCode::OK, &json!("duress")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_nobody_holds_costs_no_time() {
+    let fake = Fake::start(say(200, "{}")).await;
+    let house = House::start_with(Database::Sqlite, &settings(&fake)).await;
+    worker(&house, Role::Patrol, "13800138001").await;
+    let desk = house.sign_in_as(Role::DutyOperator).await;
+    // No grid worker is there, whom the chain begins with.
+    let id = raise(&desk, "fire", &house.gate).await;
+    settled(&house, &id, 4).await;
+    let seen = fake.seen();
+    assert_eq!(paths(&seen), ["/duty", "/sms", "/staff", "/voice"]);
+    assert_eq!(at(&seen, "/voice")[0].json()["to"], "13800138001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn neighbours_are_told_by_what_they_have_switched_on_until_they_answer() {
     let fake = Fake::start(say(201, "")).await;
     let more = format!(

@@ -4,14 +4,20 @@ use crate::incident::{Call, Incident};
 use crate::role::{Grant, Role};
 use crate::{PersonId, PlaceId, Timestamp};
 use std::collections::BTreeSet;
+use std::iter;
 
 /// Those whose work it is to answer a call. `grants` are the roles that are held for the
 /// site or for all, `path` is the incident's place, then upwards, `home` is whoever lives
 /// where it is.
 ///
-/// A silent alarm goes to those on duty only, and to nobody who lives there: whoever
-/// forces somebody may be looking at that telephone. Where nobody is on duty it goes to
-/// those who are called, because an alarm that reaches nobody helps nobody.
+/// The first of these in which there is anybody: whoever is at the step of the chain; those on
+/// duty; whoever comes later in the chain, at its end owners and administrators. So a step that
+/// nobody holds costs no time, and an alarm reaches somebody as long as there is anybody.
+///
+/// A silent alarm goes to those on duty first, and to nobody who lives there: whoever forces
+/// somebody may be looking at that telephone. That holds also if the only one on duty lives
+/// there: help that comes later, from whoever is next, beats a telephone that gives away who
+/// has called for it.
 #[must_use]
 pub fn staff(
     incident: &Incident,
@@ -21,25 +27,31 @@ pub fn staff(
     home: &BTreeSet<PersonId>,
     now: Timestamp,
 ) -> BTreeSet<PersonId> {
+    let silent = incident.kind.is_silent();
+    let may_be_told = |person: &PersonId| {
+        // Whoever raised it knows; who cannot come has said so.
+        incident.reporter.as_ref() != Some(person)
+            && !call.declined.contains(person)
+            && !(silent && home.contains(person))
+    };
     let holders = |is_called: &dyn Fn(Role) -> bool| -> BTreeSet<PersonId> {
         let held =
             grants.iter().filter(|grant| grant.in_force(now) && grant.reaches(&incident.site_id, path));
-        held.filter(|grant| is_called(grant.role)).map(|grant| grant.person_id.clone()).collect()
+        let called = held.filter(|grant| is_called(grant.role)).map(|grant| grant.person_id.clone());
+        called.filter(may_be_told).collect()
     };
-    let mut people = match &call.assignee {
-        Some(person) => BTreeSet::from([person.clone()]),
-        None => {
-            let on_duty = || Some(holders(&Role::is_on_duty)).filter(|people| !people.is_empty());
-            let called = || holders(&|role| call.step.roles().contains(&role));
-            incident.kind.is_silent().then(on_duty).flatten().unwrap_or_else(called)
-        }
-    };
-    if incident.kind.is_silent() {
-        people.retain(|person| !home.contains(person));
+    let asked = call.assignee.iter().filter(|person| may_be_told(person)).cloned();
+    let asked: BTreeSet<PersonId> = asked.collect();
+    if !asked.is_empty() {
+        return asked;
     }
-    // They know; and who cannot come has said so.
-    people.retain(|person| incident.reporter.as_ref() != Some(person) && !call.declined.contains(person));
-    people
+    let chain = iter::successors(Some(call.step), |step| step.next(incident.drill));
+    let mut chain = chain.map(|step| holders(&|role| step.roles().contains(&role)));
+    let mut first = [chain.next().unwrap_or_default(), holders(&Role::is_on_duty)];
+    if silent {
+        first.reverse();
+    }
+    first.into_iter().chain(chain).find(|people| !people.is_empty()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -91,10 +103,16 @@ mod tests {
     }
 
     fn called(incident: &Incident, step: Step, grants: &[Grant], home: &[u8]) -> Vec<PersonId> {
-        let call =
-            Call { version: 1, ask: Ask::Take, step, assignee: None, declined: BTreeSet::new(), first: true };
+        told(incident, &call(step), grants, home)
+    }
+
+    fn call(step: Step) -> Call {
+        Call { version: 1, ask: Ask::Take, step, assignee: None, declined: BTreeSet::new(), first: true }
+    }
+
+    fn told(incident: &Incident, call: &Call, grants: &[Grant], home: &[u8]) -> Vec<PersonId> {
         let home = home.iter().map(|n| person(*n)).collect();
-        staff(incident, &call, grants, &[place(1), place(7)], &home, Timestamp(5)).into_iter().collect()
+        staff(incident, call, grants, &[place(1), place(7)], &home, Timestamp(5)).into_iter().collect()
     }
 
     #[test]
@@ -119,8 +137,40 @@ mod tests {
         assert_eq!(called(&panic, Step::GridWorker, &grants, &[]), [person(1)]);
         assert_eq!(called(&panic, Step::Patrol, &grants, &[]), [person(5)]);
         assert_eq!(called(&panic, Step::Decide, &grants, &[]), [person(6)]);
-        assert_eq!(called(&panic, Step::BuildingLeader, &grants, &[]), []);
-        assert_eq!(called(&incident(AlarmKind::Panic, Some(person(1))), Step::GridWorker, &grants, &[]), []);
+        // Nobody is there: those on duty, at once and not after its minute.
+        assert_eq!(called(&panic, Step::BuildingLeader, &grants, &[]), [person(5)]);
+        let own = incident(AlarmKind::Panic, Some(person(1)));
+        assert_eq!(called(&own, Step::GridWorker, &grants, &[]), [person(5)], "they know");
+    }
+
+    #[test]
+    fn a_call_reaches_somebody_as_long_as_there_is_anybody() {
+        let all = [
+            grant(1, Role::GridWorker1),
+            grant(2, Role::DutyOperator),
+            grant(3, Role::GridWorker3),
+            grant(4, Role::Administrator),
+        ];
+        let panic = incident(AlarmKind::Panic, None);
+        let who = |from: usize| called(&panic, Step::GridWorker, &all[from..], &[]);
+        let each: Vec<_> = (0..5).map(who).collect();
+        assert_eq!(each, [vec![person(1)], vec![person(2)], vec![person(3)], vec![person(4)], vec![]]);
+        // Practice asks nobody who decides about 110.
+        let drill = Incident { drill: true, ..panic };
+        assert_eq!(called(&drill, Step::GridWorker, &all[3..], &[]), []);
+    }
+
+    #[test]
+    fn who_cannot_come_is_not_called_and_the_others_are() {
+        let grants = [grant(1, Role::GridWorker3), grant(2, Role::GridWorker3), grant(3, Role::DutyOperator)];
+        let panic = incident(AlarmKind::Panic, None);
+        let without = |declined: &[u8]| {
+            let declined = declined.iter().map(|n| person(*n)).collect();
+            told(&panic, &Call { declined, ..call(Step::Patrol) }, &grants, &[])
+        };
+        assert_eq!(without(&[]), [person(1), person(2)]);
+        assert_eq!(without(&[1]), [person(2)]);
+        assert_eq!(without(&[1, 2]), [person(3)]);
     }
 
     #[test]
@@ -129,6 +179,13 @@ mod tests {
         let duress = incident(AlarmKind::Duress, None);
         assert_eq!(called(&duress, Step::GridWorker, &grants, &[]), [person(2), person(3)]);
         assert_eq!(called(&duress, Step::GridWorker, &grants, &[3]), [person(2)]);
+        // All who are on duty live there: whoever is next, and them never.
+        assert_eq!(called(&duress, Step::GridWorker, &grants, &[2, 3]), [person(1)]);
+        assert_eq!(called(&duress, Step::GridWorker, &grants, &[1, 2, 3]), []);
+        let more = [grants.to_vec(), vec![grant(4, Role::Administrator), grant(5, Role::Owner)]].concat();
+        assert_eq!(called(&duress, Step::GridWorker, &more, &[1, 2, 3, 5]), [person(4)]);
+        let sent = Call { assignee: Some(person(3)), ..call(Step::Patrol) };
+        assert_eq!(told(&duress, &sent, &grants, &[3]), [person(2)], "nor are they sent there");
         assert_eq!(
             called(&duress, Step::GridWorker, &grants[..1], &[]),
             [person(1)],
