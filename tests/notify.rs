@@ -4,7 +4,7 @@ use crate::support::House;
 use crate::support::browser::Browser;
 use crate::support::client::Client;
 use crate::support::database::{BOTH, Database};
-use crate::support::fake::{Fake, Seen, say};
+use crate::support::fake::{Fake, Say, Seen, say};
 use crate::support::process::{Gateway, serve};
 use domain::incident::repository::{Incidents as _, Kept};
 use domain::incident::{Actor, Command, Timings};
@@ -628,6 +628,30 @@ async fn a_bot_gets_twenty_in_a_minute_and_a_restart_changes_nothing_about_that(
     drop(stop);
     assert!(running.await.unwrap());
     drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_receiver_that_hangs_keeps_nobody_else_waiting() {
+    let hangs = Say(200, Vec::new(), "{}".to_owned(), Duration::from_secs(60));
+    let fake = Fake::start(say(200, "{}")).await;
+    fake.will(&[hangs, say(200, "{}")]);
+    let more = format!(
+        "[notify]\nallow_networks = [\"127.0.0.0/8\"]\n[sms]\nurl = \"{}\"\nbody = '{{\"to\":\"{{phone}}\"}}'\n",
+        fake.url("/sms")
+    );
+    let house = House::start_with(Database::Sqlite, &more).await;
+    // More than there are places in the lane.
+    for n in 0..48 {
+        worker(&house, Role::GridWorker1, &format!("138001380{n:02}")).await;
+    }
+    let desk = house.sign_in_as(Role::DutyOperator).await;
+    let id = raise(&desk, "fire", &house.gate).await;
+    fake.asked(48).await;
+    let messages = house.store.messages(&id).await.unwrap();
+    // All are told while the first one still hangs, which would be given up after ten seconds.
+    let hanging = messages.iter().filter(|m| m.state == State::Waiting && m.reason.is_none()).count();
+    assert!(hanging >= 1, "{messages:#?}");
+    house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,9 @@
 //!
 //! A try is noted before it is made. So whoever is killed between sending and noting
 //! sends one message again, with the same id; and of two gateways one sends.
+//!
+//! Each message that has ended makes room for the next, so a receiver that hangs keeps
+//! its own place and nobody else waiting. A channel has one place, which keeps its order.
 
 use super::pace::Pace;
 use super::plan::{self, Target};
@@ -10,15 +13,15 @@ use crate::settings::Channel;
 use domain::incident::Incident;
 use domain::message::text::{self, Facts};
 use domain::message::{LONGEST, Message, OLDEST, Receiver, State, TRIES, Way, pause};
-use domain::repository::{Repository, Result};
-use domain::{Clock, SubscriptionId};
-use futures_util::StreamExt as _;
-use futures_util::stream::iter;
+use domain::repository::{Error, Repository, Result};
+use domain::{Clock, MessageId, SubscriptionId};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// It is looked this often whether something is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,7 +31,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A try of which nothing more is heard is made again after this: longer than one can take.
 const LEASE: Duration = Duration::from_secs(30);
-/// Messages to people that are sent at the same time: one that hangs keeps few others waiting.
+/// Messages to people that are sent at the same time.
 const TOGETHER: usize = 32;
 
 /// One lane.
@@ -52,6 +55,51 @@ pub struct Context {
     pub bell: watch::Receiver<u64>,
     /// How people reach the gateway.
     pub link: Option<String>,
+}
+
+/// A turn of the pace that is given out: given back when it is dropped, unless it was used.
+struct Turn(Arc<Lane>);
+
+impl Turn {
+    fn new(lane: &Arc<Lane>) -> Self {
+        lane.with_pace(Pace::give);
+        Self(Arc::clone(lane))
+    }
+
+    /// Uses it.
+    fn used(self, now: Duration) {
+        self.0.with_pace(|pace| pace.note(now));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.with_pace(Pace::take_back);
+    }
+}
+
+/// Messages that are being sent, as many as a lane has places.
+#[derive(Default)]
+struct Flying {
+    tasks: JoinSet<MessageId>,
+    ids: HashSet<MessageId>,
+}
+
+impl Flying {
+    /// Makes room. One that nobody has thought of ends the lane, which begins anew; but not
+    /// before the others have landed, or they would be sent twice.
+    async fn landed(&mut self, ended: std::result::Result<MessageId, JoinError>) {
+        match ended {
+            Ok(id) => _ = self.ids.remove(&id),
+            Err(failed) => {
+                error!(%failed, "a message could not be handled; the lane begins anew");
+                while self.tasks.join_next().await.is_some() {}
+                if let Ok(panic) = failed.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
 }
 
 /// What is to be done with a message.
@@ -107,43 +155,85 @@ impl Lane {
             }
         };
         self.with_pace(|pace| (0..tried.min(5_000)).for_each(|_| pace.note(Duration::ZERO)));
+        let mut flying = Flying::default();
         loop {
-            let now = begun.elapsed();
-            let free = self.with_pace(|pace| pace.free(now)).min(self.together);
-            if free == 0 {
-                tokio::time::sleep(self.with_pace(|pace| pace.wait(now)).max(Duration::from_millis(10)))
-                    .await;
-                continue;
+            while let Some(ended) = flying.tasks.try_join_next() {
+                flying.landed(ended).await;
             }
-            let limit = u32::try_from(free).unwrap_or(1);
-            let pause = match context.repository.due(&self.target.lane, context.clock.now(), limit).await {
-                Ok(due) if due.is_empty() => LOOK,
-                Ok(due) => {
-                    let send = |message| self.deliver(&context, message, begun);
-                    iter(due).for_each_concurrent(self.together, send).await;
-                    continue;
-                }
-                Err(error) => {
-                    warn!(lane = self.target.lane, %error, "the queue cannot be read; nothing is sent meanwhile");
-                    RETRY
-                }
+            let now = begun.elapsed();
+            let (turns, wait) = self.with_pace(|pace| (pace.free(now), pace.wait(now)));
+            let places = self.together.saturating_sub(flying.tasks.len());
+            let pause = match turns.min(places) {
+                // Whoever lands wakes it sooner.
+                0 if places == 0 => LOOK,
+                0 => wait.max(Duration::from_millis(10)),
+                free => match self.start(&context, &mut flying, free, begun).await {
+                    Ok(0) => LOOK,
+                    Ok(_) => continue,
+                    Err(error) => {
+                        warn!(lane = self.target.lane, %error, "the queue cannot be read; nothing is sent meanwhile");
+                        RETRY
+                    }
+                },
             };
             tokio::select! {
+                Some(ended) = flying.tasks.join_next() => flying.landed(ended).await,
                 rung = context.bell.changed() => if rung.is_err() { tokio::time::sleep(pause).await },
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    async fn deliver(&self, context: &Context, message: Message, begun: Instant) {
-        if let Err(error) = self.try_to_send(context, &message, begun).await {
+    /// Begins to send what is due, `free` at most. Answers how many.
+    async fn start(
+        self: &Arc<Self>,
+        context: &Context,
+        flying: &mut Flying,
+        free: usize,
+        begun: Instant,
+    ) -> Result<usize> {
+        // Those that are about to be claimed are due still.
+        let limit = u32::try_from(free + flying.ids.len()).unwrap_or(1);
+        let mut due = context.repository.due(&self.target.lane, context.clock.now(), limit).await?;
+        due.retain(|message| !flying.ids.contains(&message.id));
+        due.truncate(free);
+        let started = due.len();
+        for message in due {
+            let (lane, context, turn) = (Arc::clone(self), context.clone(), Turn::new(self));
+            flying.ids.insert(message.id.clone());
+            flying.tasks.spawn(async move {
+                lane.deliver(&context, &message, turn, begun).await;
+                message.id
+            });
+        }
+        Ok(started)
+    }
+
+    async fn deliver(&self, context: &Context, message: &Message, turn: Turn, begun: Instant) {
+        let mut done = self.try_to_send(context, message, turn, begun).await;
+        if let Err(Error::Corrupt(why)) = &done {
+            // It would be tried for ever, and in a channel before all others.
+            error!(
+                lane = self.target.lane, incident = %message.incident_id, message = %message.id, why,
+                "a message is given up: what it is about cannot be read; correct that row, or restore a backup"
+            );
+            let why = format!("what it is about cannot be read: {why}");
+            done = context.repository.settle(&message.id, State::Failed, Some(&why)).await;
+        }
+        if let Err(error) = done {
             warn!(lane = self.target.lane, message = %message.id, %error, "a message cannot be noted; it is sent again");
             // What cannot be noted now must not be tried without a pause.
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    async fn try_to_send(&self, context: &Context, message: &Message, begun: Instant) -> Result<()> {
+    async fn try_to_send(
+        &self,
+        context: &Context,
+        message: &Message,
+        turn: Turn,
+        begun: Instant,
+    ) -> Result<()> {
         let (repository, now) = (&*context.repository, context.clock.now());
         let lane = self.target.lane.as_str();
         if message.attempt >= TRIES || message.made_at.after(OLDEST) < now {
@@ -158,7 +248,7 @@ impl Lane {
         if !repository.claim(message, now, now.after(LEASE)).await? {
             return Ok(());
         }
-        self.with_pace(|pace| pace.note(begun.elapsed()));
+        turn.used(begun.elapsed());
         let sent = tokio::time::timeout(PATIENCE, self.adapter.send(&envelope)).await;
         let sent = sent.unwrap_or_else(|_| Err(Failed::Later("there was no answer in time".to_owned())));
         let (id, incident, attempt) = (&message.id, &message.incident_id, message.attempt + 1);

@@ -11,13 +11,15 @@ pub struct Pace {
     /// When the last ones were sent, the oldest first; as many as the largest limit.
     sent: VecDeque<Duration>,
     held_until: Duration,
+    /// Turns that are given out and not used yet.
+    given: usize,
 }
 
 impl Pace {
     /// At most so many within each of these stretches.
     #[must_use]
     pub fn new(limits: &[(usize, Duration)]) -> Self {
-        Self { limits: limits.to_vec(), sent: VecDeque::new(), held_until: Duration::ZERO }
+        Self { limits: limits.to_vec(), sent: VecDeque::new(), held_until: Duration::ZERO, given: 0 }
     }
 
     /// The longest stretch that it looks at.
@@ -26,7 +28,7 @@ impl Pace {
         self.limits.iter().map(|(_, stretch)| *stretch).max().unwrap_or_default()
     }
 
-    /// How many may be sent at once at `now`.
+    /// How many turns may be given out at `now`.
     #[must_use]
     pub fn free(&self, now: Duration) -> usize {
         if now < self.held_until {
@@ -36,10 +38,10 @@ impl Pace {
             let within = self.sent.iter().rev().take_while(|at| now < **at + *stretch).count();
             most.saturating_sub(within)
         };
-        self.limits.iter().map(left).min().unwrap_or(0)
+        self.limits.iter().map(left).min().unwrap_or(0).saturating_sub(self.given)
     }
 
-    /// How long until one may be sent.
+    /// How long until one may be sent, if no turn is given out.
     #[must_use]
     pub fn wait(&self, now: Duration) -> Duration {
         let until = |(most, stretch): &(usize, Duration)| match self.sent.len().checked_sub(*most) {
@@ -57,6 +59,16 @@ impl Pace {
             self.sent.pop_front();
         }
         self.sent.push_back(now);
+    }
+
+    /// Gives out a turn: it is noted when it is used, or given back.
+    pub fn give(&mut self) {
+        self.given += 1;
+    }
+
+    /// Takes back a turn that [`Self::give`] has given out.
+    pub fn take_back(&mut self) {
+        self.given = self.given.saturating_sub(1);
     }
 
     /// Sends nothing before `until`.
@@ -99,6 +111,21 @@ mod tests {
                 "{now:?}"
             );
         }
+    }
+
+    #[test]
+    fn turns_that_are_given_out_are_no_others() {
+        let mut pace = Pace::new(&[(3, 60 * SECOND)]);
+        pace.note(SECOND);
+        pace.give();
+        assert_eq!(pace.free(SECOND), 1);
+        pace.give();
+        assert_eq!(pace.free(SECOND), 0);
+        pace.take_back();
+        pace.note(2 * SECOND);
+        assert_eq!(pace.free(2 * SECOND), 0, "one was used");
+        pace.take_back();
+        assert_eq!(pace.free(2 * SECOND), 1, "and one was not");
     }
 
     #[test]
