@@ -6,14 +6,16 @@
 //! for what a clock that jumps does to them.
 
 use domain::Clock;
+use domain::IncidentId;
 use domain::incident::repository::Kept;
 use domain::incident::{Actor, Command, Due, Refused, Timings, Watch};
-use domain::repository::{Repository, Result};
+use domain::repository::{Error, Repository, Result};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
-use tracing::{debug, info, warn};
+use tracing::{debug, info, trace, warn};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_millis(500);
@@ -21,6 +23,7 @@ const EVERY: Duration = Duration::from_millis(500);
 /// Lets time limits run out, for ever, and says so to `posted`.
 pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>, posted: Arc<Notify>) {
     let (begun, mut watch) = (Instant::now(), Watch::default());
+    let mut unreadable = HashSet::<IncidentId>::new();
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -36,8 +39,15 @@ pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>, posted:
             // One incident that cannot be changed keeps nobody else waiting; it is tried again.
             match expire(&*repository, &*clock, &due).await {
                 Ok(()) => posted.notify_one(),
+                // As long as it is so, which is said once; as many as there are time limits.
+                Err(Error::Corrupt(why)) if !unreadable.insert(due.incident_id.clone()) => {
+                    trace!(incident = %due.incident_id, why, "a time limit has passed of what cannot be read");
+                }
                 Err(error) => {
-                    warn!(incident = %due.incident_id, %error, "a time limit has passed and cannot be noted");
+                    warn!(
+                        incident = %due.incident_id, %error,
+                        "a time limit has passed and cannot be noted; if it cannot be understood, correct its rows"
+                    );
                 }
             }
         }

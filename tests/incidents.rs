@@ -568,6 +568,24 @@ async fn c34_two_gateways_let_a_time_limit_run_out_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_time_limit_that_cannot_be_read_keeps_no_other_from_running_out() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (odd, broken, whole) = (opened(&house).await, opened(&house).await, opened(&house).await);
+        house.sql(&format!("update incident_timers set kind = '?' where incident_id = '{}'", odd.id)).await;
+        house.sql(&format!("update incidents set kind = '?' where id = '{}'", broken.id)).await;
+        let gateway = later(&house, 2);
+        let limit = tokio::time::Instant::now() + Duration::from_secs(30);
+        while house.store.incident_log(&whole.id).await.unwrap().len() < 2 {
+            assert!(tokio::time::Instant::now() < limit, "{database:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        gateway.abort();
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_time_limit_outlasts_the_gateway() {
     let house = House::start().await;
     let (resident, _) = resident(&house, "home").await;

@@ -631,6 +631,76 @@ async fn a_bot_gets_twenty_in_a_minute_and_a_restart_changes_nothing_about_that(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_gateways_the_slower_stops_nothing_that_the_other_has_called_for_since() {
+    for database in BOTH {
+        let fake = Fake::start(say(503, "")).await;
+        let house = House::start_with(database, &settings(&fake)).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let id = raise(&desk, "panic", &house.gate).await;
+        read_up(&house).await;
+        expire(&house, &id).await;
+        read_up(&house).await;
+        let waiting = async || {
+            let messages = house.store.messages(&id).await.unwrap();
+            let waiting = messages.iter().filter(|message| message.state == State::Waiting);
+            waiting.map(|message| message.version).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(waiting().await, [1, 2].into(), "{database:?}");
+        // One that has seen the first call, and nothing since.
+        house.store.stop_all_but(&id, &[1].into(), 1).await.unwrap();
+        assert_eq!(waiting().await, [1, 2].into(), "{database:?}");
+        house.store.stop_all_but(&id, &[2].into(), 2).await.unwrap();
+        assert_eq!(waiting().await, [2].into(), "{database:?}");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
+    for database in BOTH {
+        let fake = Fake::start(say(503, "")).await;
+        let house = House::start_with(database, &settings(&fake)).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        // A message of each channel stands first in its lane, and its incident cannot be read.
+        let broken = raise(&desk, "panic", &house.gate).await;
+        let unheard = raise(&desk, "fire", &house.gate).await;
+        read_up(&house).await;
+        house.sql(&format!("update messages set receiver = '?' where incident_id = '{broken}'")).await;
+        house.sql(&format!("update incidents set kind = 'nonsense' where id = '{unheard}'")).await;
+        let odd = "insert into outbox (seq, at, topic, site_id, place_id, object, word, drill)
+            select seq + 1, 0, 'nonsense', 'x', null, 'x', 'x', 0 from outbox_head";
+        house.sql(odd).await;
+        house.sql("update outbox_head set seq = seq + 1").await;
+        fake.will(&[say(200, "{}")]);
+        house.clock.jump(6 * SECOND);
+        let before = fake.seen().len();
+        let id = raise(&desk, "medical", &house.gate).await;
+        let messages = settled(&house, &id, 2).await;
+        assert!(messages.iter().all(|message| message.state == State::Sent), "{database:?} {messages:#?}");
+        // What cannot be read is given up, kept as that, and not tried any more.
+        let failed = async |id: &IncidentId, column: &str| {
+            house
+                .sql_count(&format!(
+                    "select count(*) from messages where {column} = '{id}' and state = 'failed'"
+                ))
+                .await
+        };
+        assert_eq!(failed(&broken, "incident_id").await, 2, "{database:?}");
+        let limit = tokio::time::Instant::now() + Duration::from_secs(30);
+        while failed(&unheard, "incident_id").await < 2 {
+            assert!(tokio::time::Instant::now() < limit, "{database:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(fake.seen().len() >= before + 2);
+        assert!(house.store.unreadable() >= 3, "{database:?}: it is counted");
+        // The desk sees the others.
+        let (status, list) = desk.get("/api/v1/incidents").await;
+        assert_eq!((status, list["items"].as_array().unwrap().len()), (StatusCode::OK, 2), "{list}");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_receiver_that_hangs_keeps_nobody_else_waiting() {
     let hangs = Say(200, Vec::new(), "{}".to_owned(), Duration::from_secs(60));
     let fake = Fake::start(say(200, "{}")).await;

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use domain::incident::{Answer, Call, Incident};
 use domain::message::{Message, Receiver, State, Way, receivers};
 use domain::notice::{self, Notice, Notify, Range, Topic};
-use domain::repository::{Repository, Result};
+use domain::repository::{Error, Repository, Result};
 use domain::{Clock, HouseholdId, IncidentId, MessageId, PersonId, PlaceId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Notices that are read at a time.
 const PAGE: u32 = 100;
@@ -133,15 +133,20 @@ impl Planner {
     pub async fn read(&self) -> Result<bool> {
         let from = self.repository.read_up_to().await?;
         let page = self.repository.notices(from, PAGE).await?;
-        let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(false) };
-        // Numbers have no gaps: what is missing was removed while nobody read. Whoever is called now is called.
-        if first.seq != from + 1 {
-            warn!(
-                missed = first.seq - from - 1,
-                "notices are gone that nobody was told of; all that is open is looked at"
-            );
+        let to = match page.last() {
+            Some(last) => last.seq,
+            None => self.repository.last_notice().await?,
+        };
+        if to <= from {
+            return Ok(false);
+        }
+        // Numbers have no gaps: what is missing was removed while nobody read, or cannot be read.
+        // Whoever is called now is called.
+        let missed = (to - from).saturating_sub(i64::try_from(page.len()).unwrap_or(i64::MAX));
+        if missed > 0 {
+            warn!(missed, "notices are gone that nobody was told of; all that is open is looked at");
             for incident in self.repository.calling().await? {
-                self.plan(&incident).await?;
+                self.look_at(&incident.id).await?;
             }
         }
         let mut seen = BTreeSet::new();
@@ -151,16 +156,36 @@ impl Planner {
         notices.retain(|notice| seen.insert(notice.object.clone()));
         notice::tell(self, &notices).await?;
         // If another gateway was faster it has made the same messages; this one goes on from where that is.
-        self.repository.has_read(from, last.seq).await?;
+        self.repository.has_read(from, to).await?;
         Ok(page.len() >= PAGE as usize)
+    }
+
+    /// Plans an incident. One that cannot be read is left out: nobody can be told of it, and
+    /// everybody waits for whoever waits for it.
+    async fn look_at(&self, id: &IncidentId) -> Result<()> {
+        let planned = match self.repository.incident(id).await {
+            Ok(Some(incident)) => self.plan(&incident).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(Error::Corrupt(why)) = planned {
+            error!(
+                incident = %id, why,
+                "nobody is told beyond the page of an incident that cannot be read; correct its rows, or restore a backup"
+            );
+            return Ok(());
+        }
+        planned
     }
 
     /// Makes the messages of an incident's calls, and stops those of calls that were answered.
     async fn plan(&self, incident: &Incident) -> Result<()> {
-        let log = self.repository.incident_log(&incident.id).await?;
+        let mut log = self.repository.incident_log(&incident.id).await?;
+        // As it was at that version: another gateway may be further.
+        log.retain(|row| row.version <= incident.version);
         let calls = incident.calls(&log);
         let versions = calls.iter().map(|call| call.version).collect();
-        let stopped = self.repository.stop_all_but(&incident.id, &versions).await?;
+        let stopped = self.repository.stop_all_but(&incident.id, &versions, incident.version).await?;
         if stopped > 0 {
             info!(incident = %incident.id, stopped, "somebody has answered; the rest is not told");
         }
@@ -275,9 +300,7 @@ impl Notify for Planner {
     async fn notify(&self, notices: &[Notice]) -> Result<()> {
         for notice in notices {
             let Some(id) = IncidentId::parse(&notice.object) else { continue };
-            if let Some(incident) = self.repository.incident(&id).await? {
-                self.plan(&incident).await?;
-            }
+            self.look_at(&id).await?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Columns into incidents, and the list of those that somebody may see.
 
 use crate::failed;
-use crate::incident::{corrupt, seq, step};
+use crate::incident::{corrupt, step};
 use crate::row::{get, time, time_opt, truth, word, word_opt};
 use domain::event::alarm::{AlarmKind, Point};
 use domain::incident::repository::Filter;
@@ -102,7 +102,7 @@ fn marks<'a>(bound: &mut Vec<&'a str>, texts: impl Iterator<Item = &'a str>) -> 
 }
 
 /// The newest first, each with its place in the order.
-pub(crate) async fn filtered(pool: &AnyPool, filter: &Filter, page: &Page) -> Result<Vec<(i64, Incident)>> {
+pub(crate) async fn filtered(pool: &AnyPool, filter: &Filter, page: &Page) -> Result<Vec<AnyRow>> {
     let mut bound: Vec<&str> = Vec::new();
     let mut seen: Vec<String> = Vec::new();
     if !filter.places.is_empty() {
@@ -143,6 +143,5 @@ pub(crate) async fn filtered(pool: &AnyPool, filter: &Filter, page: &Page) -> Re
     for text in bound {
         query = query.bind(text);
     }
-    let rows = query.fetch_all(pool).await.map_err(failed)?;
-    rows.iter().map(|row| Ok((seq(row)?, incident(row)?))).collect()
+    query.fetch_all(pool).await.map_err(failed)
 }

@@ -35,6 +35,7 @@ pub mod seal;
 mod signal;
 mod site;
 mod standing;
+mod unreadable;
 mod viewing;
 
 use act::Writer;
@@ -72,6 +73,7 @@ pub struct Store {
     write: Writer,
     sealing: SealingKey,
     intake: Arc<intake::Intake>,
+    unreadable: Arc<unreadable::Unreadable>,
 }
 
 /// Why the store could not be opened; the text says what to do.
@@ -139,7 +141,7 @@ impl Store {
         let sealing = rotate::settle(&write, sealing).await?;
         let read = pool(8, false).await?;
         let intake = Arc::new(intake::Intake::start(write.clone()));
-        Ok(Self { read, write: Writer::new(write), sealing, intake })
+        Ok(Self { read, write: Writer::new(write), sealing, intake, unreadable: Arc::default() })
     }
 
     /// Commits what is queued and closes all connections.
@@ -157,6 +159,7 @@ impl Repository for Store {
             write: self.write.noting(entry),
             sealing: self.sealing.clone(),
             intake: Arc::clone(&self.intake),
+            unreadable: Arc::clone(&self.unreadable),
         })
     }
 }

@@ -48,6 +48,15 @@ fn message(row: &AnyRow) -> Result<Message> {
     })
 }
 
+impl Store {
+    /// Gives up a message that cannot be read.
+    async fn give_up(&self, seq: i64) -> Result<()> {
+        let sql = "update messages set state = 'failed', reason = 'it cannot be read' where seq = $1";
+        sqlx::query(sql).bind(seq).act(&self.write).await?;
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Messages for Store {
     async fn read_up_to(&self) -> Result<i64> {
@@ -91,7 +100,7 @@ impl Messages for Store {
         Ok(new)
     }
 
-    async fn stop_all_but(&self, id: &IncidentId, calls: &BTreeSet<i64>) -> Result<u64> {
+    async fn stop_all_but(&self, id: &IncidentId, calls: &BTreeSet<i64>, up_to: i64) -> Result<u64> {
         let calls: Vec<String> = calls.iter().map(i64::to_string).collect();
         // Numbers, and nothing else.
         let others = if calls.is_empty() {
@@ -100,9 +109,10 @@ impl Messages for Store {
             format!("and version not in ({})", calls.join(", "))
         };
         let sql = AssertSqlSafe(format!(
-            "update messages set state = 'stopped' where incident_id = $1 and state = 'waiting' {others}"
+            "update messages set state = 'stopped'
+             where incident_id = $1 and state = 'waiting' and version <= $2 {others}"
         ));
-        let done = sqlx::query(sql.into_sql_str()).bind(id.as_str()).act(&self.write).await;
+        let done = sqlx::query(sql.into_sql_str()).bind(id.as_str()).bind(up_to).act(&self.write).await;
         Ok(done?.rows_affected())
     }
 
@@ -114,14 +124,24 @@ impl Messages for Store {
 
     async fn due(&self, lane: &str, now: Timestamp, limit: u32) -> Result<Vec<Message>> {
         let sql = format!("select * from messages where {DUE} order by urgent desc, due_at, seq limit $4");
-        let rows = sqlx::query(AssertSqlSafe(sql).into_sql_str())
-            .bind(lane)
-            .bind(now.0)
-            .bind(now.after(LONGEST).0)
-            .bind(i64::from(limit))
-            .fetch_all(&self.read)
-            .await;
-        rows.map_err(failed)?.iter().map(message).collect()
+        loop {
+            let rows = sqlx::query(AssertSqlSafe(sql.clone()).into_sql_str())
+                .bind(lane)
+                .bind(now.0)
+                .bind(now.after(LONGEST).0)
+                .bind(i64::from(limit))
+                .fetch_all(&self.read)
+                .await
+                .map_err(failed)?;
+            let due = self.all_understood("messages", "seq", &rows, message)?;
+            if due.len() == rows.len() {
+                return Ok(due);
+            }
+            // It would stand before all others for ever.
+            for row in rows.iter().filter(|row| message(row).is_err()) {
+                self.give_up(get(row, "seq")?).await?;
+            }
+        }
     }
 
     async fn claim(&self, message: &Message, now: Timestamp, next: Timestamp) -> Result<bool> {
@@ -175,7 +195,7 @@ impl Messages for Store {
              and i.state in ('open', 'reopened', 'acked', 'dispatched', 'accepted') order by i.seq",
         );
         let rows = sqlx::query(sql).fetch_all(&self.read).await;
-        rows.map_err(failed)?.iter().map(incident).collect()
+        self.all_understood("incidents", "id", &rows.map_err(failed)?, incident)
     }
 
     async fn messages(&self, id: &IncidentId) -> Result<Vec<Message>> {

@@ -249,6 +249,14 @@ impl House {
         connection.close().await.unwrap();
     }
 
+    /// Counts something in the database behind everybody's back.
+    pub async fn sql_count(&self, sql: &str) -> i64 {
+        let mut connection = sqlx::AnyConnection::connect(&self.settings.database).await.unwrap();
+        let count = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await;
+        connection.close().await.unwrap();
+        count.unwrap()
+    }
+
     pub fn hub(&self, camera: &CameraId) -> Hub {
         let id = web::source::stream_id(camera, domain::camera::StreamKind::Main);
         self.fleet.hub(&id).expect("the camera is registered")

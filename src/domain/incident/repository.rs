@@ -98,7 +98,7 @@ pub trait Incidents: Send + Sync {
         by: &PersonId,
         at: Timestamp,
     ) -> Result<bool>;
-    /// Every time limit that runs.
+    /// Every time limit that runs, without what cannot be read.
     async fn timers(&self) -> Result<Vec<Due>>;
     /// Forgets keys from before `before`. Answers how many.
     async fn forget_keys(&self, before: Timestamp) -> Result<u64>;
@@ -149,7 +149,8 @@ pub trait Groups: Send + Sync {
 pub trait Outbox: Send + Sync {
     /// Adds notices that no other change goes with.
     async fn post(&self, notices: &[Notice]) -> Result<()>;
-    /// Notices after number `after`, the oldest first.
+    /// Notices after number `after`, the oldest first. What cannot be read is left out, and so is a
+    /// gap in the numbers.
     async fn notices(&self, after: i64, limit: u32) -> Result<Vec<Posted>>;
     /// The newest notice's number; 0 while there is none.
     async fn last_notice(&self) -> Result<i64>;

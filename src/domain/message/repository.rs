@@ -19,11 +19,12 @@ pub trait Messages: Send + Sync {
     /// Keeps messages, except those that were kept before: for one call there is one to a
     /// receiver by one lane. Answers how many are new.
     async fn queue(&self, messages: &[Message]) -> Result<usize>;
-    /// Stops what waits for calls of an incident other than these. Answers how many.
-    async fn stop_all_but(&self, id: &IncidentId, calls: &BTreeSet<i64>) -> Result<u64>;
+    /// Stops what waits for calls of an incident other than these, up to version `up_to`: of newer
+    /// calls whoever has seen the incident at that version knows nothing. Answers how many.
+    async fn stop_all_but(&self, id: &IncidentId, calls: &BTreeSet<i64>, up_to: i64) -> Result<u64>;
     /// How many wait in a lane.
     async fn waiting(&self, lane: &str) -> Result<u64>;
-    /// Those of a lane that are to be sent at `now`, urgent ones first.
+    /// Those of a lane that are to be sent at `now`, urgent ones first. What cannot be read is given up.
     async fn due(&self, lane: &str, now: Timestamp, limit: u32) -> Result<Vec<Message>>;
     /// Begins a try, and sets when the next one would be. False if somebody else has.
     async fn claim(&self, message: &Message, now: Timestamp, next: Timestamp) -> Result<bool>;
@@ -33,7 +34,7 @@ pub trait Messages: Send + Sync {
     async fn postpone(&self, id: &MessageId, due: Timestamp, reason: &str, counts: bool) -> Result<()>;
     /// How many of a lane were tried after `since`.
     async fn tried_since(&self, lane: &str, since: Timestamp) -> Result<u64>;
-    /// Incidents that call somebody, without practice.
+    /// Incidents that call somebody, without practice and without what cannot be read.
     async fn calling(&self) -> Result<Vec<Incident>>;
     /// All messages of an incident, the oldest first.
     async fn messages(&self, id: &IncidentId) -> Result<Vec<Message>>;
