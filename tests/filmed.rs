@@ -80,6 +80,64 @@ async fn a_day_of_more_than_a_page_is_read_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_watched_for_a_silent_alarm_is_shown_to_residents_when_it_is_over() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let camera = house.camera("rtsp://127.0.0.1:9/a").await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let auditor = house.sign_in_as(Role::Auditor).await;
+        let neighbour = house.sign_in_as(Role::Resident).await;
+        // Who is forced is on duty, too, and whoever forces them may look at that page.
+        let forced = house.person("forced").await;
+        let home = house.household("3-1-502").await;
+        house.store.add_member(&home, &forced.id, house.clock.now()).await.unwrap();
+        house.store.add_grant(&house.grant(&forced, Role::Patrol)).await.unwrap();
+        let forced = house.signed_in(&forced).await;
+        let watch = async |purpose| {
+            house.clock.jump(1_000_000);
+            let viewing = Viewing {
+                id: ViewingId::from_random(random()),
+                person_id: PersonId::from_random(random()),
+                role: Role::DutyOperator,
+                camera_id: camera.clone(),
+                stream: StreamKind::Main,
+                transport: ViewingTransport::WebSocket,
+                purpose: Some(purpose),
+                started_at: house.clock.now(),
+                ended_at: None,
+                bytes: 0,
+            };
+            house.store.begin_viewing(&viewing, &house.site).await.unwrap();
+        };
+        let seen = async |client: &Client| {
+            let (status, page) = client.get(&format!("/api/v1/cameras/{camera}/viewings")).await;
+            assert_eq!(status.as_u16(), 200, "{page}");
+            let rows = page["items"].as_array().unwrap().iter();
+            rows.map(|row| row["purpose"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        watch(Purpose::Incident).await;
+        let (_, receipt) =
+            forced.post("/api/v1/alarms", json!({ "kind": "duress", "household_id": home })).await;
+        watch(Purpose::Incident).await;
+        watch(Purpose::Patrol).await;
+        for client in [&neighbour, &forced] {
+            assert_eq!(seen(client).await, ["patrol", "incident"], "{database:?}: that of before");
+        }
+        for client in [&desk, &auditor] {
+            assert_eq!(seen(client).await, ["patrol", "incident", "incident"], "{database:?}");
+        }
+        let path = format!("/api/v1/incidents/{}", receipt["incident_id"].as_str().unwrap());
+        desk.act(&path, "ack", json!({ "version": 1 })).await;
+        let over = json!({ "version": 2, "note": "help was there" });
+        assert_eq!(desk.act(&path, "false_alarm", over).await.0.as_u16(), 200);
+        for client in [&neighbour, &forced, &auditor] {
+            assert_eq!(seen(client).await, ["patrol", "incident", "incident"], "{database:?}");
+        }
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_watched_over_midnight_is_in_both_days() {
     for database in BOTH {
         let house = House::start_on(database).await;

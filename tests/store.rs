@@ -334,7 +334,10 @@ async fn viewings_begin_and_end() {
         // Whoever watched at any moment of the stretch, in pages.
         let page = async |since, until, after, limit| {
             let (camera, since, until) = (camera.id.clone(), Timestamp(since), Timestamp(until));
-            store.viewings(&ViewingFilter { camera, since, until, after, limit }).await.unwrap()
+            store
+                .viewings(&ViewingFilter { camera, since, until, after, no_incident_since: None, limit })
+                .await
+                .unwrap()
         };
         let watched = async |since, until| {
             page(since, until, None, 10).await.into_iter().map(|(_, viewing)| viewing).collect::<Vec<_>>()

@@ -105,6 +105,8 @@ pub struct ViewingFilter {
     pub until: Timestamp,
     /// After this one, which is the last of a page: when it began, and its place in the order.
     pub after: Option<(Timestamp, i64)>,
+    /// Without what was watched for an incident and begun then or later.
+    pub no_incident_since: Option<Timestamp>,
     /// The most rows.
     pub limit: u32,
 }

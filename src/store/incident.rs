@@ -10,13 +10,13 @@ use crate::row::{get, word_opt};
 use crate::{Store, audit, changed, failed, idempotency, outbox};
 use async_trait::async_trait;
 use domain::audit::Entry;
-use domain::event::alarm::{Alarm, MERGE};
+use domain::event::alarm::{Alarm, AlarmKind, MERGE};
 use domain::incident::repository::{Filter, Incidents, Kept, Keyed, Raised};
 use domain::incident::{Act, Answer, Change, Due, Incident, LogRow, Reached, State, Step};
 use domain::notice::{Notice, Topic};
 use domain::repository::{Error, Page, Result};
 use domain::role::Role;
-use domain::{GroupId, HouseholdId, IncidentId, PersonId, Timestamp, Words as _};
+use domain::{GroupId, HouseholdId, IncidentId, PersonId, SiteId, Timestamp, Words as _};
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use std::collections::BTreeSet;
@@ -329,6 +329,13 @@ impl Incidents for Store {
         // One that cannot be read must not empty the desk.
         let rows = filtered(&self.read, filter, page).await?;
         self.all_understood("incidents", "id", &rows, |row| Ok((seq(row)?, incident(row)?)))
+    }
+
+    async fn silent_incidents(&self, site: &SiteId) -> Result<Vec<Incident>> {
+        let sql = select("where i.site_id = $1 and i.closed_at is null and i.kind = $2 order by i.seq");
+        let silent = AlarmKind::Duress.word();
+        let rows = sqlx::query(sql).bind(site.as_str()).bind(silent).fetch_all(&self.read).await;
+        rows.map_err(failed)?.iter().map(incident).collect()
     }
 
     async fn incident_log(&self, id: &IncidentId) -> Result<Vec<LogRow>> {

@@ -131,13 +131,16 @@ impl Registers for Store {
         let rows = sqlx::query(
             "select * from viewings where camera_id = $1 and (ended_at is null or ended_at >= $2)
                 and started_at < $3 and (started_at < $4 or started_at = $4 and seq < $5)
-             order by started_at desc, seq desc limit $6",
+                and (purpose is null or purpose <> $6 or started_at < $7)
+             order by started_at desc, seq desc limit $8",
         )
         .bind(filter.camera.as_str())
         .bind(filter.since.0)
         .bind(filter.until.0)
         .bind(began.0)
         .bind(seq)
+        .bind(Purpose::Incident.word())
+        .bind(filter.no_incident_since.map_or(i64::MAX, |since| since.0))
         .bind(i64::from(filter.limit))
         .fetch_all(&self.read)
         .await;

@@ -8,6 +8,7 @@ use axum::extract::State;
 use domain::access::{Question, is_staff_of};
 use domain::audit::Entry;
 use domain::camera::{StreamKind, Visibility};
+use domain::incident::is_own;
 use domain::repository::{Repository, ViewingFilter};
 use domain::role::Role;
 use domain::viewing::{Purpose, ViewingTransport};
@@ -108,8 +109,20 @@ fn viewings_cursor(text: &str) -> Option<(Timestamp, i64)> {
     Some((Timestamp(began.parse().ok()?), seq.parse().ok()?))
 }
 
+/// Since when a silent alarm goes on that this person must not learn of. That those on duty watch
+/// for an incident would tell it to whoever forces somebody, from the phone of any resident.
+async fn silent_since(app: &App, who: &Who, site: &SiteId) -> Result<Option<Timestamp>, Problem> {
+    let now = app.now();
+    let staff = is_staff_of(&who.standing, site, now);
+    let silent = app.repository().silent_incidents(site).await?.into_iter();
+    let hidden = silent.filter(|incident| !staff || is_own(&who.standing, incident, now));
+    Ok(hidden.map(|incident| incident.opened_at).min())
+}
+
 /// Who watched this camera on a day, the newest first; also after it was removed. Whoever
 /// watched over midnight is in both days.
+///
+/// What is watched for an incident while a silent alarm goes on is shown to residents when that is over.
 #[utoipa::path(get, path = "/api/v1/cameras/{id}/viewings", tag = "registers", operation_id = "list_viewings",
     params(("id" = String, Path), Day), responses((status = 200, body = List<ViewingView>), (status = 404)))]
 pub(crate) async fn viewings(
@@ -138,7 +151,9 @@ pub(crate) async fn viewings(
     let wrong = || Problem::field("cursor", "it is not from a list's next");
     let after = day.cursor.map(|text| viewings_cursor(&text).ok_or_else(wrong)).transpose()?;
     let limit = day.limit.unwrap_or(USUAL).clamp(1, MOST);
-    let rows = repository.viewings(&ViewingFilter { camera, since, until, after, limit }).await?;
+    let no_incident_since = silent_since(&app, &who, &site.id).await?;
+    let filter = ViewingFilter { camera, since, until, after, no_incident_since, limit };
+    let rows = repository.viewings(&filter).await?;
     let next = next_after(&rows, limit, |(seq, viewing)| format!("{}.{seq}", viewing.started_at.0));
     let views = rows.into_iter().map(|(_, viewing)| ViewingView {
         role: viewing.role,

@@ -442,7 +442,14 @@ pub fn camera_at(site: &SiteId, place: &PlaceId, main_url: &str) -> Camera {
 /// Everybody who ever watched a camera, the newest first.
 pub async fn viewings(store: &Store, camera: &CameraId) -> Vec<Viewing> {
     let (since, until) = (Timestamp(0), Timestamp(i64::MAX));
-    let filter = ViewingFilter { camera: camera.clone(), since, until, after: None, limit: 500 };
+    let filter = ViewingFilter {
+        camera: camera.clone(),
+        since,
+        until,
+        after: None,
+        no_incident_since: None,
+        limit: 500,
+    };
     let rows = store.viewings(&filter).await.unwrap();
     rows.into_iter().map(|(_, viewing)| viewing).collect()
 }

@@ -85,6 +85,8 @@ pub trait Incidents: Send + Sync {
     async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>>;
     /// Incidents, the newest first, each with its place in the order.
     async fn incidents(&self, filter: &Filter, page: &Page) -> Result<Vec<(i64, Incident)>>;
+    /// Silent incidents of a site that are not over.
+    async fn silent_incidents(&self, site: &SiteId) -> Result<Vec<Incident>>;
     /// An incident's log, the oldest first.
     async fn incident_log(&self, id: &IncidentId) -> Result<Vec<LogRow>>;
     /// The households it was sent to, by unit.
