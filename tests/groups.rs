@@ -112,6 +112,26 @@ async fn one_press_reaches_the_neighbours_at_once_and_they_say_who_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_press_that_is_repeated_says_whom_the_first_was_sent_to() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let admin = house.sign_in_as(Role::Administrator).await;
+        let homes = neighbours(&house, 7).await;
+        let group = group(&house, &admin).await;
+        for home in &homes[..6] {
+            assert_eq!(join(&group, home).await, 201);
+        }
+        let body = json!({ "kind": "panic", "drill": true });
+        assert_eq!(press(&homes[0].0, body.clone()).await.1["households"], 5);
+        // It belongs to the first: who has joined since was not told.
+        assert_eq!(join(&group, &homes[6]).await, 201);
+        let (_, receipt) = press(&homes[0].0, body).await;
+        assert_eq!((&receipt["merged"], &receipt["households"]), (&json!(true), &json!(5)), "{database:?}");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_household_consents_for_itself_and_leaves_when_it_wants_to() {
     for database in BOTH {
         let house = House::start_on(database).await;

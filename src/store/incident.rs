@@ -205,6 +205,13 @@ async fn not_taken_back(
     Ok(())
 }
 
+/// How many households an incident was sent to.
+async fn sent_to(connection: &mut AnyConnection, id: &IncidentId) -> Result<usize> {
+    let sql = "select count(*) as n from incident_reach where incident_id = $1";
+    let row = sqlx::query(sql).bind(id.as_str()).fetch_one(&mut *connection).await.map_err(failed)?;
+    Ok(usize::try_from(get::<i64>(&row, "n")?).unwrap_or(0))
+}
+
 /// Takes an alarm within a transaction that holds the lock of the audit chain.
 pub(crate) async fn raise(
     connection: &mut AnyConnection,
@@ -228,11 +235,12 @@ pub(crate) async fn raise(
                 not_taken_back(connection, &mut incident, alarm, opened).await?;
                 again = true;
             }
-            Raised { incident, merged: true }
+            let households = sent_to(connection, &incident.id).await?;
+            Raised { incident, merged: true, households }
         }
         None => {
             insert(connection, opened, reach).await?;
-            Raised { incident: opened.incident.clone(), merged: false }
+            Raised { incident: opened.incident.clone(), merged: false, households: reach.len() }
         }
     };
     let incident = &raised.incident;

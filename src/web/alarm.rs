@@ -86,15 +86,14 @@ pub(crate) async fn take(app: &App, press: Press, keyed: Option<Keyed>) -> Resul
     let id = IncidentId::from_random(token::random());
     let mut opened = Incident::open(id, &alarm, role, &Timings::of(site.kind));
     opened.incident.group = group;
-    let households = reach.len();
-    let receipt = move |raised: &Raised| {
+    let receipt = |raised: &Raised| {
         let receipt = AlarmReceipt {
             incident_id: raised.incident.id.clone(),
             kind: raised.incident.kind,
             drill: raised.incident.drill,
             merged: raised.merged,
             alarms: raised.incident.alarms,
-            households,
+            households: raised.households,
             received_at: raised.incident.last_alarm_at,
         };
         serde_json::to_string(&receipt).unwrap_or_default()

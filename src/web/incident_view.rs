@@ -42,6 +42,8 @@ pub(crate) struct IncidentView {
     assignee: Option<PersonId>,
     /// Whether that is the one who asks.
     assigned_to_me: bool,
+    /// It was raised by the one who asks, or at their home.
+    own: bool,
     /// It was taken and nothing followed, so others are called to go; to staff only.
     left_lying: bool,
     /// Whoever raised it takes it back, and nobody has confirmed that yet.
@@ -180,6 +182,7 @@ pub(crate) fn view(
 ) -> IncidentView {
     let staff = matches!(sight, Sight::Staff { .. });
     let may = may(app, who, &incident, sight);
+    let own = is_own(&who.standing, &incident, app.now());
     let left_lying = staff && incident.is_left_lying();
     let assigned_to_me = incident.assignee.as_ref() == Some(&who.person.id);
     IncidentView {
@@ -195,6 +198,7 @@ pub(crate) fn view(
         step: incident.step,
         assignee: incident.assignee.filter(|_| staff),
         assigned_to_me,
+        own,
         left_lying,
         cancel_asked: incident.cancel_asked,
         reference: incident.reference.filter(|_| staff),

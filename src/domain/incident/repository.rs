@@ -45,6 +45,8 @@ pub struct Raised {
     pub incident: Incident,
     /// Whether it was there before.
     pub merged: bool,
+    /// Households that it was sent to, by this alarm or the first.
+    pub households: usize,
 }
 
 /// Which incidents: those that somebody may see, and of them some.

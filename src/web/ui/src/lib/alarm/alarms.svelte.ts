@@ -4,11 +4,13 @@ import type { Incident, WholeIncident } from '../api/types';
 import { pollWhileVisible } from '../poll';
 import { askSession, who } from '../session.svelte';
 import { Listener } from './listener';
-import { rings, stageOf, worstFirst } from './severity';
+import { quiet, rings, worstFirst } from './severity';
 
 /** Without a line it is asked this often, and with one now and then all the same. */
 const LOOK_MS = 5_000;
 const SURE_MS = 60_000;
+/** What is not answered by then is asked for anew: nothing waits behind a request that hangs. */
+const PATIENCE_MS = 10_000;
 const RETRY_MS = 2_000;
 /** Of those that are over, the newest are shown, too. */
 const NEWEST = 50;
@@ -24,8 +26,7 @@ let silenced = $state.raw<ReadonlySet<string>>(new Set());
 const roles = $derived(who()?.roles.map(({ role }) => role) ?? []);
 const sorted = $derived(worstFirst(views.values()));
 const calling = $derived(sorted.filter((one) => rings(one, wholes.get(one.id)?.call, roles)));
-
-const hiding = $derived(sorted.some((one) => one.seen_as === 'own' && !one.drill && stageOf(one) === 'unfinished'));
+const quietly = $derived(quiet(sorted));
 
 const mark = ({ id, version, alarms }: Incident): string => `${id} ${version} ${alarms}`;
 
@@ -41,13 +42,13 @@ export const alarms = {
   whole(id: string): WholeIncident | undefined {
     return wholes.get(id);
   },
-  /** Those that this person is asked for. */
+  /** Those that this person is asked for: none where somebody calls for help, who may be hiding. */
   get calling() {
-    return calling;
+    return quietly === 'hiding' ? [] : calling;
   },
-  /** Those of them that are to be heard: none where somebody calls for help, who may be hiding. */
+  /** Those of them that are to be heard. */
   get loud() {
-    return hiding ? [] : calling.filter((one) => !silenced.has(mark(one)));
+    return quietly ? [] : calling.filter((one) => !silenced.has(mark(one)));
   },
   /** Whether the list was heard once. */
   get heard() {
@@ -106,7 +107,7 @@ export function refreshIncident(id: string): Promise<void> {
 
 async function askIncident(id: string): Promise<void> {
   const asker = who()?.person.id;
-  const answer = await outcome(api.GET('/api/v1/incidents/{id}', { params: { path: { id } } }));
+  const answer = await outcome(api.GET('/api/v1/incidents/{id}', { params: { path: { id } }, signal: AbortSignal.timeout(PATIENCE_MS) }));
   if (who()?.person.id !== asker) return;
   if (answer.ok) takeWhole(answer.data);
   else if (answer.failure.kind === 'problem' && answer.failure.status === 404) drop(id);
@@ -146,7 +147,7 @@ async function refresh(): Promise<void> {
 }
 
 function ask(query: { state?: string; limit: number }) {
-  return outcome(api.GET('/api/v1/incidents', { params: { query } }));
+  return outcome(api.GET('/api/v1/incidents', { params: { query }, signal: AbortSignal.timeout(PATIENCE_MS) }));
 }
 
 /** What the gateway tells of an incident; of the rest of its events other pages ask by themselves. */

@@ -11,6 +11,7 @@ const incident = {
   seen_as: 'staff',
   assigned_to_me: false,
   left_lying: false,
+  own: false,
   cancel_asked: false,
   may: ['ack', 'note'],
 } as unknown as Incident;

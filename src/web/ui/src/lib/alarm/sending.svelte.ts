@@ -54,8 +54,7 @@ function add(one: Omit<Waiting, 'key' | 'person' | 'at'>): void {
   const waiting = { ...one, key: newKey(), person, at: Date.now() };
   queue = [...queue, waiting];
   keep((stored) => [...stored, waiting]);
-  hurry();
-  void pump();
+  go();
 }
 
 function replace(one: Waiting, by: Waiting | null): void {
@@ -100,23 +99,30 @@ export function forgetLost(): void {
   lost = [];
 }
 
-let running = false;
-let wait: { timer: ReturnType<typeof setTimeout>; over: () => void } | null = null;
+/** Presses have a line of their own: nobody's cry for help waits behind a remark that hangs. */
+const lines = [
+  { presses: true, running: false, hurry: null as (() => void) | null },
+  { presses: false, running: false, hurry: null as (() => void) | null },
+];
+type Line = (typeof lines)[number];
 
-function hurry(): void {
-  if (!wait) return;
-  clearTimeout(wait.timer);
-  wait.over();
+/** Tries at once whatever waits. */
+function go(): void {
+  for (const line of lines) {
+    line.hurry?.();
+    void pump(line);
+  }
 }
 
-/** Sends whatever waits, one after the other. */
-async function pump(): Promise<void> {
-  if (running) return;
-  running = true;
+/** Sends whatever waits in a line, one after the other. */
+async function pump(line: Line): Promise<void> {
+  if (line.running) return;
+  line.running = true;
   let attempt = 0;
   try {
     for (;;) {
-      const one = nextOf(mine, who()?.person.id ?? '');
+      const waiting = mine.filter(({ kind }) => (kind === 'press') === line.presses);
+      const one = nextOf(waiting, who()?.person.id ?? '');
       if (!one) return;
       if (isOver(one, Date.now())) {
         lose(one, 'tooOld');
@@ -128,7 +134,7 @@ async function pump(): Promise<void> {
         replace(one, null);
         done(one, sent.data);
       } else if (sent.failure.kind === 'problem' && sent.failure.status === 401) {
-        await askSession();
+        void askSession();
         return;
       } else if (isPassing(sent.failure)) {
         trouble = true;
@@ -136,16 +142,20 @@ async function pump(): Promise<void> {
         const ms = Math.max(asked, backoff(attempt, Math.random()));
         attempt += 1;
         await new Promise<void>((over) => {
-          wait = { over, timer: setTimeout(over, ms) };
+          const timer = setTimeout(over, ms);
+          line.hurry = () => {
+            clearTimeout(timer);
+            over();
+          };
         });
-        wait = null;
+        line.hurry = null;
       } else {
         trouble = false;
         await refused(one, sent.failure);
       }
     }
   } finally {
-    running = false;
+    line.running = false;
   }
 }
 
@@ -212,10 +222,6 @@ function lose(one: Waiting, why: Lost['why']): void {
 
 /** Sends what was left from before, and goes on whenever there may be a network again. */
 export function keepSending(): () => void {
-  const go = (): void => {
-    hurry();
-    void pump();
-  };
   addEventListener('online', go);
   document.addEventListener('visibilitychange', go);
   go();

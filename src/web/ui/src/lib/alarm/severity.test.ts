@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Incident } from '../api/types';
-import { rings, stageOf, worstFirst } from './severity.ts';
+import { quiet, rings, stageOf, worstFirst } from './severity.ts';
 
 function incident(id: string, more: Partial<Incident> = {}): Incident {
   return {
@@ -15,6 +15,8 @@ function incident(id: string, more: Partial<Incident> = {}): Incident {
     step: 'grid_worker',
     assigned_to_me: false,
     left_lying: false,
+    own: false,
+    unit: null,
     cancel_asked: false,
     alarms: 1,
     opened_at: '2026-11-25T10:00:00Z',
@@ -73,4 +75,21 @@ it('rings for who is asked for, and never where help is needed', () => {
   ] as const) {
     expect(rings(incident('a', { seen_as: 'neighbour', state }), call(own), []), `${own} ${state}`).toBe(loud);
   }
+});
+
+it('is quiet where somebody calls for help, on duty or not', () => {
+  const home = { own: true, unit: '3-1-502' } as const;
+  expect(quiet([])).toBeNull();
+  expect(quiet([incident('a', { ...home, seen_as: 'own' })])).toBe('hiding');
+  // Who is on duty and needs help at home sees it as staff.
+  expect(quiet([incident('a', home), incident('b', {})])).toBe('hiding');
+  expect(quiet([incident('a', { ...home, state: 'on_scene' })])).toBe('hiding');
+  expect(quiet([incident('a', { ...home, state: 'closed' })])).toBeNull();
+  expect(quiet([incident('a', { ...home, drill: true })])).toBeNull();
+  expect(quiet([incident('a', { unit: '3-1-502' })])).toBeNull();
+  // The desk reports for others, too, and goes on hearing when somebody has it.
+  expect(quiet([incident('a', { own: true })])).toBe('reporting');
+  expect(quiet([incident('a', { own: true, state: 'acked' })])).toBeNull();
+  expect(rings(incident('a', { ...home, may: ['ack'] }), undefined, ['patrol'])).toBe(false);
+  expect(rings(incident('a', { own: true, may: ['ack'] }), undefined, ['patrol'])).toBe(false);
 });

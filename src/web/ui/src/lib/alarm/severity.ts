@@ -52,8 +52,8 @@ const CALLED: Record<Incident['step'], readonly string[]> = {
  * neighbour. `roles` are those of whoever looks at it.
  */
 export function rings(incident: Incident, call: WholeIncident['call'] | undefined, roles: readonly string[]): boolean {
-  // Whoever needs help may be hiding.
-  if (incident.seen_as === 'own') return false;
+  // Whoever needs help may be hiding, and whoever has reported it knows.
+  if (incident.own || incident.seen_as === 'own') return false;
   if (incident.seen_as === 'neighbour') {
     return stageOf(incident) === 'unfinished' && (call?.own === 'queued' || call?.own === 'shown');
   }
@@ -61,4 +61,16 @@ export function rings(incident: Incident, call: WholeIncident['call'] | undefine
   const calls = incident.state === 'dispatched' || incident.left_lying;
   if (!calls || !incident.may.includes('accept')) return false;
   return incident.assigned_to_me || (!incident.assignee && roles.some((role) => CALLED[incident.step].includes(role)));
+}
+
+/**
+ * How quiet the page is: `hiding` where somebody calls for help, who may be: nothing shows or sounds,
+ * on duty or not. `reporting` for who is on duty and has reported one at a place: it makes no sound
+ * until somebody has taken that, and shows what there is, because the desk reports for others, too.
+ */
+export function quiet(incidents: Iterable<Incident>): 'hiding' | 'reporting' | null {
+  const real = [...incidents].filter((one) => !one.drill && (one.own || one.seen_as === 'own'));
+  if (real.some((one) => one.unit != null && stageOf(one) === 'unfinished')) return 'hiding';
+  if (real.some((one) => one.seen_as === 'own' && stageOf(one) === 'unfinished')) return 'hiding';
+  return real.some(({ state }) => state === 'open' || state === 'reopened') ? 'reporting' : null;
 }

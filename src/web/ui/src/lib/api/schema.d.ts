@@ -285,6 +285,7 @@ export interface paths {
         /**
          * Who watched this camera on a day, the newest first; also after it was removed. Whoever
          *     watched over midnight is in both days.
+         * @description What is watched for an incident while a silent alarm goes on is shown to residents when that is over.
          */
         get: operations["list_viewings"];
         put?: never;
@@ -2067,6 +2068,8 @@ export interface components {
             may: string[];
             /** Format: date-time */
             opened_at: string;
+            /** @description It was raised by the one who asks, or at their home. */
+            own: boolean;
             place_id: string;
             /** @description The number under which others handle it; to staff only. */
             reference?: string | null;
@@ -2416,6 +2419,8 @@ export interface components {
                 may: string[];
                 /** Format: date-time */
                 opened_at: string;
+                /** @description It was raised by the one who asks, or at their home. */
+                own: boolean;
                 place_id: string;
                 /** @description The number under which others handle it; to staff only. */
                 reference?: string | null;
