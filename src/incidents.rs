@@ -1,4 +1,5 @@
-//! Time limits of incidents: whoever is not answered in time is not waited for.
+//! Time limits of incidents: whoever is not answered in time is not waited for. And of tests of
+//! buttons: a press that has not arrived by then has not.
 //!
 //! They are rows, so they outlast a restart, and several gateways may look at the same
 //! ones: a time limit runs out by a change of the incident at the version that set it,
@@ -35,6 +36,13 @@ pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>, posted:
                 continue;
             }
         };
+        match repository.end_trials(clock.now()).await {
+            Ok(0) => {}
+            Ok(ended) => info!(ended, "buttons were tried, and no press has arrived"),
+            Err(error) => {
+                warn!(%error, "tests of buttons cannot be ended; a press is one as long as they go on")
+            }
+        }
         for due in watch.handle(kept, clock.now(), begun.elapsed()) {
             // One incident that cannot be changed keeps nobody else waiting; it is tried again.
             match expire(&*repository, &*clock, &due).await {

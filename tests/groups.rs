@@ -4,7 +4,7 @@ use crate::support::House;
 use crate::support::client::Client;
 use crate::support::database::BOTH;
 use domain::device::{Device, DeviceKind};
-use domain::repository::{Devices as _, Rights as _};
+use domain::repository::{Devices as _, Registers as _, Rights as _};
 use domain::role::Role;
 use domain::{Clock as _, DeviceId, HouseholdId};
 use serde_json::{Value, json};
@@ -294,6 +294,94 @@ async fn tests_of_buttons_are_noted() {
             ledger["items"].as_array().unwrap().iter().map(|row| row["worked"] == true).collect();
         assert_eq!(worked, [true, false], "the newest first");
         assert_eq!(resident.get(&list).await.0.as_u16(), 404);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_press_within_a_test_is_noted_and_the_next_one_is_an_alarm() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (guard, resident) =
+            (house.sign_in_as(Role::Patrol).await, house.sign_in_as(Role::Resident).await);
+        let (button, token) = house.device(&house.lobby, DeviceKind::Button).await;
+        let (door, _) = house.door(&house.lobby).await;
+        let device = house.client();
+        let press = async |id: &str, kind: &str| {
+            let event = json!({ "specversion": "1.0", "type": kind, "source": "/button", "id": id });
+            let (status, answer) = device.events(&token, "application/cloudevents+json", &event).await;
+            assert_eq!(status.as_u16(), 202, "{answer}");
+        };
+        let site = &house.site;
+        let button_now = async || {
+            let (status, list) = guard.get(&format!("/api/v1/buttons?site_id={site}")).await;
+            assert_eq!((status.as_u16(), list["items"].as_array().unwrap().len()), (200, 1), "{list}");
+            list["items"][0].clone()
+        };
+        let ledger = async || {
+            let (_, list) = guard.get(&format!("/api/v1/button-tests?site_id={site}")).await;
+            let rows = list["items"].as_array().unwrap().clone();
+            assert!(rows.iter().all(|row| row["name"].is_string()), "{rows:?}");
+            rows.iter().map(|row| row["worked"] == true).collect::<Vec<_>>()
+        };
+        let incidents = async || guard.get("/api/v1/incidents").await.1["items"].as_array().unwrap().len();
+        let test = format!("/api/v1/buttons/{button}/test");
+        let begin = async |client: &Client, path: &str, minutes: i64| {
+            client.post(path, json!({ "minutes": minutes })).await.0.as_u16()
+        };
+
+        // It is new; a month later it is not, and nobody knows whether it works.
+        assert_eq!(button_now().await["overdue"], false);
+        house.sql("update devices set created_at = created_at - 2678400000000").await;
+        assert_eq!(button_now().await["overdue"], true, "{database:?}");
+        for (client, path, minutes, status) in [
+            (&guard, test.clone(), 16, 422),
+            (&guard, test.clone(), 0, 422),
+            (&guard, format!("/api/v1/buttons/{door}/test"), 5, 404),
+            (&resident, test.clone(), 5, 403),
+            (&guard, test.clone(), 5, 201),
+            (&guard, test.clone(), 5, 409),
+        ] {
+            assert_eq!(begin(client, &path, minutes).await, status, "{path} {minutes}");
+        }
+        assert!(button_now().await["testing_until"].is_string());
+        // The press has arrived: it is in the ledger, and nobody is called.
+        press("1", "sharpeyes.alarm.panic").await;
+        assert_eq!((ledger().await, incidents().await), (vec![true], 0), "{database:?}");
+        let after = button_now().await;
+        assert_eq!((&after["overdue"], &after["testing_until"]), (&json!(false), &Value::Null));
+        // Told once more it is what it was; and every other press is an alarm again.
+        press("1", "sharpeyes.alarm.panic").await;
+        assert_eq!((ledger().await.len(), incidents().await), (1, 0));
+        press("2", "sharpeyes.alarm.panic").await;
+        assert_eq!((ledger().await.len(), incidents().await), (1, 1), "{database:?}");
+
+        // What no hand presses is no test, whatever goes on.
+        assert_eq!(begin(&guard, &test, 5).await, 201);
+        press("3", "sharpeyes.alarm.tamper").await;
+        assert_eq!((ledger().await.len(), incidents().await), (1, 2));
+        // Nobody presses, or it does not arrive: that is noted, too.
+        house.clock.jump(5 * 60 * 1_000_000);
+        let limit = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+        while ledger().await.len() < 2 {
+            assert!(tokio::time::Instant::now() < limit, "{database:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(ledger().await, [false, true], "{database:?}");
+        // One that was begun by mistake ends, and the press is an alarm.
+        assert_eq!(begin(&guard, &test, 5).await, 201);
+        assert_eq!(guard.delete(&test).await.as_u16(), 204);
+        assert_eq!(guard.delete(&test).await.as_u16(), 404);
+        house.clock.jump(6 * 60 * 1_000_000);
+        press("4", "sharpeyes.alarm.panic").await;
+        assert_eq!((ledger().await.len(), incidents().await), (2, 3), "{database:?}");
+        assert_eq!(resident.get(&format!("/api/v1/buttons?site_id={site}")).await.0.as_u16(), 404);
+        // All of it is in the chain.
+        let links = house.store.audit(None, i64::MAX, 100).await.unwrap();
+        let acts: Vec<&str> = links.iter().rev().map(|link| link.entry.action.as_str()).collect();
+        let acts: Vec<&str> = acts.into_iter().filter(|act| act.starts_with("button_test")).collect();
+        let both = ["button_test.begin", "button_test.end"];
+        assert_eq!(acts, [&both[..], &both[..], &["button_test.begin", "button_test.stop"]].concat());
         house.stop().await;
     }
 }

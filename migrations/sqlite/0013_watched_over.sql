@@ -9,3 +9,16 @@ select i.id,
 from incidents i
 where i.drill = 0 and i.state in ('open', 'reopened', 'acked', 'dispatched', 'accepted')
     and not exists (select 1 from incident_timers t where t.incident_id = i.id);
+
+-- A button that is being tried: its next press is a test and no alarm.
+create table button_trials (
+    device_id text primary key references devices (id),
+    -- The id that the test has in its ledger.
+    id text not null,
+    site_id text not null references sites (id),
+    person_id text not null references persons (id),
+    role text not null,
+    from_at bigint not null,
+    until_at bigint not null
+);
+create index button_tests_by_device on button_tests (device_id, at);

@@ -2,9 +2,11 @@
 //! and tests of alarm buttons are noted. What is counted is the machinery, never who
 //! of the people came.
 
+use crate::event::alarm::Alarm;
 use crate::incident::{Act, Answer, LogRow, Reached};
 use crate::role::Role;
 use crate::{ButtonTestId, DeviceId, PersonId, SiteId, Timestamp};
+use std::time::Duration;
 
 /// How a drill went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,4 +63,112 @@ pub struct ButtonTest {
     pub note: Option<String>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A button that is being tried: its next press is a test and raises no alarm. It ends with that
+/// press or with its time, so that at most one press is taken for one by mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The id of the test that becomes of it.
+    pub id: ButtonTestId,
+    /// The button's site.
+    pub site_id: SiteId,
+    /// The button.
+    pub device_id: DeviceId,
+    /// Who tries it.
+    pub person_id: PersonId,
+    /// In which role.
+    pub role: Role,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl Trial {
+    /// The most minutes that one may take.
+    pub const MINUTES: u8 = 15;
+
+    /// Whether it goes on at `now`. A clock that was set back ends it: what is pressed then is real.
+    #[must_use]
+    pub fn goes_on(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
+    }
+
+    /// Whether an alarm of the button at that time is the press that is waited for. One that was
+    /// kept while a line was down was pressed before; whoever is forced, and who tampers, tests nothing.
+    #[must_use]
+    pub fn takes(&self, alarm: &Alarm) -> bool {
+        let tried = alarm.kind.is_pressed() && !alarm.kind.is_silent();
+        tried && !alarm.late && !alarm.drill && self.goes_on(alarm.received_at)
+    }
+
+    /// What is noted of it.
+    #[must_use]
+    pub fn test(self, worked: bool, at: Timestamp) -> ButtonTest {
+        let Self { id, site_id, device_id, person_id, role, .. } = self;
+        ButtonTest { id, site_id, device_id, person_id, role, worked, note: None, at }
+    }
+}
+
+/// How old the last test of a button that has worked may be: whoever tries all of them once a
+/// month has none that is older.
+pub const FRESH: Duration = Duration::from_secs(31 * 24 * 3_600);
+
+/// Whether a button is to be tried: it never was, or it is long ago. `since` is when it came.
+#[must_use]
+pub fn is_overdue(last_worked: Option<Timestamp>, since: Timestamp, now: Timestamp) -> bool {
+    last_worked.unwrap_or(since).after(FRESH) <= now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PlaceId;
+    use crate::event::alarm::{AlarmKind, Point};
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+
+    #[test]
+    fn a_trial_takes_one_kind_of_press_within_its_time_and_nothing_else() {
+        let trial = Trial {
+            id: ButtonTestId::from_random([1; 16]),
+            site_id: SiteId::from_random([2; 16]),
+            device_id: DeviceId::from_random([3; 16]),
+            person_id: PersonId::from_random([4; 16]),
+            role: Role::Patrol,
+            from: NOW,
+            until: NOW.after(Duration::from_secs(300)),
+        };
+        let press = Alarm {
+            kind: AlarmKind::Panic,
+            site_id: trial.site_id.clone(),
+            place_id: PlaceId::from_random([5; 16]),
+            point: Point::Device(trial.device_id.clone()),
+            drill: false,
+            late: false,
+            reporter: None,
+            received_at: NOW.after(Duration::from_secs(299)),
+        };
+        assert!(trial.takes(&press));
+        for real in [
+            Alarm { kind: AlarmKind::Duress, ..press.clone() },
+            Alarm { kind: AlarmKind::Tamper, ..press.clone() },
+            Alarm { late: true, ..press.clone() },
+            Alarm { received_at: NOW.after(Duration::from_secs(300)), ..press.clone() },
+            // The clock was set back.
+            Alarm { received_at: NOW.before(Duration::from_secs(1)), ..press.clone() },
+        ] {
+            assert!(!trial.takes(&real), "{real:?}");
+        }
+    }
+
+    #[test]
+    fn a_button_is_tried_once_a_month() {
+        let (day, since) = (Duration::from_secs(24 * 3_600), NOW.before(FRESH * 9));
+        assert!(is_overdue(None, since, NOW));
+        assert!(!is_overdue(None, NOW.before(day), NOW), "it is new");
+        assert!(!is_overdue(Some(NOW.before(day * 30)), since, NOW));
+        assert!(is_overdue(Some(NOW.before(day * 31)), since, NOW));
+    }
 }

@@ -1,15 +1,14 @@
 //! Joint-defence groups and tests of buttons as rows.
 
 use crate::act::Alone as _;
-use crate::row::{get, time, time_opt, truth, word};
-use crate::{Store, changed, failed};
+use crate::row::{get, time, time_opt, word};
+use crate::{Store, audit, button_test, changed, failed};
 use async_trait::async_trait;
-use domain::drill::ButtonTest;
+use domain::drill::{ButtonTest, Trial};
 use domain::group::{Group, MOST, Member};
 use domain::incident::repository::{Groups, Joined};
 use domain::repository::{Page, Result};
-use domain::role::Role;
-use domain::{ButtonTestId, DeviceId, GroupId, HouseholdId, PersonId, SiteId, Timestamp};
+use domain::{DeviceId, GroupId, HouseholdId, PersonId, SiteId, Timestamp};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
@@ -35,19 +34,6 @@ fn member(row: &AnyRow) -> Result<Member> {
         unit: get(row, "label")?,
         consented_by: word(row, "consented_by", PersonId::parse)?,
         consented_at: time(row, "consented_at")?,
-    })
-}
-
-fn button_test(row: &AnyRow) -> Result<ButtonTest> {
-    Ok(ButtonTest {
-        id: word(row, "id", ButtonTestId::parse)?,
-        site_id: word(row, "site_id", SiteId::parse)?,
-        device_id: word(row, "device_id", DeviceId::parse)?,
-        person_id: word(row, "person_id", PersonId::parse)?,
-        role: word(row, "role", Role::from_word)?,
-        worked: truth(row, "worked")?,
-        note: get(row, "note")?,
-        at: time(row, "at")?,
     })
 }
 
@@ -170,21 +156,33 @@ impl Groups for Store {
     }
 
     async fn add_button_test(&self, test: &ButtonTest) -> Result<()> {
-        sqlx::query(
-            "insert into button_tests (id, site_id, device_id, person_id, role, worked, note, at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(test.id.as_str())
-        .bind(test.site_id.as_str())
-        .bind(test.device_id.as_str())
-        .bind(test.person_id.as_str())
-        .bind(test.role.word())
-        .bind(i64::from(test.worked))
-        .bind(test.note.as_deref())
-        .bind(test.at.0)
-        .act(&self.write)
-        .await?;
+        button_test::insert(test).act(&self.write).await?;
         Ok(())
+    }
+
+    async fn begin_trial(&self, trial: &Trial) -> Result<bool> {
+        changed(&button_test::insert_trial(trial).act(&self.write).await?)
+    }
+
+    async fn end_trial(&self, device: &DeviceId) -> Result<bool> {
+        let sql = "delete from button_trials where device_id = $1";
+        changed(&sqlx::query(sql).bind(device.as_str()).act(&self.write).await?)
+    }
+
+    async fn trials(&self, site: &SiteId) -> Result<Vec<Trial>> {
+        let sql = "select * from button_trials where site_id = $1";
+        self.rows(sql, &[site.as_str()]).await?.iter().map(button_test::trial).collect()
+    }
+
+    async fn end_trials(&self, now: Timestamp) -> Result<u64> {
+        self.end_old_trials(now).await
+    }
+
+    async fn buttons_worked(&self, site: &SiteId) -> Result<BTreeMap<DeviceId, Timestamp>> {
+        let sql = "select device_id, max(at) as at from button_tests
+                   where site_id = $1 and worked = 1 group by device_id";
+        let rows = self.rows(sql, &[site.as_str()]).await?;
+        rows.iter().map(|row| Ok((word(row, "device_id", DeviceId::parse)?, time(row, "at")?))).collect()
     }
 
     async fn button_tests(&self, site: &SiteId, page: &Page) -> Result<Vec<(i64, ButtonTest)>> {
@@ -196,6 +194,6 @@ impl Groups for Store {
         .bind(i64::from(page.limit))
         .fetch_all(&self.read)
         .await;
-        rows.map_err(failed)?.iter().map(|row| Ok((get(row, "seq")?, button_test(row)?))).collect()
+        rows.map_err(failed)?.iter().map(|row| Ok((get(row, "seq")?, button_test::test(row)?))).collect()
     }
 }

@@ -10,6 +10,7 @@ mod alarm_event;
 mod approval;
 mod audit;
 mod bookmark;
+mod button_test;
 mod camera;
 mod contact;
 mod device;

@@ -11,9 +11,10 @@ use domain::device::DeviceKind;
 use domain::drill::ButtonTest;
 use domain::repository::Page;
 use domain::role::Role;
-use domain::{ButtonTestId, DeviceId, SiteId, Timestamp};
+use domain::{ButtonTestId, DeviceId, PersonId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashMap;
 
 /// The most rows of a page, and how many if it is not said.
 const MOST: u32 = 500;
@@ -38,15 +39,19 @@ pub(crate) struct ButtonTestView {
     /// In which role somebody tried it.
     #[schema(schema_with = word::<Role>)]
     role: Role,
+    /// Who that was: those who hold a role in the site know each other.
+    name: Option<String>,
+    /// Whether a press has arrived.
     worked: bool,
     note: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
 }
 
-impl From<ButtonTest> for ButtonTestView {
-    fn from(ButtonTest { id, site_id, device_id, role, worked, note, at, .. }: ButtonTest) -> Self {
-        Self { id, site_id, device_id, role, worked, note, at }
+impl ButtonTestView {
+    fn new(test: ButtonTest, name: Option<String>) -> Self {
+        let ButtonTest { id, site_id, device_id, role, worked, note, at, .. } = test;
+        Self { id, site_id, device_id, role, name, worked, note, at }
     }
 }
 
@@ -90,7 +95,7 @@ pub(crate) async fn create(
     let detail = json!({ "device": test.device_id, "worked": test.worked });
     let (by, site) = (Some(&test.person_id), Some(&test.site_id));
     app.noting(by, site, "button_test.create", test.id.as_str(), &detail).add_button_test(&test).await?;
-    Ok((StatusCode::CREATED, axum::Json(test.into())))
+    Ok((StatusCode::CREATED, axum::Json(ButtonTestView::new(test, Some(who.person.name.clone())))))
 }
 
 /// The ledger of button tests of a site, the newest first: for those who hold a role there.
@@ -111,5 +116,15 @@ pub(crate) async fn list(
     let rows = app.repository().button_tests(&site, &Page { after, limit }).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
     let next = rows.last().filter(|_| full).map(|(seq, _)| seq.to_string());
-    Ok(axum::Json(List { items: rows.into_iter().map(|(_, test)| test.into()).collect(), next }))
+    let mut names: HashMap<PersonId, Option<String>> = HashMap::new();
+    let mut items = Vec::new();
+    for (_, test) in rows {
+        if !names.contains_key(&test.person_id) {
+            let person = app.repository().person(&test.person_id).await?;
+            names.insert(test.person_id.clone(), person.map(|person| person.name));
+        }
+        let name = names.get(&test.person_id).cloned().flatten();
+        items.push(ButtonTestView::new(test, name));
+    }
+    Ok(axum::Json(List { items, next }))
 }

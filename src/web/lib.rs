@@ -16,6 +16,7 @@ mod alarm;
 mod approval;
 mod assets;
 pub mod bucket;
+mod button;
 mod button_test;
 mod camera;
 mod camera_input;

@@ -170,6 +170,9 @@ fn entries() -> Vec<Entry> {
         signed_in(routes!(crate::group::leave)),
         signed_in(routes!(crate::drill::list)),
         respond(routes!(crate::drill::begin)),
+        signed_in(routes!(crate::button::list)),
+        respond(routes!(crate::button::begin)),
+        respond(routes!(crate::button::end)),
         signed_in(routes!(crate::button_test::list)),
         respond(routes!(crate::button_test::create)),
     ]

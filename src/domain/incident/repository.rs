@@ -3,14 +3,14 @@
 //! of it, or none. What is done with a group is noted as any act, by `Repository::noting`.
 
 use super::{Answer, Change, Due, Incident, LogRow, Reached, State};
-use crate::drill::ButtonTest;
+use crate::drill::{ButtonTest, Trial};
 use crate::event::alarm::Alarm;
 use crate::group::Group;
 use crate::notice::{Notice, Posted};
 use crate::repository::{Page, Result};
-use crate::{GroupId, HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Timestamp};
+use crate::{DeviceId, GroupId, HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Timestamp};
 use async_trait::async_trait;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a person asked for under a key of their own: asked again, it is answered again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +144,16 @@ pub trait Groups: Send + Sync {
     async fn leave_group(&self, id: &GroupId, household: &HouseholdId, at: Timestamp) -> Result<bool>;
     /// Notes that a button was tried.
     async fn add_button_test(&self, test: &ButtonTest) -> Result<()>;
+    /// Begins to try a button. False if somebody does already.
+    async fn begin_trial(&self, trial: &Trial) -> Result<bool>;
+    /// Ends it without a test. False if nobody tries that button.
+    async fn end_trial(&self, device: &DeviceId) -> Result<bool>;
+    /// Trials that go on in a site.
+    async fn trials(&self, site: &SiteId) -> Result<Vec<Trial>>;
+    /// Ends those whose time is over: no press has arrived, and that is noted. Answers how many.
+    async fn end_trials(&self, now: Timestamp) -> Result<u64>;
+    /// When each button of a site has worked last, if it was ever tried and has.
+    async fn buttons_worked(&self, site: &SiteId) -> Result<BTreeMap<DeviceId, Timestamp>>;
     /// Tests of a site's buttons, the newest first, each with its place in the order.
     async fn button_tests(&self, site: &SiteId, page: &Page) -> Result<Vec<(i64, ButtonTest)>>;
 }

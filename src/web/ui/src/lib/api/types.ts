@@ -50,3 +50,5 @@ export type AlarmReceipt = Schemas['AlarmReceipt'];
 export type Group = Schemas['GroupView'];
 export type Home = Schemas['HomeView'];
 export type Drill = Schemas['DrillView'];
+export type Button = Schemas['List_ButtonView']['items'][number];
+export type ButtonTest = Schemas['List_ButtonTestView']['items'][number];

@@ -456,6 +456,22 @@ export const en: Messages = {
     endHint: 'Its households no longer receive each other’s calls.',
     endYes: 'Dissolve',
   },
+  buttons: {
+    title: 'Button tests',
+    intro: 'Press the button once during a test: that press is noted and raises no alarm. Any press after it is real. Each button is tested once a month.',
+    begin: 'Test',
+    end: 'End the test',
+    press: (clock) => `Press the button now, by ${clock}`,
+    arrived: 'The press has arrived',
+    silent: 'No press has arrived',
+    overdue: 'To be tested.',
+    worked: (at) => `Last arrived: ${at}`,
+    never: 'No test has worked yet',
+    none: 'No alarm button is registered here.',
+    ledger: 'Ledger of tests',
+    removed: 'A button that was removed',
+  },
+
   incidents: {
     title: 'Incidents',
     queue: 'Incidents',

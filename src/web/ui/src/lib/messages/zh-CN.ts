@@ -454,6 +454,22 @@ export const zhCN = {
     endHint: '组里的住户不再互相收到求助。',
     endYes: '解散',
   },
+  buttons: {
+    title: '按钮测试',
+    intro: '测试时按一下按钮：这一次只记录，不报警；之后再按就是真的报警。每个按钮每月测试一次。',
+    begin: '开始测试',
+    end: '结束测试',
+    press: (clock: string) => `现在去按按钮，${clock} 前有效`,
+    arrived: '收到了',
+    silent: '没有收到',
+    overdue: '该测试了。',
+    worked: (at: string) => `上次收到：${at}`,
+    never: '还没有测试成功过',
+    none: '这里没有登记报警按钮。',
+    ledger: '测试台账',
+    removed: '已移除的按钮',
+  },
+
   incidents: {
     title: '警情',
     queue: '警情列表',
