@@ -40,7 +40,7 @@ pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>, posted:
             Ok(0) => {}
             Ok(ended) => info!(ended, "buttons were tried, and no press has arrived"),
             Err(error) => {
-                warn!(%error, "tests of buttons cannot be ended; a press is one as long as they go on")
+                warn!(%error, "tests of buttons cannot be ended; a press is one as long as they go on");
             }
         }
         for due in watch.handle(kept, clock.now(), begun.elapsed()) {
