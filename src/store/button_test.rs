@@ -114,8 +114,7 @@ impl Store {
         let trials = self.all_understood("button_trials", "device_id", &rows, trial)?;
         let mut ended = 0;
         for trial in trials.into_iter().filter(|trial| !trial.goes_on(now)) {
-            let mut tx = self.write.begin().await?;
-            audit::lock(&mut tx).await?;
+            let mut tx = self.write.begin_sealing().await?;
             ended += u64::from(end(&mut tx, trial, false, now).await?);
             tx.commit().await?;
         }

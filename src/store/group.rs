@@ -2,7 +2,7 @@
 
 use crate::act::Alone as _;
 use crate::row::{get, time, time_opt, word};
-use crate::{Store, audit, button_test, changed, failed};
+use crate::{Store, button_test, changed, failed};
 use async_trait::async_trait;
 use domain::drill::{ButtonTest, Trial};
 use domain::group::{Group, MOST, Member};

@@ -21,6 +21,8 @@ pub fn hikvision(bytes: &[u8]) {
             name: "door".into(),
             kind,
             token_hash: None,
+            mqtt_topic: None,
+            pull: None,
             created_at: Timestamp(0),
         };
         crate::intake::hikvision::fuzz(bytes, &device, NOW);

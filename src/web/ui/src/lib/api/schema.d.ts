@@ -166,6 +166,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/buttons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The alarm buttons and panels of a site, with when each has worked last: for those who hold a role there. */
+        get: operations["list_buttons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/buttons/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a button: its next press within that time is a test and raises no incident. Every press
+         *     after it is an alarm again.
+         */
+        post: operations["begin_button_test"];
+        /** End a test before its button was pressed: the next press is an alarm again. */
+        delete: operations["end_button_test"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cameras": {
         parameters: {
             query?: never;
@@ -456,6 +494,23 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change a device. Its token stays. */
+        patch: operations["update_device"];
         trace?: never;
     };
     "/api/v1/devices/{id}/token": {
@@ -1648,11 +1703,36 @@ export interface components {
             at: string;
             device_id: string;
             id: string;
+            /** @description Who that was: those who hold a role in the site know each other. */
+            name?: string | null;
             note?: string | null;
             /** @enum {string} */
             role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
             site_id: string;
+            /** @description Whether a press has arrived. */
             worked: boolean;
+        };
+        ButtonView: {
+            id: string;
+            /** @enum {string} */
+            kind: "door" | "button" | "panel";
+            /** @description Whether the one who asks may try it. */
+            may_test: boolean;
+            name: string;
+            /** @description Whether that is longer ago than a month, or since it came. */
+            overdue: boolean;
+            place_id: string;
+            site_id: string;
+            /**
+             * Format: date-time
+             * @description Until when its next press is a test, while it is being tried.
+             */
+            testing_until?: string | null;
+            /**
+             * Format: date-time
+             * @description When a test of it has worked last.
+             */
+            worked_at?: string | null;
         };
         /** @description What became of the call to the neighbours. */
         CallView: {
@@ -1802,14 +1882,33 @@ export interface components {
             received_at: string;
             site_id: string;
             /** @enum {string} */
-            type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.clock_skew" | "door.forced" | "door.tamper" | "door.duress";
+            type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.offline" | "device.online" | "device.clock_skew" | "door.forced" | "door.tamper" | "door.duress";
         };
         DeviceInput: {
             /** @enum {string} */
             kind: "door" | "button" | "panel";
+            /**
+             * @description The MQTT topic that names it, if it tells by the broker: `zigbee2mqtt/NAME`, or what
+             *     stands before `/onvif-ej/`.
+             */
+            mqtt_topic?: string | null;
             name: string;
             /** @description Where it is; the site is the place's. */
             place_id: string;
+            pull?: components["schemas"]["PullInput"] | null;
+        };
+        DevicePatch: {
+            /** @enum {string} */
+            kind?: "door" | "button" | "panel";
+            /**
+             * @description The MQTT topic that names it, if it tells by the broker: `zigbee2mqtt/NAME`, or what
+             *     stands before `/onvif-ej/`.
+             */
+            mqtt_topic?: string | null;
+            name?: string;
+            /** @description Where it is; the site is the place's. */
+            place_id?: string;
+            pull?: components["schemas"]["PullInput"] | null;
         };
         DeviceView: {
             /** Format: date-time */
@@ -1819,8 +1918,10 @@ export interface components {
             id: string;
             /** @enum {string} */
             kind: "door" | "button" | "panel";
+            mqtt_topic?: string | null;
             name: string;
             place_id: string;
+            pull?: components["schemas"]["PullView"] | null;
             site_id: string;
         };
         /** @description The problem document. */
@@ -2172,11 +2273,41 @@ export interface components {
                 at: string;
                 device_id: string;
                 id: string;
+                /** @description Who that was: those who hold a role in the site know each other. */
+                name?: string | null;
                 note?: string | null;
                 /** @enum {string} */
                 role: "owner" | "administrator" | "duty_operator" | "patrol" | "grid_worker_1" | "grid_worker_2" | "grid_worker_3" | "auditor" | "resident";
                 site_id: string;
+                /** @description Whether a press has arrived. */
                 worked: boolean;
+            }[];
+            /** @description What to send as `cursor` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description A list: all there is, or a page of it. */
+        List_ButtonView: {
+            items: {
+                id: string;
+                /** @enum {string} */
+                kind: "door" | "button" | "panel";
+                /** @description Whether the one who asks may try it. */
+                may_test: boolean;
+                name: string;
+                /** @description Whether that is longer ago than a month, or since it came. */
+                overdue: boolean;
+                place_id: string;
+                site_id: string;
+                /**
+                 * Format: date-time
+                 * @description Until when its next press is a test, while it is being tried.
+                 */
+                testing_until?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When a test of it has worked last.
+                 */
+                worked_at?: string | null;
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -2217,7 +2348,7 @@ export interface components {
                 received_at: string;
                 site_id: string;
                 /** @enum {string} */
-                type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.clock_skew" | "door.forced" | "door.tamper" | "door.duress";
+                type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.offline" | "device.online" | "device.clock_skew" | "door.forced" | "door.tamper" | "door.duress";
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -2232,8 +2363,10 @@ export interface components {
                 id: string;
                 /** @enum {string} */
                 kind: "door" | "button" | "panel";
+                mqtt_topic?: string | null;
                 name: string;
                 place_id: string;
+                pull?: components["schemas"]["PullView"] | null;
                 site_id: string;
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
@@ -2840,6 +2973,22 @@ export interface components {
             /** Format: int32 */
             width?: number | null;
         };
+        /** @description The address and login that a device's alerts are fetched with. */
+        PullInput: {
+            /**
+             * Format: password
+             * @description Write only. It stays if it is not sent and address and user name are what they were.
+             */
+            password?: string | null;
+            /** @description `http://host[:port]`, or with `https`. */
+            url: string;
+            username: string;
+        };
+        /** @description The same without the password. */
+        PullView: {
+            url: string;
+            username: string;
+        };
         /** @description A part of each day, in the site's time; it may go over midnight. */
         QuietHours: {
             /**
@@ -3065,6 +3214,13 @@ export interface components {
             auth: string;
             /** @description Its public key, base64url. */
             p256dh: string;
+        };
+        TrialInput: {
+            /**
+             * Format: int32
+             * @description For how many minutes its next press is a test, 15 at most.
+             */
+            minutes: number;
         };
         /** @description Something that is wrong. */
         TroubleView: {
@@ -3548,6 +3704,91 @@ export interface operations {
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    list_buttons: {
+        parameters: {
+            query: {
+                site_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ButtonView"];
+                };
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    begin_button_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrialInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ButtonView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    end_button_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
             429: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
         };
@@ -4397,6 +4638,40 @@ export interface operations {
             400: components["responses"]["Problem"];
             401: components["responses"]["Problem"];
             403: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+        };
+    };
+    update_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["DevicePatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceView"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
             413: components["responses"]["Problem"];
             415: components["responses"]["Problem"];
             422: components["responses"]["Problem"];
