@@ -1,4 +1,5 @@
-//! Devices whose alerts are fetched (ISAPI alertStream).
+//! Devices whose alerts are fetched (ISAPI alertStream). The shapes are those of Hikvision's ISAPI
+//! guide ("Receive Alarms/Events in Arming Mode"); names, numbers and addresses are made up.
 
 use crate::support::House;
 use crate::support::alerts::{Device, LOGIN, Manner};
