@@ -157,7 +157,7 @@ mod tests {
             Alarm { late: true, ..press.clone() },
             Alarm { received_at: NOW.after(Duration::from_secs(300)), ..press.clone() },
             // The clock was set back.
-            Alarm { received_at: NOW.before(Duration::from_secs(1)), ..press.clone() },
+            Alarm { received_at: NOW.before(Duration::from_secs(1)), ..press },
         ] {
             assert!(!trial.takes(&real), "{real:?}");
         }
