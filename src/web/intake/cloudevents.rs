@@ -61,6 +61,9 @@ enum OutcomeWord {
 }
 
 /// Send events: one, or a batch of at most 100. Accepted means durable.
+///
+/// `duplicate` is what is kept already. While the database is away that is known only of what
+/// came meanwhile: the rest is `accepted` again, and kept once all the same.
 #[utoipa::path(post, path = "/ingest/v1/events", tag = "events", operation_id = "receive_events",
     request_body(content = Object, content_type = "application/cloudevents+json"),
     responses((status = 202, body = Receipt), (status = 401), (status = 413), (status = 415)))]

@@ -1510,7 +1510,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send events: one, or a batch of at most 100. Accepted means durable. */
+        /**
+         * Send events: one, or a batch of at most 100. Accepted means durable.
+         * @description `duplicate` is what is kept already. While the database is away that is known only of what
+         *     came meanwhile: the rest is `accepted` again, and kept once all the same.
+         */
         post: operations["receive_events"];
         delete?: never;
         options?: never;
