@@ -61,6 +61,11 @@ pub async fn receive(
         Counters::add(counter, 1);
     }
     let outcomes = keep(app, device, all).await?;
+    // The broker keeps them until there is room again; what was kept is not kept twice.
+    if let Some(Outcome::NoRoom(wait)) = outcomes.iter().find(|outcome| matches!(outcome, Outcome::NoRoom(_)))
+    {
+        return Err(Problem::TooMany(*wait));
+    }
     let refused = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::TooMany(_))).count();
     Ok((levels, refused))
 }

@@ -15,6 +15,7 @@ const REASONS: [RegExp, (words: Words, ...parts: string[]) => string][] = [
   [/^the camera has no stream at this path$/, (words) => words.noStream],
   [/^the camera sends (.+); H\.264 or H\.265 is needed$/, (words, codec = '') => words.codec(codec)],
   [/^the camera's answer was not understood: (.+)$/, (words, why = '') => words.notUnderstood(why)],
+  [/^the camera's answer is far longer/, (words) => words.tooLong],
   [/^the camera's (.+) set-up bytes cannot be read$/, (words, codec = '') => words.notUnderstood(codec)],
   [/^a camera's address begins with rtsp:/, (words) => words.address],
   [/^the camera's address names no host$/, (words) => words.address],

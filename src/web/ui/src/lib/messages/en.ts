@@ -724,6 +724,7 @@ export const en: Messages = {
         'The camera offers only Basic login, which shows the password to the network. If you accept that, allow a readable password.',
       noStream: 'The camera has no stream at this path. Check the path in the address.',
       codec: (codec) => `The camera sends ${codec}. Set it to H.264 or H.265.`,
+      tooLong: 'The answer is far longer than any camera’s. Check that the address is one of a camera.',
       notUnderstood: (why) => `The camera’s answer was not understood (${why}). Check that the port is its RTSP port.`,
       address: 'This is no camera’s address. Write rtsp://host/path.',
       unknownName: (name) => `The name ${name} is not known. Check the spelling or use the IP address.`,

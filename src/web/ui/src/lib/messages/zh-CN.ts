@@ -719,6 +719,7 @@ export const zhCN = {
       basicOnly: '摄像头只支持明文密码（Basic），网络上能看到密码。如果可以接受，请打开“允许明文密码”。',
       noStream: '摄像头在这个路径上没有码流。请检查地址里的路径。',
       codec: (codec: string) => `摄像头发送的是 ${codec}。请在摄像头里改成 H.264 或 H.265。`,
+      tooLong: '应答远比任何摄像头的都长。请检查这个地址是不是摄像头的。',
       notUnderstood: (why: string) => `看不懂摄像头的应答（${why}）。请检查端口是不是 RTSP 端口。`,
       address: '这不是摄像头的地址，请写成 rtsp://主机/路径。',
       unknownName: (name: string) => `找不到主机名 ${name}。请检查拼写，或改用 IP 地址。`,
