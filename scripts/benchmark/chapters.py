@@ -107,5 +107,13 @@ def glass(folder, options):
     return {"glass": times}
 
 
+def alarms(folder, options):
+    """From a press for help to the pages of the patrol and of ten households."""
+    ran = subprocess.run(["cargo", "bench", "--locked", "--bench", "alarms"], cwd=ROOT, check=True,
+                         capture_output=True, text=True)
+    print(f"\n{ran.stdout.strip()}")
+    return {"alarms": ran.stdout.strip().splitlines()}
+
+
 CHAPTERS = {"rtsp": rtsp, "whep": whep, "live": live, "hls": hls, "stills": stills, "glass": glass,
-            "events": doors.events, "doors": doors.doors}
+            "events": doors.events, "doors": doors.doors, "alarms": alarms}
