@@ -4,6 +4,7 @@
 use crate::support::House;
 use crate::support::client::Client;
 use domain::approval::Subject;
+use domain::device::DeviceKind;
 use domain::registration::{Filed, JoinCode, Registration, State};
 use domain::repository::{Joining as _, Persons as _, Rights as _};
 use domain::role::{Grant, Role, Zone};
@@ -30,6 +31,7 @@ async fn two_worlds(house: &House) -> (Foreign, SiteId) {
     let grant = house.grant(&person, Role::Patrol);
     house.store.add_grant(&grant).await.unwrap();
     let (device, door) = house.door(&house.lobby).await;
+    let (button, _) = house.device(&house.lobby, DeviceKind::Button).await;
     let zone = Zone {
         id: ZoneId::from_random(random()),
         site_id: house.site.clone(),
@@ -95,6 +97,7 @@ async fn two_worlds(house: &House) -> (Foreign, SiteId) {
         ("zones", zone.id.to_string()),
         ("registrations", claim.id.to_string()),
         ("devices", device.to_string()),
+        ("buttons", button.to_string()),
         ("incidents", incident),
         ("groups", group),
         ("passkeys", passkey),
