@@ -1,6 +1,6 @@
 //! Cameras of all kinds, the bad ones too.
 
-use crate::support::camera::{self, H264};
+use crate::support::camera::{self, AAC, H264};
 use crate::support::foreign::GstServer;
 use crate::support::{House, until, until_within};
 use camsim::viewers::{Viewer, frames};
@@ -52,6 +52,29 @@ async fn wanted(house: &House, id: &CameraId) -> impl Drop + use<> {
     let interest = house.hub(id).want();
     tokio::task::yield_now().await;
     interest
+}
+
+/// A few bytes too much for each picture would end every camera after hours.
+#[tokio::test(flavor = "multi_thread")]
+async fn c27_what_a_cameras_session_holds_does_not_grow_with_its_pictures() {
+    let fast = std::sync::Arc::new(camsim::clip::Clip::synthetic(200, 50, 3_000));
+    let cameras = camera::start(&[("fast", fast), ("sound", camera::clip(AAC))]).await;
+    let house = House::start().await;
+    let fast = house.camera(&cameras.url("fast")).await;
+    let sound =
+        house.camera_like(&cameras.url("sound"), |camera| camera.audio_reason = Some("test".into())).await;
+    for id in [fast, sound] {
+        let _wanted = wanted(&house, &id).await;
+        let hub = house.hub(&id);
+        let get = |counter: fn(&Stats) -> &std::sync::atomic::AtomicU64| Stats::get(counter(hub.stats()));
+        until(|| get(|stats| &stats.frames) > 100 && get(|stats| &stats.held_bytes) > 0).await;
+        let (frames, held) = (get(|stats| &stats.frames), get(|stats| &stats.held_bytes));
+        assert!(held < 1 << 20, "{held} bytes");
+        // Sixteen bytes for each would be seen.
+        until_within(Duration::from_secs(60), || get(|stats| &stats.frames) > frames + 1_000).await;
+        let grown = get(|stats| &stats.held_bytes).saturating_sub(held);
+        assert!(grown < 12_000, "{grown} bytes more after 1,000 pictures");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

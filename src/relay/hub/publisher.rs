@@ -8,6 +8,7 @@ use media::rtp::Sequencer;
 use media::time::{Stamp, Timeline};
 use media::{Frame, Params, Ticks, Track};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -176,6 +177,11 @@ impl Publisher {
             self.unannounced = None;
             self.shared.wake();
         }
+    }
+
+    /// Says how many bytes the source's session holds.
+    pub fn set_held(&self, bytes: usize) {
+        self.shared.stats.held_bytes.store(bytes as u64, Ordering::Relaxed);
     }
 
     /// Says how the stream is. Saying the same again changes nothing.

@@ -38,6 +38,8 @@ pub struct Status {
 pub struct Stats {
     /// Frames pushed by the camera.
     pub frames: AtomicU64,
+    /// Bytes that the camera's session holds, looked at once a second; 0 where nothing is metered.
+    pub held_bytes: AtomicU64,
     /// RTSP images built: at most one per frame.
     pub images: AtomicU64,
     /// fMP4 fragments built: at most one per frame.

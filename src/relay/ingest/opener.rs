@@ -206,22 +206,26 @@ impl Opened {
             Ok(Some(Err(error))) => return Err(Ending::Broken(error)),
             Ok(Some(Ok(item))) => item,
         };
-        let (item, bytes) = self.fence.within(|| match item {
+        // What leaves the session is made outside the fence: a few bytes that stay counted with
+        // each picture are megabytes in a week.
+        Ok(match item {
             CodecItem::VideoFrame(frame) => {
                 let (time, key) = (frame.timestamp().into(), frame.is_random_access_point());
                 let new_params = frame.has_new_parameters();
-                let data = frame.into_data();
-                let size = data.capacity();
-                (Item::Video { time, key, new_params, data: data.into() }, size)
+                let data = self.fence.within(|| frame.into_data());
+                self.fence.handed_out(data.capacity());
+                Item::Video { time, key, new_params, data: data.into() }
             }
             CodecItem::AudioFrame(frame) => {
-                let data = Bytes::copy_from_slice(frame.data());
-                (Item::Audio { time: frame.timestamp().into(), data }, frame.data().len())
+                let (time, data) = (frame.timestamp().into(), Bytes::copy_from_slice(frame.data()));
+                self.fence.within(|| drop(frame));
+                Item::Audio { time, data }
             }
-            _ => (Item::Other, 0),
-        });
-        self.fence.handed_out(bytes);
-        Ok(item)
+            other => {
+                self.fence.within(|| drop(other));
+                Item::Other
+            }
+        })
     }
 
     /// Bytes that the session holds, as far as they are counted.

@@ -49,6 +49,7 @@ pub(super) async fn run(mut session: Opened, publisher: &mut Publisher) -> Ended
                 }
             },
             _ = tick.tick() => {
+                publisher.set_held(usize::try_from(session.held()).unwrap_or(0));
                 let silent = last_frame.elapsed();
                 if silent >= UNFINISHED_AFTER && session.held() - held >= GROWTH {
                     outcome = Outcome::Failed;
