@@ -251,7 +251,10 @@ async fn keep(mut kept: Kept) {
             },
             () = tokio::time::sleep_until(kept.questions.together(pause)) => {}
         }
-        let answer = kept.questions.ask(&kept.question).await;
+        let answer = tokio::select! {
+            () = kept.keeper.gone() => break,
+            answer = kept.questions.ask(&kept.question) => answer,
+        };
         let first_failure = std::mem::replace(&mut answered, answer.is_ok());
         match answer {
             Ok((Decision::Allow { role, until }, _)) => {

@@ -27,6 +27,9 @@ use tracing::error;
 const WAITING: usize = 4_096;
 /// So many facts are read at a time.
 const AT_A_TIME: usize = 8;
+/// A fact that is not read within this is not known: one read that hangs must not keep all
+/// viewers from their answers.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Renewals are asked for on this grid, so that those of one moment come together.
 const GRID: Duration = Duration::from_millis(500);
 
@@ -134,7 +137,8 @@ impl Facts {
         let standings = each(questions().map(|q| q.person.clone()), |id| standing(with(), id));
         let camera = async |repository: Arc<dyn Repository>, id: CameraId| repository.camera(&id).await;
         let cameras = each(questions().map(|q| q.camera.clone()), |id| camera(with(), id));
-        let (scene, proven, standings, cameras) = join!(repository.scene(), proven, standings, cameras);
+        let (scene, proven, standings, cameras) =
+            join!(in_time(repository.scene()), proven, standings, cameras);
         Self { scene, proven, standings, cameras }
     }
 
@@ -172,6 +176,12 @@ async fn is_proven(
     }
 }
 
+/// What is read, unless it takes too long.
+async fn in_time<T>(reading: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Error::Unavailable("it takes too long to read who may watch".to_owned());
+    tokio::time::timeout(PATIENCE, reading).await.map_err(late)?
+}
+
 /// Reads each of `keys` once, some at a time.
 fn each<K, T, R>(
     keys: impl Iterator<Item = K>,
@@ -202,6 +212,19 @@ mod tests {
         assert_eq!(reads.get(), 20);
         assert_eq!(of(&values, &7), Ok(&14));
         assert_eq!(of(&values, &13), Err(Error::Corrupt("13".to_owned())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_hangs_keeps_nobody_else_from_an_answer() {
+        let read = async |key: u32| {
+            if key == 13 {
+                std::future::pending::<()>().await;
+            }
+            Ok(key)
+        };
+        let values = each(0..40, read).await;
+        assert_eq!(of(&values, &7), Ok(&7));
+        assert!(matches!(of(&values, &13), Err(Error::Unavailable(_))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The bytes of a key.
 pub(crate) type Bytes = [u8; 32];
@@ -41,6 +42,26 @@ pub enum Hold {
     Alone,
 }
 
+/// How often a file that is held is tried again, and how soon: a program that is just being
+/// started holds for a moment what its parent held, also when the parent has let go of it.
+const TRIES: u32 = 20;
+const AGAIN: Duration = Duration::from_millis(25);
+
+fn lock(file: &File, hold: Hold) -> Result<(), TryLockError> {
+    let once = || match hold {
+        Hold::Shared => file.try_lock_shared(),
+        Hold::Alone => file.try_lock(),
+    };
+    for _ in 1..TRIES {
+        match once() {
+            #[expect(clippy::disallowed_methods, reason = "half a second at most, before anything else runs")]
+            Err(TryLockError::WouldBlock) => std::thread::sleep(AGAIN),
+            done => return done,
+        }
+    }
+    once()
+}
+
 /// A key's file, held.
 pub(crate) struct KeyFile {
     path: PathBuf,
@@ -69,13 +90,14 @@ impl KeyFile {
             if meta.mode() & 0o077 != 0 {
                 return Err(KeyError::Open(name()));
             }
-            let (locked, busy) = match hold {
-                Hold::Shared => (file.try_lock_shared(), KeyError::Changing(name())),
-                Hold::Alone => (file.try_lock(), KeyError::InUse(name())),
-            };
-            match locked {
+            match lock(&file, hold) {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(busy),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(match hold {
+                        Hold::Shared => KeyError::Changing(name()),
+                        Hold::Alone => KeyError::InUse(name()),
+                    });
+                }
                 Err(TryLockError::Error(error)) => return Err(io(error)),
             }
             // Between opening and locking it may have been replaced.
