@@ -192,7 +192,8 @@ where
     R: Future<Output = Result<T>>,
 {
     let keys: HashSet<K> = keys.collect();
-    let reading: Vec<_> = keys.into_iter().map(|key| read(key.clone()).map(|value| (key, value))).collect();
+    let reading: Vec<_> =
+        keys.into_iter().map(|key| in_time(read(key.clone())).map(|value| (key, value))).collect();
     stream::iter(reading).buffer_unordered(AT_A_TIME).collect()
 }
 
