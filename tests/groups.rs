@@ -359,7 +359,8 @@ async fn a_press_within_a_test_is_noted_and_the_next_one_is_an_alarm() {
         // What no hand presses is no test, whatever goes on.
         assert_eq!(begin(&guard, &test, 5).await, 201);
         press("3", "sharpeyes.alarm.tamper").await;
-        assert_eq!((ledger().await.len(), incidents().await), (1, 2));
+        press("3b", "sharpeyes.alarm.fire").await;
+        assert_eq!((ledger().await.len(), incidents().await), (1, 3), "{database:?}");
         // Nobody presses, or it does not arrive: that is noted, too.
         house.clock.jump(5 * 60 * 1_000_000);
         let limit = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
@@ -374,7 +375,7 @@ async fn a_press_within_a_test_is_noted_and_the_next_one_is_an_alarm() {
         assert_eq!(guard.delete(&test).await.as_u16(), 404);
         house.clock.jump(6 * 60 * 1_000_000);
         press("4", "sharpeyes.alarm.panic").await;
-        assert_eq!((ledger().await.len(), incidents().await), (2, 3), "{database:?}");
+        assert_eq!((ledger().await.len(), incidents().await), (2, 4), "{database:?}");
         assert_eq!(resident.get(&format!("/api/v1/buttons?site_id={site}")).await.0.as_u16(), 404);
         // All of it is in the chain.
         let links = house.store.audit(None, i64::MAX, 100).await.unwrap();
@@ -384,4 +385,18 @@ async fn a_press_within_a_test_is_noted_and_the_next_one_is_an_alarm() {
         assert_eq!(acts, [&both[..], &both[..], &["button_test.begin", "button_test.stop"]].concat());
         house.stop().await;
     }
+}
+
+/// What comes from it may be a fire at the same moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panel_is_not_put_into_test() {
+    let house = House::start().await;
+    let guard = house.sign_in_as(Role::Patrol).await;
+    let (panel, _) = house.device(&house.lobby, DeviceKind::Panel).await;
+    let (status, why) =
+        guard.post(&format!("/api/v1/buttons/{panel}/test"), json!({ "minutes": 5 })).await;
+    assert_eq!(status.as_u16(), 409, "{why}");
+    assert!(why["detail"].as_str().unwrap().contains("panel"), "{why}");
+    let (_, list) = guard.get(&format!("/api/v1/buttons?site_id={}", house.site)).await;
+    assert_eq!(list["items"][0]["may_test"], false, "{list}");
 }

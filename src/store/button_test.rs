@@ -108,7 +108,7 @@ pub(crate) async fn takes(connection: &mut AnyConnection, alarm: &Alarm) -> Resu
 }
 
 impl Store {
-    /// Ends trials whose time is over at `now`, or that have not begun: the clock was set back.
+    /// Ends trials whose time is over at `now`, or that have not begun by far: the clock was set back.
     pub(crate) async fn end_old_trials(&self, now: Timestamp) -> Result<u64> {
         let rows = sqlx::query("select * from button_trials").fetch_all(&self.read).await.map_err(failed)?;
         let trials = self.all_understood("button_trials", "device_id", &rows, trial)?;

@@ -82,7 +82,8 @@ pub(crate) async fn list(
     let buttons = devices.filter(|device| device.site_id == site && device.kind != DeviceKind::Door);
     let items = buttons.map(|device| {
         let path = scene.path(&device.place_id);
-        let may_test = decide(&who.standing, Question::Respond(&site, &path), now).is_allowed();
+        let responds = decide(&who.standing, Question::Respond(&site, &path), now).is_allowed();
+        let may_test = responds && device.kind == DeviceKind::Button;
         let trial = trials.iter().find(|trial| trial.device_id == device.id);
         let worked_at = worked.get(&device.id).copied();
         view(device, worked_at, trial, may_test, now)
@@ -123,6 +124,12 @@ pub(crate) async fn begin(
     let (device, role) = find(&app, &who, &button).await?;
     if !(1..=Trial::MINUTES).contains(&input.minutes) {
         return Err(Problem::field("/minutes", "it is from 1 to 15; nobody forgets a test of that length"));
+    }
+    if device.kind == DeviceKind::Panel {
+        // What it tells next may be a fire.
+        return Err(Problem::Conflict(
+            "it is a panel, and its next alarm may be real; try it as its manual says, and note whether it worked",
+        ));
     }
     let now = app.now();
     let trial = Trial {
