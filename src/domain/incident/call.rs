@@ -40,29 +40,28 @@ impl Incident {
     /// The calls that still wait for an answer, the oldest first. `log` is the whole log.
     #[must_use]
     pub fn calls(&self, log: &[LogRow]) -> Vec<Call> {
-        let since = |acts: &[Act]| {
-            let begun = log.iter().rposition(|row| acts.contains(&row.act)).unwrap_or(0);
+        let since = |begins: fn(&LogRow) -> bool| {
+            let begun = log.iter().rposition(begins).unwrap_or(0);
             log.get(begun..).unwrap_or_default()
         };
         // Of reminders, the last: it is for the same people as those before it.
         let reminder = log.iter().rev().find(|row| row.act == Act::Remind).map(|row| row.version);
-        let calls = |rows: &[LogRow], acts: &[Act], ask| -> Vec<Call> {
-            let still = |row: &&LogRow| row.act != Act::Remind || Some(row.version) == reminder;
-            let rows = rows.iter().filter(|row| acts.contains(&row.act)).filter(still);
-            rows.map(|row| call(row, ask, None, log)).collect()
+        let calls = |rows: &[LogRow], ask| -> Vec<Call> {
+            let asks = |row: &&LogRow| match row.act {
+                Act::Escalate => true,
+                Act::Remind => Some(row.version) == reminder,
+                _ => begins(row),
+            };
+            rows.iter().filter(asks).map(|row| call(row, ask, None, log)).collect()
         };
         match self.state {
-            State::Open | State::Reopened => calls(
-                since(&[Act::Open, Act::Reopen]),
-                &[Act::Open, Act::Reopen, Act::Escalate, Act::Remind],
-                Ask::Take,
-            ),
+            State::Open | State::Reopened => calls(since(begins), Ask::Take),
             // Whoever has taken it does nothing: others are called in addition.
-            State::Acked => calls(since(&[Act::Ack, Act::Decline]), &[Act::Escalate, Act::Remind], Ask::Go),
+            State::Acked => calls(since(|row| matches!(row.act, Act::Ack | Act::Decline)), Ask::Go),
             // Whoever has not answered is not called any more.
             State::Dispatched => self.asked(log).into_iter().collect(),
             // Somebody goes and is late: others are called in addition.
-            State::Accepted => calls(since(&[Act::Accept]), &[Act::Escalate, Act::Remind], Ask::Go),
+            State::Accepted => calls(since(|row| row.act == Act::Accept), Ask::Go),
             _ => Vec::new(),
         }
     }
@@ -82,10 +81,16 @@ impl Incident {
     }
 }
 
+/// Whether the chain begins with it. Whoever presses again after taking it back changes nothing
+/// about who is called.
+fn begins(row: &LogRow) -> bool {
+    row.act == Act::Open || (row.act == Act::Reopen && row.to == State::Reopened)
+}
+
 /// The call that a row makes.
 fn call(row: &LogRow, ask: Ask, assignee: Option<PersonId>, log: &[LogRow]) -> Call {
-    let begun =
-        log.iter().rposition(|row| matches!(row.act, Act::Assign | Act::Ack | Act::Reopen)).unwrap_or(0);
+    let begun = |row: &LogRow| matches!(row.act, Act::Assign | Act::Ack) || begins(row);
+    let begun = log.iter().rposition(begun).unwrap_or(0);
     let declined = log.iter().skip(begun).filter(|row| row.act == Act::Decline);
     let declined = match row.step {
         // To decide about 110 is not to go there.
@@ -232,5 +237,37 @@ mod tests {
         assert_eq!(story.then(&Command::Decline { left: false }), []);
         assert_eq!(story.0.state, State::Acked);
         assert_eq!(story.late(), [(12, Go, Step::Decide, false)]);
+    }
+
+    #[test]
+    fn whoever_presses_again_after_taking_it_back_changes_nothing_about_who_is_called() {
+        // The row of the log that says so, as the store adds it.
+        fn again(story: &mut Story) {
+            let Story(incident, log) = story;
+            incident.version += 1;
+            log.push(LogRow {
+                version: incident.version,
+                at: Timestamp(1),
+                actor: None,
+                role: None,
+                act: Act::Reopen,
+                from: Some(incident.state),
+                to: incident.state,
+                step: incident.step,
+                assignee: incident.assignee.clone(),
+                note: None,
+            });
+        }
+        let mut story = Story::new();
+        let both = story.late();
+        again(&mut story);
+        assert_eq!(story.calls(), both, "the same are called, each once, and the neighbours still");
+        story.then(&Command::Ack);
+        story.then(&Command::Assign { to: None, step: Some(Step::Patrol) });
+        story.then(&Command::Decline { left: true });
+        let before = story.0.calls(&story.1);
+        again(&mut story);
+        assert_eq!(story.0.calls(&story.1), before);
+        assert_eq!(before[0].declined.len(), 1, "who cannot come has said so");
     }
 }
