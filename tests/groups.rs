@@ -393,8 +393,7 @@ async fn a_panel_is_not_put_into_test() {
     let house = House::start().await;
     let guard = house.sign_in_as(Role::Patrol).await;
     let (panel, _) = house.device(&house.lobby, DeviceKind::Panel).await;
-    let (status, why) =
-        guard.post(&format!("/api/v1/buttons/{panel}/test"), json!({ "minutes": 5 })).await;
+    let (status, why) = guard.post(&format!("/api/v1/buttons/{panel}/test"), json!({ "minutes": 5 })).await;
     assert_eq!(status.as_u16(), 409, "{why}");
     assert!(why["detail"].as_str().unwrap().contains("panel"), "{why}");
     let (_, list) = guard.get(&format!("/api/v1/buttons?site_id={}", house.site)).await;

@@ -539,6 +539,23 @@ async fn one_who_cannot_come_takes_out_nobody_but_themselves() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_last_of_those_who_decide_cannot_come_it_is_back_with_whoever_took_it() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (one, two) =
+            (house.sign_in_as(Role::DutyOperator).await, house.sign_in_as(Role::DutyOperator).await);
+        // They decide, too, but only read: nobody waits for them to say that they go.
+        house.sign_in_as(Role::Administrator).await;
+        let path = press(&resident(&house, "home").await.0, "panic").await;
+        done(&one, &path, "ack", version(1)).await;
+        done(&one, &path, "assign", json!({ "version": 2, "step": "decide" })).await;
+        assert_eq!(done(&one, &path, "decline", version(3)).await["state"], "dispatched", "{database:?}");
+        assert_eq!(done(&two, &path, "decline", version(4)).await["state"], "acked", "{database:?}");
+        house.stop().await;
+    }
+}
+
 /// An incident in the store, opened by the first household that there is.
 async fn opened(house: &House) -> Incident {
     let (resident, _) = resident(house, &new()).await;

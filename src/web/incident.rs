@@ -13,10 +13,12 @@ use axum::response::Response;
 use domain::access::{Question, Standing, decide};
 use domain::incident::repository::{Filter, Kept};
 use domain::incident::{
-    Answer, Call, Command, Incident, Reached, Refused, Sight, State as IncidentState, Step, Timings, sight,
+    Answer, Call, Command, Incident, Reached, Refused, Sight, State as IncidentState, Step, Timings,
+    refusals, sight,
 };
 use domain::message::receivers;
 use domain::repository::Page;
+use domain::role::Role;
 use domain::{HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Words as _};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -143,7 +145,8 @@ pub(crate) async fn get(
 /// two of the last say so at once, the second is late by a version, and this is asked again.
 async fn left(app: &App, incident: &Incident, by: &PersonId) -> Result<bool, Problem> {
     let (repository, now) = (app.repository(), app.now());
-    let asked = incident.asked(&repository.incident_log(&incident.id).await?);
+    let log = repository.incident_log(&incident.id).await?;
+    let (asked, refused) = (incident.asked(&log), refusals(&log));
     // Who was asked by name was asked alone.
     let Some(call) = asked.filter(|call| call.assignee.is_none()) else { return Ok(false) };
     let home = match incident.point.household() {
@@ -153,9 +156,11 @@ async fn left(app: &App, incident: &Incident, by: &PersonId) -> Result<bool, Pro
     let mut grants = repository.grants(Some(&incident.site_id)).await?;
     grants.extend(repository.grants(None).await?);
     let path = repository.scene().await?.path(&incident.place_id);
-    let together = Call { declined: BTreeSet::new(), step: incident.step, ..call.clone() };
+    // Who only reads is asked to decide, and cannot say that they do not go.
+    grants.retain(|grant| grant.role != Role::Administrator);
+    let together = Call { declined: BTreeSet::new(), step: incident.step, ..call };
     let people = receivers::staff(incident, &together, &grants, &path, &home, now);
-    Ok(people.iter().any(|person| person != by && !call.declined.contains(person)))
+    Ok(people.iter().any(|person| person != by && !refused.contains(person)))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

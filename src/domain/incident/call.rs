@@ -56,8 +56,15 @@ impl Incident {
         };
         match self.state {
             State::Open | State::Reopened => calls(since(begins), Ask::Take),
-            // Whoever has taken it does nothing: others are called in addition.
-            State::Acked => calls(since(|row| matches!(row.act, Act::Ack | Act::Decline)), Ask::Go),
+            // Whoever has taken it does nothing: others are called in addition. After the last
+            // refusal it is back with them, and they are called to decide what is next.
+            State::Acked => {
+                let rows = since(|row| matches!(row.act, Act::Ack | Act::Decline));
+                let taken_by = log.iter().rfind(|row| row.act == Act::Ack).and_then(|row| row.actor.clone());
+                let back = rows.first().filter(|row| row.act == Act::Decline);
+                let back = back.map(|row| call(row, Ask::Go, taken_by, log));
+                back.into_iter().chain(calls(rows, Ask::Go)).collect()
+            }
             // Whoever has not answered is not called any more.
             State::Dispatched => self.asked(log).into_iter().collect(),
             // Somebody goes and is late: others are called in addition.
@@ -87,15 +94,21 @@ fn begins(row: &LogRow) -> bool {
     row.act == Act::Open || (row.act == Act::Reopen && row.to == State::Reopened)
 }
 
-/// The call that a row makes.
-fn call(row: &LogRow, ask: Ask, assignee: Option<PersonId>, log: &[LogRow]) -> Call {
+/// Who has said that they cannot go since it was taken or somebody was sent.
+#[must_use]
+pub fn refusals(log: &[LogRow]) -> BTreeSet<PersonId> {
     let begun = |row: &LogRow| matches!(row.act, Act::Assign | Act::Ack) || begins(row);
     let begun = log.iter().rposition(begun).unwrap_or(0);
     let declined = log.iter().skip(begun).filter(|row| row.act == Act::Decline);
+    declined.filter_map(|row| row.actor.clone()).collect()
+}
+
+/// The call that a row makes.
+fn call(row: &LogRow, ask: Ask, assignee: Option<PersonId>, log: &[LogRow]) -> Call {
     let declined = match row.step {
         // To decide about 110 is not to go there.
         Step::Decide => BTreeSet::new(),
-        _ => declined.filter_map(|row| row.actor.clone()).collect(),
+        _ => refusals(log),
     };
     Call { version: row.version, ask, step: row.step, assignee, declined, first: row.act == Act::Open }
 }
@@ -233,10 +246,14 @@ mod tests {
         story.then(&decide);
         story.then(&cannot);
         assert_eq!(who(&story), BTreeSet::new());
-        // With the last of the chain it is back with whoever took it, and has a limit.
-        assert_eq!(story.then(&Command::Decline { left: false }), []);
-        assert_eq!(story.0.state, State::Acked);
-        assert_eq!(story.late(), [(12, Go, Step::Decide, false)]);
+        assert_eq!(refusals(&story.1), [PersonId::from_random([9; 16])].into(), "and they cannot go");
+        // With the last of the chain it is back with whoever took it, who is called at once and has a limit.
+        let back = (11, Go, Step::Decide, true);
+        assert_eq!(story.then(&Command::Decline { left: false }), [back]);
+        assert_eq!((story.0.state, who(&story)), (State::Acked, BTreeSet::new()));
+        assert_eq!(story.0.calls(&story.1)[0].assignee, Some(PersonId::from_random([9; 16])));
+        assert_eq!(story.late(), [back, (12, Go, Step::Decide, false)]);
+        assert_eq!(story.then(&Command::Accept), []);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub mod repository;
 mod sight;
 mod timer;
 
-pub use call::{Ask, Call};
+pub use call::{Ask, Call, refusals};
 pub use command::{Actor, Change, Command, Hand, Refused, TEXT};
 pub use sight::{Sight, is_own, sight};
 pub use timer::{Due, Timer, TimerKind, Timings, Watch};
