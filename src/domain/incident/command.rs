@@ -400,8 +400,9 @@ impl Incident {
     }
 
     /// Whether somebody has taken it, and others are called all the same because nothing followed.
+    /// Only practice has no limit then; what else has none is from before there was one.
     #[must_use]
     pub fn is_left_lying(&self) -> bool {
-        self.state == State::Acked && self.timer.is_none_or(|timer| timer.kind != TimerKind::Assign)
+        self.state == State::Acked && self.timer.map_or(self.drill, |timer| timer.kind != TimerKind::Assign)
     }
 }

@@ -215,6 +215,8 @@ fn whoever_takes_it_and_does_nothing_keeps_nobody_else_from_being_called() {
     use Step::{BuildingLeader, Decide, Patrol, Station};
     let steps = [(3, BuildingLeader), (1, Patrol), (1, Station), (1, Decide), (1, Decide), (10, Decide)];
     assert_eq!(called, steps);
+    let before = Incident { timer: None, ..incident.clone() };
+    assert!(!before.is_left_lying(), "one from before there was a limit calls nobody");
     // Whoever is called may go without asking anybody, and so may who has taken it.
     assert_eq!(after(incident, &[(Command::Accept, responder(3))]).assignee, Some(person(3)));
 }
