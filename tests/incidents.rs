@@ -540,6 +540,24 @@ async fn one_who_cannot_come_takes_out_nobody_but_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_switched_off_is_not_left_to_go() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let volunteer = house.sign_in_as(Role::GridWorker3).await;
+        let gone = house.person("gone").await;
+        house.store.add_grant(&house.grant(&gone, Role::Patrol)).await.unwrap();
+        house.sql(&format!("update persons set disabled = 1 where id = '{}'", gone.id)).await;
+        let path = press(&resident(&house, "home").await.0, "panic").await;
+        done(&desk, &path, "ack", version(1)).await;
+        done(&desk, &path, "assign", json!({ "version": 2, "step": "patrol" })).await;
+        let after = done(&volunteer, &path, "decline", version(3)).await;
+        assert_eq!(after["step"], "station", "{database:?}: nobody else can come");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_the_last_of_those_who_decide_cannot_come_it_is_back_with_whoever_took_it() {
     for database in BOTH {
         let house = House::start_on(database).await;

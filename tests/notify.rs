@@ -293,6 +293,24 @@ async fn a_step_that_nobody_holds_costs_no_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_only_an_account_holds_that_is_switched_off_costs_no_time() {
+    for database in BOTH {
+        let fake = Fake::start(say(200, "{}")).await;
+        let house = House::start_with(database, &settings(&fake)).await;
+        worker(&house, Role::Patrol, "13800138001").await;
+        let gone = worker(&house, Role::GridWorker1, "13800138002").await;
+        house.sql(&format!("update persons set disabled = 1 where id = '{}'", gone.id)).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let id = raise(&desk, "fire", &house.gate).await;
+        settled(&house, &id, 4).await;
+        let seen = fake.seen();
+        assert_eq!(paths(&seen), ["/duty", "/sms", "/staff", "/voice"], "{database:?}");
+        assert_eq!(at(&seen, "/voice")[0].json()["to"], "13800138001");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn neighbours_are_told_by_what_they_have_switched_on_until_they_answer() {
     let fake = Fake::start(say(201, "")).await;
     let more = format!(

@@ -236,6 +236,9 @@ pub trait Rights: Send + Sync {
     async fn add_grant(&self, grant: &Grant) -> Result<()>;
     /// Roles that are held for a site, or for all.
     async fn grants(&self, site: Option<&SiteId>) -> Result<Vec<Grant>>;
+    /// Roles that are held for a site or for all by people whose accounts are not switched off:
+    /// whom an alarm there can call. What cannot be read is left out, and calls nobody.
+    async fn serving(&self, site: &SiteId) -> Result<Vec<Grant>>;
     /// Ends a role. False if there is none that is still held.
     async fn end_grant(&self, id: &GrantId, at: Timestamp) -> Result<bool>;
     /// Zones of a site, by name.

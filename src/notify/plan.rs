@@ -62,8 +62,7 @@ pub async fn told(
         Some(household) => repository.members(household, now).await?.into_iter().collect(),
         None => BTreeSet::new(),
     };
-    let mut grants = repository.grants(Some(&incident.site_id)).await?;
-    grants.extend(repository.grants(None).await?);
+    let grants = repository.serving(&incident.site_id).await?;
     let path = path(repository, &incident.place_id).await?;
     let staff = receivers::staff(incident, call, &grants, &path, &home, now);
     let mut neighbours = BTreeSet::new();

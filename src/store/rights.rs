@@ -131,6 +131,12 @@ impl Rights for Store {
         }
     }
 
+    async fn serving(&self, site: &SiteId) -> Result<Vec<Grant>> {
+        let condition = "where (site_id = $1 or site_id is null)
+            and person_id in (select id from persons where disabled = 0)";
+        self.grants_where(condition, &[site.as_str()]).await
+    }
+
     async fn end_grant(&self, id: &GrantId, at: Timestamp) -> Result<bool> {
         let sql = "update grants set until_at = $2 where id = $1 and (until_at is null or until_at > $2)";
         let done = sqlx::query(sql).bind(id.as_str()).bind(at.0).act(&self.write).await;

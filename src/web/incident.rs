@@ -153,8 +153,7 @@ async fn left(app: &App, incident: &Incident, by: &PersonId) -> Result<bool, Pro
         Some(household) => repository.members(household, now).await?.into_iter().collect(),
         None => BTreeSet::new(),
     };
-    let mut grants = repository.grants(Some(&incident.site_id)).await?;
-    grants.extend(repository.grants(None).await?);
+    let mut grants = repository.serving(&incident.site_id).await?;
     let path = repository.scene().await?.path(&incident.place_id);
     // Who only reads is asked to decide, and cannot say that they do not go.
     grants.retain(|grant| grant.role != Role::Administrator);

@@ -1,14 +1,14 @@
 //! Who is told of a call.
 
 use crate::incident::{Call, Incident};
-use crate::role::{Grant, Role};
+use crate::role::Grant;
 use crate::{PersonId, PlaceId, Timestamp};
 use std::collections::BTreeSet;
 use std::iter;
 
 /// Those whose work it is to answer a call. `grants` are the roles that are held for the
-/// site or for all, `path` is the incident's place, then upwards, `home` is whoever lives
-/// where it is.
+/// site or for all by people whose accounts are not switched off, `path` is the incident's
+/// place, then upwards, `home` is whoever lives where it is.
 ///
 /// The first of these in which there is anybody: whoever is at the step of the chain; those on
 /// duty; whoever comes later in the chain, at its end owners and administrators. So a step that
@@ -34,20 +34,19 @@ pub fn staff(
             && !call.declined.contains(person)
             && !(silent && home.contains(person))
     };
-    let holders = |is_called: &dyn Fn(Role) -> bool| -> BTreeSet<PersonId> {
+    let holders = |is_called: &dyn Fn(&Grant) -> bool| -> BTreeSet<PersonId> {
         let held =
             grants.iter().filter(|grant| grant.in_force(now) && grant.reaches(&incident.site_id, path));
-        let called = held.filter(|grant| is_called(grant.role)).map(|grant| grant.person_id.clone());
+        let called = held.filter(|grant| is_called(grant)).map(|grant| grant.person_id.clone());
         called.filter(may_be_told).collect()
     };
-    let asked = call.assignee.iter().filter(|person| may_be_told(person)).cloned();
-    let asked: BTreeSet<PersonId> = asked.collect();
+    let asked = holders(&|grant| call.assignee.as_ref() == Some(&grant.person_id));
     if !asked.is_empty() {
         return asked;
     }
     let chain = iter::successors(Some(call.step), |step| step.next(incident.drill));
-    let mut chain = chain.map(|step| holders(&|role| step.roles().contains(&role)));
-    let mut first = [chain.next().unwrap_or_default(), holders(&Role::is_on_duty)];
+    let mut chain = chain.map(|step| holders(&|grant| step.roles().contains(&grant.role)));
+    let mut first = [chain.next().unwrap_or_default(), holders(&|grant| grant.role.is_on_duty())];
     if silent {
         first.reverse();
     }
@@ -59,7 +58,7 @@ mod tests {
     use super::*;
     use crate::event::alarm::{Alarm, AlarmKind, Point};
     use crate::incident::{Ask, Step, Timings};
-    use crate::role::Zone;
+    use crate::role::{Role, Zone};
     use crate::site::SiteKind;
     use crate::{GrantId, IncidentId, SiteId, ZoneId};
 
@@ -171,6 +170,10 @@ mod tests {
         assert_eq!(without(&[]), [person(1), person(2)]);
         assert_eq!(without(&[1]), [person(2)]);
         assert_eq!(without(&[1, 2]), [person(3)]);
+        // Whoever was sent and holds no role any more: the others.
+        let sent = |n| Call { assignee: Some(person(n)), ..call(Step::Patrol) };
+        assert_eq!(told(&panic, &sent(2), &grants, &[]), [person(2)]);
+        assert_eq!(told(&panic, &sent(4), &grants, &[]), [person(1), person(2)]);
     }
 
     #[test]
