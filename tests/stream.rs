@@ -220,6 +220,29 @@ async fn a_page_that_was_away_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_keeps_nothing_else_from_a_page() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let resident = house.sign_in_as(Role::Resident).await;
+        let mut ids = Vec::new();
+        for kind in ["panic", "fire", "medical", "intrusion"] {
+            ids.push(press(&resident, kind).await);
+        }
+        // An incident that cannot be read, and a notice that is not there between others.
+        house.sql(&format!("update incidents set state = '?' where id = '{}'", ids[0])).await;
+        house.sql("delete from outbox where seq = 3").await;
+        let mut page = Page::open(&desk, Some(0)).await;
+        let heard = page.heard().await;
+        assert_eq!((heard.id, &heard.data["incident_id"]), (2, &json!(ids[1])), "{database:?}");
+        assert_eq!(page.heard().await.event, "reset", "{database:?}: something is missing");
+        assert_eq!(page.heard().await.id, 4, "{database:?}");
+        drop(page);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_the_session_ends_so_does_the_stream_and_a_right_that_ends_is_heard_no_more() {
     let house = House::start().await;
     let (_, door) = house.door(&house.lobby).await;

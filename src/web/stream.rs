@@ -19,6 +19,7 @@ use domain::event::door::DoorEventKind;
 use domain::health::{Condition, Trouble};
 use domain::incident::Sight;
 use domain::notice::{Posted, Topic};
+use domain::repository::Error;
 use domain::scene::Scene;
 use domain::{ApprovalId, CameraId, IncidentId, SessionId, Timestamp};
 use futures_util::stream::unfold;
@@ -187,21 +188,34 @@ impl Listener {
             }
         }
         let page = repository.notices(self.cursor, PAGE).await?;
-        let Some(first) = page.first() else { return Ok(true) };
-        let mut ready = std::mem::take(&mut self.ready);
-        // Numbers have no gaps: one that is missing was removed.
-        if first.seq != self.cursor + 1 {
-            ready.push_back(Event::default().event("reset").data("{}"));
+        if page.is_empty() {
+            return Ok(true);
         }
+        let (mut ready, mut cursor) = (std::mem::take(&mut self.ready), self.cursor);
         let (full, scene) = (page.len() >= PAGE as usize, repository.scene().await?);
         for posted in &page {
-            if let Some(data) = seen(&self.app, &self.who.standing, &scene, posted, now).await? {
-                let event = Event::default().id(posted.seq.to_string()).event(posted.notice.topic.word());
+            // Numbers have no gaps: one that is missing was removed, or cannot be read.
+            if posted.seq != cursor + 1 {
+                ready.push_back(Event::default().event("reset").data("{}"));
+            }
+            cursor = posted.seq;
+            let data = match seen(&self.app, &self.who.standing, &scene, posted, now).await {
+                // It would be read for ever, and everything after it never.
+                Err(Error::Corrupt(why)) => {
+                    warn!(
+                        notice = cursor,
+                        why, "a page is not told of what cannot be read; correct its rows"
+                    );
+                    continue;
+                }
+                data => data?,
+            };
+            if let Some(data) = data {
+                let event = Event::default().id(cursor.to_string()).event(posted.notice.topic.word());
                 ready.push_back(event.data(data.to_string()));
             }
         }
-        self.cursor = page.last().map_or(self.cursor, |last| last.seq);
-        self.ready = ready;
+        (self.cursor, self.ready) = (cursor, ready);
         if full {
             self.bell.mark_changed();
         }
