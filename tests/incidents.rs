@@ -666,6 +666,12 @@ async fn lists_are_paged_and_filtered() {
         page["items"].as_array().unwrap().iter().map(|item| item["id"].to_string()).collect()
     };
     assert_eq!((ids(&first).len(), ids(&second).len(), (&ids(&first) | &ids(&second)).len()), (2, 3, 5));
+    // One that cannot be read takes nothing from the list but itself.
+    let one = second["items"][2]["id"].as_str().unwrap();
+    house.sql(&format!("update incidents set kind = '?' where id = '{one}'")).await;
+    let (_, last) = desk.get("/api/v1/incidents?limit=5").await;
+    assert_eq!((ids(&last).len(), last["next"].is_string()), (4, true), "{last}");
+    house.sql(&format!("update incidents set kind = 'panic' where id = '{one}'")).await;
     let count = async |query: &str| {
         desk.get(&format!("/api/v1/incidents?{query}")).await.1["items"].as_array().map(Vec::len)
     };

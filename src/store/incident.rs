@@ -333,10 +333,12 @@ impl Incidents for Store {
         row.map_err(failed)?.as_ref().map(incident).transpose()
     }
 
-    async fn incidents(&self, filter: &Filter, page: &Page) -> Result<Vec<(i64, Incident)>> {
-        // One that cannot be read must not empty the desk.
+    async fn incidents(&self, filter: &Filter, page: &Page) -> Result<(Vec<Incident>, Option<i64>)> {
         let rows = filtered(&self.read, filter, page).await?;
-        self.all_understood("incidents", "id", &rows, |row| Ok((seq(row)?, incident(row)?)))
+        let full = u32::try_from(rows.len()).is_ok_and(|n| n == page.limit);
+        let next = rows.last().filter(|_| full).map(seq).transpose()?;
+        // One that cannot be read must not empty the desk.
+        Ok((self.all_understood("incidents", "id", &rows, incident)?, next))
     }
 
     async fn silent_incidents(&self, site: &SiteId) -> Result<Vec<Incident>> {

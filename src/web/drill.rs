@@ -137,11 +137,9 @@ pub(crate) async fn list(
     let limit = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
     let site = asked.site_id.map(|site| id(SiteId::parse, &site)).transpose()?;
     let filter = Filter { site, drill: Some(true), ..filter(&app, &who).await? };
-    let rows = app.repository().incidents(&filter, &Page { after, limit }).await?;
-    let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
-    let next = rows.last().filter(|_| full).map(|(seq, _)| seq.to_string());
+    let (incidents, next) = app.repository().incidents(&filter, &Page { after, limit }).await?;
     let mut items = Vec::new();
-    for (_, incident) in rows {
+    for incident in incidents {
         let log = app.repository().incident_log(&incident.id).await?;
         let outcome = outcome(&log, &app.repository().reached(&incident.id).await?);
         items.push(DrillView {
@@ -159,5 +157,5 @@ pub(crate) async fn list(
             coming: outcome.coming,
         });
     }
-    Ok(axum::Json(List { items, next }))
+    Ok(axum::Json(List { items, next: next.map(|seq| seq.to_string()) }))
 }

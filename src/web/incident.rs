@@ -113,12 +113,10 @@ pub(crate) async fn list(
     let limit = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
     let site = asked.site_id.map(|site| id(SiteId::parse, &site)).transpose()?;
     let filter = Filter { site, states, drill: asked.drill, ..filter(&app, &who).await? };
-    let rows = app.repository().incidents(&filter, &Page { after, limit }).await?;
-    let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
-    let next = rows.last().filter(|_| full).map(|(seq, _)| seq.to_string());
+    let (incidents, next) = app.repository().incidents(&filter, &Page { after, limit }).await?;
     let (scene, now) = (app.repository().scene().await?, app.now());
     let mut items = Vec::new();
-    for (_, incident) in rows {
+    for incident in incidents {
         let path = scene.path(&incident.place_id);
         // What the list has and is neither theirs nor their work is what they are called for.
         let sight = sight(&who.standing, &incident, &path, &filter.households, now);
@@ -126,7 +124,7 @@ pub(crate) async fn list(
         let unit = unit(&app, incident.point.household()).await?;
         items.push(view(&app, &who, incident, unit, sight));
     }
-    Ok(axum::Json(List { items, next }))
+    Ok(axum::Json(List { items, next: next.map(|seq| seq.to_string()) }))
 }
 
 /// One incident with its log and what became of its call.

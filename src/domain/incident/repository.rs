@@ -85,8 +85,9 @@ pub trait Incidents: Send + Sync {
     async fn change(&self, change: &Change, keyed: Option<&Keyed>, answer: &str) -> Result<Kept<()>>;
     /// One incident.
     async fn incident(&self, id: &IncidentId) -> Result<Option<Incident>>;
-    /// Incidents, the newest first, each with its place in the order.
-    async fn incidents(&self, filter: &Filter, page: &Page) -> Result<Vec<(i64, Incident)>>;
+    /// Incidents, the newest first, without what cannot be read; and after which place in the order
+    /// the next page begins, if this one is full.
+    async fn incidents(&self, filter: &Filter, page: &Page) -> Result<(Vec<Incident>, Option<i64>)>;
     /// Silent incidents of a site that are not over.
     async fn silent_incidents(&self, site: &SiteId) -> Result<Vec<Incident>>;
     /// An incident's log, the oldest first.
