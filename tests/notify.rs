@@ -311,6 +311,29 @@ async fn a_step_that_only_an_account_holds_that_is_switched_off_costs_no_time() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_person_who_cannot_be_read_keeps_nobody_else_from_being_called() {
+    for database in BOTH {
+        let fake = Fake::start(say(200, "{}")).await;
+        let house = House::start_with(database, &settings(&fake)).await;
+        let one = worker(&house, Role::GridWorker1, "13800138001").await.id;
+        house.sql(&format!("update grants set role = '?' where person_id = '{one}'")).await;
+        // PostgreSQL keeps no text in a number.
+        if database == Database::Sqlite {
+            let two = worker(&house, Role::GridWorker1, "13800138002").await.id;
+            house.sql(&format!("update persons set created_at = '?' where id = '{two}'")).await;
+        }
+        worker(&house, Role::GridWorker1, "13800138003").await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let id = raise(&desk, "fire", &house.gate).await;
+        settled(&house, &id, 4).await;
+        let seen = fake.seen();
+        assert_eq!(paths(&seen), ["/duty", "/sms", "/staff", "/voice"], "{database:?}");
+        assert_eq!(at(&seen, "/voice")[0].json()["to"], "13800138003");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn neighbours_are_told_by_what_they_have_switched_on_until_they_answer() {
     let fake = Fake::start(say(201, "")).await;
     let more = format!(

@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 use domain::incident::{Answer, Call, Incident};
+use domain::message::contact::Contact;
 use domain::message::{Message, Receiver, State, Way, receivers};
 use domain::notice::{self, Notice, Notify, Range, Topic};
 use domain::repository::{Error, Repository, Result};
@@ -68,7 +69,14 @@ pub async fn told(
     let mut neighbours = BTreeSet::new();
     if call.first && !incident.kind.is_silent() {
         for household in unanswered(repository, &incident.id).await? {
-            neighbours.extend(repository.members(&household, now).await?);
+            match repository.members(&household, now).await {
+                Ok(members) => neighbours.extend(members),
+                // One household of many.
+                Err(Error::Corrupt(why)) => {
+                    error!(%household, incident = %incident.id, why, "a household cannot be read, and is not told");
+                }
+                Err(error) => return Err(error),
+            }
         }
         neighbours.retain(|person| {
             !home.contains(person) && !staff.contains(person) && incident.reporter.as_ref() != Some(person)
@@ -83,6 +91,14 @@ async fn unanswered(repository: &dyn Repository, id: &IncidentId) -> Result<Vec<
     let reached = repository.reached(id).await?.into_iter();
     let silent = reached.filter(|reached| matches!(reached.answer, Answer::Queued | Answer::Shown));
     Ok(silent.map(|reached| reached.household_id).collect())
+}
+
+/// How somebody can be reached; nothing if their account is gone or switched off.
+async fn contact(repository: &dyn Repository, id: &PersonId) -> Result<Option<Contact>> {
+    match repository.person(id).await?.filter(|person| !person.disabled) {
+        Some(_) => repository.contact(id).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A place, then what it is part of, up to the top.
@@ -231,10 +247,19 @@ impl Planner {
         let all = staff.chain(told.neighbours.iter().map(|person| (person, false)));
         let mut by_one_way = 0;
         for (id, is_staff) in all.take(PEOPLE) {
-            if repository.person(id).await?.is_none_or(|person| person.disabled) {
-                continue;
-            }
-            let contact = repository.contact(id).await?;
+            let contact = match contact(repository, id).await {
+                Ok(Some(contact)) => contact,
+                Ok(None) => continue,
+                // One of many must not keep the others from being called.
+                Err(Error::Corrupt(why)) => {
+                    error!(
+                        person = %id, incident = %incident.id, why,
+                        "somebody is not told beyond the page, because they cannot be read; correct their rows"
+                    );
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let quiet = contact.quiet.filter(|_| !urgent).and_then(|quiet| quiet.until(now, &site.time_zone));
             let due = quiet.unwrap_or(now);
             let mut ways = BTreeSet::new();

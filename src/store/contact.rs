@@ -47,7 +47,7 @@ impl Store {
             .bind(now.before(IDLE).0)
             .fetch_all(&self.read)
             .await;
-        rows.map_err(failed)?.iter().map(subscription).collect()
+        self.all_understood("subscriptions", "id", &rows.map_err(failed)?, subscription)
     }
 }
 

@@ -18,7 +18,7 @@ use domain::{
 };
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, SqlSafeStr as _};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(crate) fn insert_grant(grant: &Grant) -> AnyQuery<'_> {
     sqlx::query(
@@ -47,6 +47,17 @@ async fn insert_places(connection: &mut AnyConnection, zone: &Zone) -> Result<()
             .map_err(failed)?;
     }
     Ok(())
+}
+
+/// A zone with one of its places, or none.
+fn zone(row: &AnyRow) -> Result<Zone> {
+    Ok(Zone {
+        id: word(row, "id", ZoneId::parse)?,
+        site_id: word(row, "site_id", SiteId::parse)?,
+        name: get(row, "name")?,
+        places: word_opt(row, "place_id", PlaceId::parse)?.into_iter().collect(),
+        created_at: time(row, "created_at")?,
+    })
 }
 
 fn grant(row: &AnyRow, zones: &BTreeMap<ZoneId, Zone>) -> Result<Grant> {
@@ -81,20 +92,14 @@ impl Store {
             "select z.id, z.site_id, z.name, z.created_at, p.place_id
              from zones z left join zone_places p on p.zone_id = z.id {condition}"
         );
+        let rows = self.rows(sql, texts).await?;
         let mut zones: BTreeMap<ZoneId, Zone> = BTreeMap::new();
-        for row in self.rows(sql, texts).await? {
-            let id = word(&row, "id", ZoneId::parse)?;
-            let zone = match zones.get_mut(&id) {
-                Some(zone) => zone,
-                None => zones.entry(id.clone()).or_insert(Zone {
-                    id,
-                    site_id: word(&row, "site_id", SiteId::parse)?,
-                    name: get(&row, "name")?,
-                    places: BTreeSet::new(),
-                    created_at: time(&row, "created_at")?,
-                }),
-            };
-            zone.places.extend(word_opt(&row, "place_id", PlaceId::parse)?);
+        // Each row is the zone with one of its places. Without it the zone reaches less.
+        for one in self.all_understood("zones", "id", &rows, zone)? {
+            match zones.get_mut(&one.id) {
+                Some(zone) => zone.places.extend(one.places),
+                None => _ = zones.insert(one.id.clone(), one),
+            }
         }
         Ok(zones)
     }
@@ -108,7 +113,8 @@ impl Store {
                 break;
             }
         }
-        rows.iter().map(|row| grant(row, &zones)).collect()
+        // Without it somebody may do less, and nobody more.
+        self.all_understood("grants", "id", &rows, |row| grant(row, &zones))
     }
 
     pub(crate) async fn memberships_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Membership>> {
