@@ -38,7 +38,9 @@ const TOGETHER: usize = 32;
 pub struct Lane {
     target: Target,
     adapter: Box<dyn Adapter>,
+    /// Its clock is `begun`, also for a lane that begins anew.
     pace: Mutex<Pace>,
+    begun: Instant,
     /// The language of a channel.
     locale: String,
     together: usize,
@@ -120,14 +122,28 @@ impl Lane {
             way,
             channel: Some((channel.site.clone(), channel.duress)),
         };
-        Self { target, adapter, pace: Mutex::new(pace), locale: channel.locale.clone(), together: 1 }
+        Self {
+            target,
+            adapter,
+            pace: Mutex::new(pace),
+            begun: Instant::now(),
+            locale: channel.locale.clone(),
+            together: 1,
+        }
     }
 
     /// A way to people.
     #[must_use]
     pub fn people(way: Way, adapter: Box<dyn Adapter>, pace: Pace) -> Self {
         let target = Target { lane: way.word().to_owned(), way, channel: None };
-        Self { target, adapter, pace: Mutex::new(pace), locale: String::new(), together: TOGETHER }
+        Self {
+            target,
+            adapter,
+            pace: Mutex::new(pace),
+            begun: Instant::now(),
+            locale: String::new(),
+            together: TOGETHER,
+        }
     }
 
     /// The lane, as messages are made for it.
@@ -142,7 +158,6 @@ impl Lane {
 
     /// Sends what is due, for ever.
     pub(super) async fn run(self: Arc<Self>, mut context: Context) {
-        let begun = Instant::now();
         // Whoever was before us may have used up the pace a moment ago.
         let since = context.clock.now().before(self.with_pace(|pace| pace.longest()));
         let tried = loop {
@@ -154,20 +169,20 @@ impl Lane {
                 }
             }
         };
-        self.with_pace(|pace| (0..tried.min(5_000)).for_each(|_| pace.note(Duration::ZERO)));
+        self.with_pace(|pace| pace.begin(tried, self.begun.elapsed()));
         let mut flying = Flying::default();
         loop {
             while let Some(ended) = flying.tasks.try_join_next() {
                 flying.landed(ended).await;
             }
-            let now = begun.elapsed();
+            let now = self.begun.elapsed();
             let (turns, wait) = self.with_pace(|pace| (pace.free(now), pace.wait(now)));
             let places = self.together.saturating_sub(flying.tasks.len());
             let pause = match turns.min(places) {
                 // Whoever lands wakes it sooner.
                 0 if places == 0 => LOOK,
                 0 => wait.max(Duration::from_millis(10)),
-                free => match self.start(&context, &mut flying, free, begun).await {
+                free => match self.start(&context, &mut flying, free).await {
                     Ok(0) => LOOK,
                     Ok(_) => continue,
                     Err(error) => {
@@ -185,13 +200,7 @@ impl Lane {
     }
 
     /// Begins to send what is due, `free` at most. Answers how many.
-    async fn start(
-        self: &Arc<Self>,
-        context: &Context,
-        flying: &mut Flying,
-        free: usize,
-        begun: Instant,
-    ) -> Result<usize> {
+    async fn start(self: &Arc<Self>, context: &Context, flying: &mut Flying, free: usize) -> Result<usize> {
         // Those that are about to be claimed are due still.
         let limit = u32::try_from(free + flying.ids.len()).unwrap_or(1);
         let mut due = context.repository.due(&self.target.lane, context.clock.now(), limit).await?;
@@ -202,15 +211,15 @@ impl Lane {
             let (lane, context, turn) = (Arc::clone(self), context.clone(), Turn::new(self));
             flying.ids.insert(message.id.clone());
             flying.tasks.spawn(async move {
-                lane.deliver(&context, &message, turn, begun).await;
+                lane.deliver(&context, &message, turn).await;
                 message.id
             });
         }
         Ok(started)
     }
 
-    async fn deliver(&self, context: &Context, message: &Message, turn: Turn, begun: Instant) {
-        let mut done = self.try_to_send(context, message, turn, begun).await;
+    async fn deliver(&self, context: &Context, message: &Message, turn: Turn) {
+        let mut done = self.try_to_send(context, message, turn).await;
         if let Err(Error::Corrupt(why)) = &done {
             // It would be tried for ever, and in a channel before all others.
             error!(
@@ -227,13 +236,7 @@ impl Lane {
         }
     }
 
-    async fn try_to_send(
-        &self,
-        context: &Context,
-        message: &Message,
-        turn: Turn,
-        begun: Instant,
-    ) -> Result<()> {
+    async fn try_to_send(&self, context: &Context, message: &Message, turn: Turn) -> Result<()> {
         let (repository, now) = (&*context.repository, context.clock.now());
         let lane = self.target.lane.as_str();
         if message.attempt >= TRIES || message.made_at.after(OLDEST) < now {
@@ -248,7 +251,7 @@ impl Lane {
         if !repository.claim(message, now, now.after(LEASE)).await? {
             return Ok(());
         }
-        turn.used(begun.elapsed());
+        turn.used(self.begun.elapsed());
         let sent = tokio::time::timeout(PATIENCE, self.adapter.send(&envelope)).await;
         let sent = sent.unwrap_or_else(|_| Err(Failed::Later("there was no answer in time".to_owned())));
         let (id, incident, attempt) = (&message.id, &message.incident_id, message.attempt + 1);
@@ -264,7 +267,7 @@ impl Lane {
                 // A browser's own service speaks for itself and not for those of others.
                 let of_a_browser = self.target.way == Way::WebPush;
                 if !of_a_browser {
-                    self.with_pace(|pace| pace.hold(begun.elapsed() + wait));
+                    self.with_pace(|pace| pace.hold(self.begun.elapsed() + wait));
                 }
                 // And it is chosen by who owns the browser: it may not say so for ever.
                 let counts = of_a_browser && attempt < TRIES;

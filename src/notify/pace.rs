@@ -61,6 +61,12 @@ impl Pace {
         self.sent.push_back(now);
     }
 
+    /// Begins with so many that were sent shortly before `now`; what it has noted itself is among them.
+    pub fn begin(&mut self, sent: u64, now: Duration) {
+        self.sent.clear();
+        (0..sent.min(5_000)).for_each(|_| self.note(now));
+    }
+
     /// Gives out a turn: it is noted when it is used, or given back.
     pub fn give(&mut self) {
         self.given += 1;
@@ -126,6 +132,19 @@ mod tests {
         assert_eq!(pace.free(2 * SECOND), 0, "one was used");
         pace.take_back();
         assert_eq!(pace.free(2 * SECOND), 1, "and one was not");
+    }
+
+    #[test]
+    fn whoever_begins_anew_counts_what_was_sent_once_and_goes_on_waiting() {
+        let (mut pace, day) = (Pace::new(&[(20, 60 * SECOND)]), 86_400 * SECOND);
+        (0..20).for_each(|_| pace.note(day));
+        pace.hold(day + 30 * SECOND);
+        pace.begin(5, day + 10 * SECOND);
+        assert_eq!(pace.free(day + 29 * SECOND), 0);
+        assert_eq!(pace.free(day + 30 * SECOND), 15);
+        assert_eq!((pace.free(day + 70 * SECOND), pace.wait(day + 70 * SECOND)), (20, Duration::ZERO));
+        pace.begin(0, day + 71 * SECOND);
+        assert_eq!(pace.free(day + 71 * SECOND), 20);
     }
 
     #[test]
