@@ -44,6 +44,8 @@ pub(crate) struct IncidentView {
     assigned_to_me: bool,
     /// It was raised by the one who asks, or at their home.
     own: bool,
+    /// It was raised by the one who asks, and not only at their home.
+    raised_by_me: bool,
     /// It was taken and nothing followed, so others are called to go; to staff only.
     left_lying: bool,
     /// Whoever raised it takes it back, and nobody has confirmed that yet.
@@ -184,7 +186,8 @@ pub(crate) fn view(
     let may = may(app, who, &incident, sight);
     let own = is_own(&who.standing, &incident, app.now());
     let left_lying = staff && incident.is_left_lying();
-    let assigned_to_me = incident.assignee.as_ref() == Some(&who.person.id);
+    let is_me = |person: &Option<PersonId>| person.as_ref() == Some(&who.person.id);
+    let (raised_by_me, assigned_to_me) = (is_me(&incident.reporter), is_me(&incident.assignee));
     IncidentView {
         id: incident.id,
         site_id: incident.site_id,
@@ -199,6 +202,7 @@ pub(crate) fn view(
         assignee: incident.assignee.filter(|_| staff),
         assigned_to_me,
         own,
+        raised_by_me,
         left_lying,
         cancel_asked: incident.cancel_asked,
         reference: incident.reference.filter(|_| staff),

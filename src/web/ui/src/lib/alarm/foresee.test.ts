@@ -12,6 +12,7 @@ const incident = {
   assigned_to_me: false,
   left_lying: false,
   own: false,
+  raised_by_me: false,
   cancel_asked: false,
   may: ['ack', 'note'],
 } as unknown as Incident;

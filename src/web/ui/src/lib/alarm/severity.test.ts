@@ -16,6 +16,7 @@ function incident(id: string, more: Partial<Incident> = {}): Incident {
     assigned_to_me: false,
     left_lying: false,
     own: false,
+    raised_by_me: false,
     unit: null,
     cancel_asked: false,
     alarms: 1,
@@ -78,18 +79,29 @@ it('rings for who is asked for, and never where help is needed', () => {
 });
 
 it('is quiet where somebody calls for help, on duty or not', () => {
-  const home = { own: true, unit: '3-1-502' } as const;
+  const home = { own: true, raised_by_me: true, unit: '3-1-502' } as const;
   expect(quiet([])).toBeNull();
   expect(quiet([incident('a', { ...home, seen_as: 'own' })])).toBe('hiding');
-  // Who is on duty and needs help at home sees it as staff.
+  expect(quiet([incident('a', { ...home, seen_as: 'own', raised_by_me: false })]), 'for who lives there').toBe('hiding');
+  expect(quiet([incident('a', { ...home, seen_as: 'own', state: 'on_scene' })])).toBe('hiding');
+  // Who is on duty and needs help at home sees it as staff, and is needed again when help is there.
   expect(quiet([incident('a', home), incident('b', {})])).toBe('hiding');
-  expect(quiet([incident('a', { ...home, state: 'on_scene' })])).toBe('hiding');
+  expect(quiet([incident('a', { ...home, state: 'accepted' })])).toBe('hiding');
+  expect(quiet([incident('a', { ...home, state: 'on_scene' })])).toBeNull();
+  expect(quiet([incident('a', { ...home, state: 'transferred' })])).toBeNull();
   expect(quiet([incident('a', { ...home, state: 'closed' })])).toBeNull();
   expect(quiet([incident('a', { ...home, drill: true })])).toBeNull();
   expect(quiet([incident('a', { unit: '3-1-502' })])).toBeNull();
   // The desk reports for others, too, and goes on hearing when somebody has it.
-  expect(quiet([incident('a', { own: true })])).toBe('reporting');
-  expect(quiet([incident('a', { own: true, state: 'acked' })])).toBeNull();
+  expect(quiet([incident('a', { raised_by_me: true })])).toBe('reporting');
+  expect(quiet([incident('a', { raised_by_me: true, state: 'acked' })])).toBeNull();
   expect(rings(incident('a', { ...home, may: ['ack'] }), undefined, ['patrol'])).toBe(false);
-  expect(rings(incident('a', { own: true, may: ['ack'] }), undefined, ['patrol'])).toBe(false);
+  expect(rings(incident('a', { raised_by_me: true, may: ['ack'] }), undefined, ['patrol'])).toBe(false);
+});
+
+it('goes on hearing at the desk when a relative presses at home', () => {
+  const relatives = incident('a', { own: true, unit: '3-1-502', may: ['ack'] });
+  const other = incident('b', { unit: '3-1-101', may: ['ack'] });
+  expect(quiet([relatives, other])).toBeNull();
+  for (const one of [relatives, other]) expect(rings(one, undefined, ['duty_operator']), one.id).toBe(true);
 });

@@ -16,11 +16,13 @@ export function stageOf({ state }: Pick<Incident, 'state'>): Stage {
   return REVIEWED.has(state) ? 'review' : 'over';
 }
 
+const THERE = 3;
+
 /** How urgently it needs somebody: nobody has it, nobody goes yet, somebody goes, somebody is there. */
 function need({ state }: Incident): number {
   if (state === 'open' || state === 'reopened') return 0;
   if (state === 'acked' || state === 'dispatched') return 1;
-  return state === 'accepted' ? 2 : 3;
+  return state === 'accepted' ? 2 : THERE;
 }
 
 /** The worst first; of two alike the one that has waited longer. What is over: the newest first. */
@@ -38,6 +40,14 @@ export function worstFirst(incidents: Iterable<Incident>): Incident[] {
   });
 }
 
+/**
+ * Whether it is a call for help of whoever looks at it. On duty only if they have pressed: for what
+ * somebody else presses at their home they are called as for any other.
+ */
+function isMine({ seen_as, raised_by_me }: Incident): boolean {
+  return seen_as === 'own' || (seen_as === 'staff' && raised_by_me);
+}
+
 /** Who is called at each step of the chain. */
 const CALLED: Record<Incident['step'], readonly string[]> = {
   grid_worker: ['grid_worker_1'],
@@ -53,7 +63,7 @@ const CALLED: Record<Incident['step'], readonly string[]> = {
  */
 export function rings(incident: Incident, call: WholeIncident['call'] | undefined, roles: readonly string[]): boolean {
   // Whoever needs help may be hiding, and whoever has reported it knows.
-  if (incident.own || incident.seen_as === 'own') return false;
+  if (isMine(incident)) return false;
   if (incident.seen_as === 'neighbour') {
     return stageOf(incident) === 'unfinished' && (call?.own === 'queued' || call?.own === 'shown');
   }
@@ -64,13 +74,14 @@ export function rings(incident: Incident, call: WholeIncident['call'] | undefine
 }
 
 /**
- * How quiet the page is: `hiding` where somebody calls for help, who may be: nothing shows or sounds,
- * on duty or not. `reporting` for who is on duty and has reported one at a place: it makes no sound
+ * How quiet the page is: `hiding` where somebody calls for help, who may be: nothing shows or sounds.
+ * On duty that is who has pressed at home, until help is there or others handle it: the desk has to
+ * hear the rest. `reporting` for who is on duty and has reported one at a place: it makes no sound
  * until somebody has taken that, and shows what there is, because the desk reports for others, too.
  */
 export function quiet(incidents: Iterable<Incident>): 'hiding' | 'reporting' | null {
-  const real = [...incidents].filter((one) => !one.drill && (one.own || one.seen_as === 'own'));
-  if (real.some((one) => one.unit != null && stageOf(one) === 'unfinished')) return 'hiding';
-  if (real.some((one) => one.seen_as === 'own' && stageOf(one) === 'unfinished')) return 'hiding';
-  return real.some(({ state }) => state === 'open' || state === 'reopened') ? 'reporting' : null;
+  const mine = [...incidents].filter((one) => !one.drill && isMine(one) && stageOf(one) === 'unfinished');
+  const hides = (one: Incident): boolean => one.seen_as === 'own' || (one.unit != null && need(one) < THERE);
+  if (mine.some(hides)) return 'hiding';
+  return mine.some(({ state }) => state === 'open' || state === 'reopened') ? 'reporting' : null;
 }

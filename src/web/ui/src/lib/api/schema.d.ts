@@ -2176,6 +2176,8 @@ export interface components {
             /** @description It was raised by the one who asks, or at their home. */
             own: boolean;
             place_id: string;
+            /** @description It was raised by the one who asks, and not only at their home. */
+            raised_by_me: boolean;
             /** @description The number under which others handle it; to staff only. */
             reference?: string | null;
             /** @description As what the one who asks sees it: `staff`, `own` or `neighbour`. */
@@ -2559,6 +2561,8 @@ export interface components {
                 /** @description It was raised by the one who asks, or at their home. */
                 own: boolean;
                 place_id: string;
+                /** @description It was raised by the one who asks, and not only at their home. */
+                raised_by_me: boolean;
                 /** @description The number under which others handle it; to staff only. */
                 reference?: string | null;
                 /** @description As what the one who asks sees it: `staff`, `own` or `neighbour`. */
