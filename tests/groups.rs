@@ -344,11 +344,15 @@ async fn a_press_within_a_test_is_noted_and_the_next_one_is_an_alarm() {
         ] {
             assert_eq!(begin(client, &path, minutes).await, status, "{path} {minutes}");
         }
-        assert!(button_now().await["testing_until"].is_string());
+        let testing = button_now().await;
+        assert!(testing["testing_until"].is_string());
         // The press has arrived: it is in the ledger, and nobody is called.
         press("1", "sharpeyes.alarm.panic").await;
         assert_eq!((ledger().await, incidents().await), (vec![true], 0), "{database:?}");
+        let (_, list) = guard.get(&format!("/api/v1/button-tests?site_id={site}")).await;
+        assert_eq!(list["items"][0]["id"], testing["testing_id"], "it is the test that went on: {testing}");
         let after = button_now().await;
+        assert_eq!(after["testing_id"], Value::Null);
         assert_eq!((&after["overdue"], &after["testing_until"]), (&json!(false), &Value::Null));
         // Told once more it is what it was; and every other press is an alarm again.
         press("1", "sharpeyes.alarm.panic").await;

@@ -34,6 +34,9 @@ pub(crate) struct ButtonView {
     /// Until when its next press is a test, while it is being tried.
     #[schema(value_type = Option<String>, format = DateTime)]
     testing_until: Option<Timestamp>,
+    /// The test that goes on: what becomes of it is in the ledger under this id, unless somebody ends it.
+    #[schema(value_type = Option<String>)]
+    testing_id: Option<ButtonTestId>,
     /// Whether the one who asks may try it.
     may_test: bool,
 }
@@ -51,6 +54,7 @@ fn view(
     may_test: bool,
     now: Timestamp,
 ) -> ButtonView {
+    let trial = trial.filter(|trial| trial.goes_on(now));
     ButtonView {
         overdue: is_overdue(worked_at, device.created_at, now),
         id: device.id,
@@ -59,7 +63,8 @@ fn view(
         name: device.name,
         kind: device.kind,
         worked_at,
-        testing_until: trial.filter(|trial| trial.goes_on(now)).map(|trial| trial.until),
+        testing_until: trial.map(|trial| trial.until),
+        testing_id: trial.map(|trial| trial.id.clone()),
         may_test,
     }
 }

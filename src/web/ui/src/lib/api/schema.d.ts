@@ -1727,6 +1727,8 @@ export interface components {
             overdue: boolean;
             place_id: string;
             site_id: string;
+            /** @description The test that goes on: what becomes of it is in the ledger under this id, unless somebody ends it. */
+            testing_id?: string | null;
             /**
              * Format: date-time
              * @description Until when its next press is a test, while it is being tried.
@@ -2304,6 +2306,8 @@ export interface components {
                 overdue: boolean;
                 place_id: string;
                 site_id: string;
+                /** @description The test that goes on: what becomes of it is in the ledger under this id, unless somebody ends it. */
+                testing_id?: string | null;
                 /**
                  * Format: date-time
                  * @description Until when its next press is a test, while it is being tried.

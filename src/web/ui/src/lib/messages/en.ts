@@ -464,6 +464,7 @@ export const en: Messages = {
     press: (clock) => `Press the button now, by ${clock}`,
     arrived: 'The press has arrived',
     silent: 'No press has arrived',
+    ended: 'The test has ended. A press now is real.',
     overdue: 'To be tested.',
     worked: (at) => `Last arrived: ${at}`,
     never: 'No test has worked yet',

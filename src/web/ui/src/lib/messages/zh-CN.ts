@@ -462,6 +462,7 @@ export const zhCN = {
     press: (clock: string) => `现在去按按钮，${clock} 前有效`,
     arrived: '收到了',
     silent: '没有收到',
+    ended: '测试已结束。现在再按就是真的报警。',
     overdue: '该测试了。',
     worked: (at: string) => `上次收到：${at}`,
     never: '还没有测试成功过',
