@@ -1,6 +1,7 @@
 //! Incidents: the list, one with its log, and what is done with it.
 
 use crate::access::Who;
+use crate::called::Roster;
 use crate::extract::{Json, Path, Query, id, must_be_json, read};
 use crate::idempotency::{HEADER, answer as answered, key, other_request};
 use crate::incident_view::{IncidentView, WholeIncident, actor, unit, view, whole};
@@ -59,8 +60,17 @@ pub(crate) async fn filter(app: &App, who: &Who) -> Result<Filter, Problem> {
     })
 }
 
+/// An incident that somebody may see.
+struct Found {
+    incident: Incident,
+    reached: Vec<Reached>,
+    /// Its place, then upwards.
+    path: Vec<PlaceId>,
+    sight: Sight,
+}
+
 /// The incident of that id, its call, and as what this person sees it.
-async fn find(app: &App, who: &Standing, text: &str) -> Result<(Incident, Vec<Reached>, Sight), Problem> {
+async fn find(app: &App, who: &Standing, text: &str) -> Result<Found, Problem> {
     let id = id(IncidentId::parse, text)?;
     let incident = app.repository().incident(&id).await?;
     // All of it is read also when there is no such incident, so that a no takes as long as any other.
@@ -68,7 +78,7 @@ async fn find(app: &App, who: &Standing, text: &str) -> Result<(Incident, Vec<Re
     let incident = incident.ok_or(Problem::NotFound)?;
     let path = scene.path(&incident.place_id);
     let sight = sight_of(who, &incident, &path, &reached, app.now()).ok_or(Problem::NotFound)?;
-    Ok((incident, reached, sight))
+    Ok(Found { incident, reached, path, sight })
 }
 
 /// As what somebody sees an incident that these were called for.
@@ -115,14 +125,15 @@ pub(crate) async fn list(
     let filter = Filter { site, states, drill: asked.drill, ..filter(&app, &who).await? };
     let (incidents, next) = app.repository().incidents(&filter, &Page { after, limit }).await?;
     let (scene, now) = (app.repository().scene().await?, app.now());
-    let mut items = Vec::new();
+    let (mut items, mut roster) = (Vec::new(), Roster::default());
     for incident in incidents {
         let path = scene.path(&incident.place_id);
         // What the list has and is neither theirs nor their work is what they are called for.
         let sight = sight(&who.standing, &incident, &path, &filter.households, now);
         let Some(sight) = sight else { continue };
         let unit = unit(&app, incident.point.household()).await?;
-        items.push(view(&app, &who, incident, unit, sight));
+        let called = roster.calls(&app, &who, &incident, &path, None, sight).await?;
+        items.push(view(&app, &who, incident, unit, sight, called));
     }
     Ok(axum::Json(List { items, next: next.map(|seq| seq.to_string()) }))
 }
@@ -135,8 +146,8 @@ pub(crate) async fn get(
     who: Who,
     Path(incident): Path<String>,
 ) -> Result<axum::Json<WholeIncident>, Problem> {
-    let (incident, reached, sight) = find(&app, &who.standing, &incident).await?;
-    Ok(axum::Json(whole(&app, &who, incident, reached, sight).await?))
+    let Found { incident, reached, path, sight } = find(&app, &who.standing, &incident).await?;
+    Ok(axum::Json(whole(&app, &who, incident, reached, &path, sight).await?))
 }
 
 /// Whether others than `by` were asked to go as well and have not said that they cannot. If
@@ -257,7 +268,7 @@ pub(crate) async fn act(
     let keyed = key(&app, &who, &headers, &format!("{incident}/{act}"), &body)?;
     let missing = || Problem::field(HEADER, "it is missing; send a new one with each act");
     let keyed = keyed.ok_or_else(missing)?;
-    let (incident, _, sight) = find(&app, &who.standing, &incident).await?;
+    let Found { incident, path, sight, .. } = find(&app, &who.standing, &incident).await?;
     let command = input.command(&app, &who.person.id, &act, &incident).await?.ok_or(Problem::NotFound)?;
     let actor = actor(&app, &who, &incident, sight);
     let Some(actor) = actor else { return Err(who.forbidden(&app, Some(&incident.site_id))) };
@@ -275,7 +286,10 @@ pub(crate) async fn act(
         .apply(&command, input.note.as_deref(), &actor, &timings, app.now())
         .map_err(|why| refused(&app, &who, &incident, &command, why))?;
     let unit = unit(&app, incident.point.household()).await?;
-    let seen = view(&app, &who, change.incident.clone(), unit, sight);
+    let mut log = app.repository().incident_log(&incident.id).await?;
+    log.push(change.row.clone());
+    let called = Roster::default().calls(&app, &who, &change.incident, &path, Some(&log), sight).await?;
+    let seen = view(&app, &who, change.incident.clone(), unit, sight, called);
     let text = serde_json::to_string(&seen).map_err(|_| Problem::Internal)?;
     match app.repository().change(&change, Some(&keyed), &text).await? {
         Kept::Done(()) => {
@@ -333,7 +347,7 @@ pub(crate) async fn answer(
     let wrong = || Problem::field("/answer", "it is shown, coming or declined");
     let answer = Answer::from_word(&input.answer).filter(|answer| *answer != Answer::Queued);
     let answer = answer.ok_or_else(wrong)?;
-    let (incident, reached, sight) = find(&app, &who.standing, &incident).await?;
+    let Found { incident, reached, path, sight } = find(&app, &who.standing, &incident).await?;
     let now = app.now();
     let homes = who.standing.memberships.iter().filter(|membership| membership.in_force(now));
     let homes: Vec<&HouseholdId> = homes.map(|home| &home.household_id).collect();
@@ -349,5 +363,5 @@ pub(crate) async fn answer(
         app.posted();
     }
     let reached = app.repository().reached(&incident.id).await?;
-    Ok(axum::Json(whole(&app, &who, incident, reached, sight).await?))
+    Ok(axum::Json(whole(&app, &who, incident, reached, &path, sight).await?))
 }

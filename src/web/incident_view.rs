@@ -3,6 +3,7 @@
 //! are named to staff only, and only staff.
 
 use crate::access::Who;
+use crate::called::Roster;
 use crate::schema::word;
 use crate::{App, Problem};
 use domain::event::alarm::AlarmKind;
@@ -42,6 +43,8 @@ pub(crate) struct IncidentView {
     assignee: Option<PersonId>,
     /// Whether that is the one who asks.
     assigned_to_me: bool,
+    /// Whether the one who asks is called now, to take it or to go: staff only.
+    called: bool,
     /// It was raised by the one who asks, or at their home.
     own: bool,
     /// It was raised by the one who asks, and not only at their home.
@@ -174,13 +177,14 @@ fn may(app: &App, who: &Who, incident: &Incident, sight: Sight) -> Vec<&'static 
     allowed.map(|(name, _)| name).collect()
 }
 
-/// The incident as `who` sees it.
+/// The incident as `who` sees it, whom it calls or not.
 pub(crate) fn view(
     app: &App,
     who: &Who,
     incident: Incident,
     unit: Option<String>,
     sight: Sight,
+    called: bool,
 ) -> IncidentView {
     let staff = matches!(sight, Sight::Staff { .. });
     let may = may(app, who, &incident, sight);
@@ -201,6 +205,7 @@ pub(crate) fn view(
         step: incident.step,
         assignee: incident.assignee.filter(|_| staff),
         assigned_to_me,
+        called,
         own,
         raised_by_me,
         left_lying,
@@ -227,10 +232,12 @@ pub(crate) async fn whole(
     who: &Who,
     incident: Incident,
     reached: Vec<Reached>,
+    path: &[PlaceId],
     sight: Sight,
 ) -> Result<WholeIncident, Problem> {
     let (staff, neighbour) = (matches!(sight, Sight::Staff { .. }), sight == Sight::Neighbour);
     let log = if neighbour { Vec::new() } else { app.repository().incident_log(&incident.id).await? };
+    let called = Roster::default().calls(app, who, &incident, path, Some(&log), sight).await?;
     let names = if staff { names(app, &log).await? } else { HashMap::new() };
     let row = |row: LogRow| LogView {
         version: row.version,
@@ -263,7 +270,7 @@ pub(crate) async fn whole(
     Ok(WholeIncident {
         log: log.into_iter().map(row).collect(),
         call,
-        incident: view(app, who, incident, unit, sight),
+        incident: view(app, who, incident, unit, sight, called),
     })
 }
 

@@ -18,6 +18,7 @@ mod assets;
 pub mod bucket;
 mod button;
 mod button_test;
+mod called;
 mod camera;
 mod camera_input;
 mod ceremony;

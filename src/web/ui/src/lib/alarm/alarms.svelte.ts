@@ -23,9 +23,8 @@ let broken = $state(false);
 /** Whose sound somebody has turned off, until something happens with it. */
 let silenced = $state.raw<ReadonlySet<string>>(new Set());
 
-const roles = $derived(who()?.roles.map(({ role }) => role) ?? []);
 const sorted = $derived(worstFirst(views.values()));
-const calling = $derived(sorted.filter((one) => rings(one, wholes.get(one.id)?.call, roles)));
+const calling = $derived(sorted.filter((one) => rings(one, wholes.get(one.id)?.call)));
 const quietly = $derived(quiet(sorted));
 
 const mark = ({ id, version, alarms }: Incident): string => `${id} ${version} ${alarms}`;

@@ -10,6 +10,7 @@ const incident = {
   drill: false,
   seen_as: 'staff',
   assigned_to_me: false,
+  called: false,
   left_lying: false,
   own: false,
   raised_by_me: false,

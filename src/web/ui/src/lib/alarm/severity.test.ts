@@ -14,6 +14,7 @@ function incident(id: string, more: Partial<Incident> = {}): Incident {
     version: 1,
     step: 'grid_worker',
     assigned_to_me: false,
+    called: false,
     left_lying: false,
     own: false,
     raised_by_me: false,
@@ -54,19 +55,17 @@ it('knows what is left to do', () => {
 
 it('rings for who is asked for, and never where help is needed', () => {
   const call = (own: string | null): Parameters<typeof rings>[1] => ({ asked: 1, seen: 0, coming: [], declined: 0, own });
-  const ringsFor = (more: Partial<Incident>, role = 'patrol'): boolean => rings(incident('a', more), undefined, [role]);
+  const ringsFor = (more: Partial<Incident>): boolean => rings(incident('a', more), undefined);
   expect(ringsFor({ may: ['ack'] })).toBe(true);
   expect(ringsFor({ may: [] })).toBe(false);
-  const sent = { may: ['accept'], state: 'dispatched' } as const;
-  expect(ringsFor({ ...sent, may: ['accept'], assigned_to_me: true, assignee: 'me' })).toBe(true);
-  expect(ringsFor({ ...sent, may: ['accept'], assignee: 'somebody' })).toBe(false);
-  expect(ringsFor({ ...sent, may: ['accept'], step: 'patrol' })).toBe(true);
-  expect(ringsFor({ ...sent, may: ['accept'], step: 'patrol' }, 'duty_operator')).toBe(false);
-  const taken = { may: ['accept'], state: 'acked', step: 'patrol' } as const;
-  expect(ringsFor({ ...taken, may: ['accept'] })).toBe(false);
-  expect(ringsFor({ ...taken, may: ['accept'], left_lying: true })).toBe(true);
-  expect(ringsFor({ ...taken, may: ['accept'], left_lying: true, step: 'station' })).toBe(false);
-  expect(rings(incident('a', { seen_as: 'own', may: ['ack'] }), call(null), ['patrol'])).toBe(false);
+  // Who is called is said by the gateway: whoever has the next step if nobody has the one that is called.
+  const sent = { may: ['accept'], state: 'dispatched', step: 'building_leader' } as const;
+  expect(ringsFor({ ...sent, may: ['accept'], called: true })).toBe(true);
+  expect(ringsFor({ ...sent, may: ['accept'] })).toBe(false);
+  // Whoever is called in addition cannot accept what somebody has, and who decides about 110 may only read.
+  expect(ringsFor({ state: 'accepted', may: ['assign'], called: true })).toBe(true);
+  expect(ringsFor({ step: 'decide', called: true })).toBe(true);
+  expect(rings(incident('a', { seen_as: 'own', may: ['ack'] }), call(null))).toBe(false);
   for (const [own, state, loud] of [
     ['queued', 'open', true],
     ['shown', 'accepted', true],
@@ -74,7 +73,7 @@ it('rings for who is asked for, and never where help is needed', () => {
     ['declined', 'open', false],
     ['shown', 'closed', false],
   ] as const) {
-    expect(rings(incident('a', { seen_as: 'neighbour', state }), call(own), []), `${own} ${state}`).toBe(loud);
+    expect(rings(incident('a', { seen_as: 'neighbour', state }), call(own)), `${own} ${state}`).toBe(loud);
   }
 });
 
@@ -95,13 +94,13 @@ it('is quiet where somebody calls for help, on duty or not', () => {
   // The desk reports for others, too, and goes on hearing when somebody has it.
   expect(quiet([incident('a', { raised_by_me: true })])).toBe('reporting');
   expect(quiet([incident('a', { raised_by_me: true, state: 'acked' })])).toBeNull();
-  expect(rings(incident('a', { ...home, may: ['ack'] }), undefined, ['patrol'])).toBe(false);
-  expect(rings(incident('a', { raised_by_me: true, may: ['ack'] }), undefined, ['patrol'])).toBe(false);
+  expect(rings(incident('a', { ...home, may: ['ack'] }), undefined)).toBe(false);
+  expect(rings(incident('a', { raised_by_me: true, may: ['ack'] }), undefined)).toBe(false);
 });
 
 it('goes on hearing at the desk when a relative presses at home', () => {
   const relatives = incident('a', { own: true, unit: '3-1-502', may: ['ack'] });
   const other = incident('b', { unit: '3-1-101', may: ['ack'] });
   expect(quiet([relatives, other])).toBeNull();
-  for (const one of [relatives, other]) expect(rings(one, undefined, ['duty_operator']), one.id).toBe(true);
+  for (const one of [relatives, other]) expect(rings(one, undefined), one.id).toBe(true);
 });

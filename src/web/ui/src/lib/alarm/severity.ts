@@ -48,29 +48,17 @@ function isMine({ seen_as, raised_by_me }: Incident): boolean {
   return seen_as === 'own' || (seen_as === 'staff' && raised_by_me);
 }
 
-/** Who is called at each step of the chain. */
-const CALLED: Record<Incident['step'], readonly string[]> = {
-  grid_worker: ['grid_worker_1'],
-  building_leader: ['grid_worker_2'],
-  patrol: ['patrol', 'grid_worker_3'],
-  station: ['duty_operator'],
-  decide: ['duty_operator', 'administrator', 'owner'],
-};
-
 /**
- * Whether this page calls out: for who may take it, who is asked to go, and who is called as a
- * neighbour. `roles` are those of whoever looks at it.
+ * Whether this page calls out: for who may take it, who is called beyond the page as well, and who is
+ * called as a neighbour.
  */
-export function rings(incident: Incident, call: WholeIncident['call'] | undefined, roles: readonly string[]): boolean {
+export function rings(incident: Incident, call: WholeIncident['call'] | undefined): boolean {
   // Whoever needs help may be hiding, and whoever has reported it knows.
   if (isMine(incident)) return false;
   if (incident.seen_as === 'neighbour') {
     return stageOf(incident) === 'unfinished' && (call?.own === 'queued' || call?.own === 'shown');
   }
-  if (incident.may.includes('ack')) return true;
-  const calls = incident.state === 'dispatched' || incident.left_lying;
-  if (!calls || !incident.may.includes('accept')) return false;
-  return incident.assigned_to_me || (!incident.assignee && roles.some((role) => CALLED[incident.step].includes(role)));
+  return incident.called || incident.may.includes('ack');
 }
 
 /**

@@ -2147,6 +2147,8 @@ export interface components {
             assigned_to_me: boolean;
             /** @description Who is to go, or goes; to staff only. */
             assignee?: string | null;
+            /** @description Whether the one who asks is called now, to take it or to go: staff only. */
+            called: boolean;
             /** @description Whoever raised it takes it back, and nobody has confirmed that yet. */
             cancel_asked: boolean;
             /**
@@ -2534,6 +2536,8 @@ export interface components {
                 assigned_to_me: boolean;
                 /** @description Who is to go, or goes; to staff only. */
                 assignee?: string | null;
+                /** @description Whether the one who asks is called now, to take it or to go: staff only. */
+                called: boolean;
                 /** @description Whoever raised it takes it back, and nobody has confirmed that yet. */
                 cancel_asked: boolean;
                 /**

@@ -1,0 +1,99 @@
+//! Whether an incident calls whoever looks at it: their page rings for what their telephone
+//! rings for.
+
+use crate::access::Who;
+use crate::{App, Problem};
+use domain::incident::{Incident, LogRow, Sight, State};
+use domain::message::receivers;
+use domain::repository::{Error, Result};
+use domain::role::Grant;
+use domain::{PersonId, PlaceId, SiteId};
+use std::collections::{BTreeSet, HashMap};
+
+/// Who holds what at the sites that were asked about: of a list it is read once.
+#[derive(Default)]
+pub(crate) struct Roster(HashMap<SiteId, Vec<Grant>>);
+
+impl Roster {
+    /// Whether `who`, who sees the incident so, is called now. `path` is its place, then upwards;
+    /// `log` is all of its log, which is read if it is not given.
+    ///
+    /// What cannot be read calls everybody on duty: no telephone rings for it.
+    pub(crate) async fn calls(
+        &mut self,
+        app: &App,
+        who: &Who,
+        incident: &Incident,
+        path: &[PlaceId],
+        log: Option<&[LogRow]>,
+        sight: Sight,
+    ) -> std::result::Result<bool, Problem> {
+        let Sight::Staff { hand, .. } = sight else { return Ok(false) };
+        let is_me = |person: &Option<PersonId>| person.as_ref() == Some(&who.person.id);
+        // Whoever is on the way is late and knows; others are called in addition.
+        let goes = incident.state == State::Accepted && is_me(&incident.assignee);
+        if goes || is_me(&incident.reporter) || !incident.state.is_handled() {
+            return Ok(false);
+        }
+        match self.asks(app, &who.person.id, incident, path, log).await {
+            Err(Error::Corrupt(_)) => Ok(hand.is_some()),
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn asks(
+        &mut self,
+        app: &App,
+        me: &PersonId,
+        incident: &Incident,
+        path: &[PlaceId],
+        log: Option<&[LogRow]>,
+    ) -> Result<bool> {
+        let repository = app.repository();
+        let calls = match log {
+            Some(log) => incident.calls(log),
+            None => incident.calls(&repository.incident_log(&incident.id).await?),
+        };
+        if calls.is_empty() {
+            return Ok(false);
+        }
+        let home = match incident.point.household() {
+            Some(household) => repository.members(household, app.now()).await?.into_iter().collect(),
+            None => BTreeSet::new(),
+        };
+        let grants = self.grants(app, &incident.site_id).await?;
+        for mut call in calls {
+            loop {
+                let people = receivers::staff(incident, &call, grants, path, &home, app.now());
+                if people.contains(me) {
+                    return Ok(true);
+                }
+                if people.is_empty() || is_any_enabled(app, &people).await? {
+                    break;
+                }
+                // A step that only accounts hold that are switched off is passed over.
+                call.declined.extend(people);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn grants(&mut self, app: &App, site: &SiteId) -> Result<&[Grant]> {
+        if !self.0.contains_key(site) {
+            let mut grants = app.repository().grants(Some(site)).await?;
+            grants.extend(app.repository().grants(None).await?);
+            self.0.insert(site.clone(), grants);
+        }
+        Ok(self.0.get(site).map_or(&[], Vec::as_slice))
+    }
+}
+
+/// Whether one of these people can sign in.
+async fn is_any_enabled(app: &App, people: &BTreeSet<PersonId>) -> Result<bool> {
+    for person in people {
+        if app.repository().person(person).await?.is_some_and(|person| !person.disabled) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
