@@ -99,6 +99,8 @@ test('a button that is held calls ten neighbours and the patrol, and who needs h
   assert.equal(await patrol.evaluate(() => window.tones), silent, 'silenced is silent');
   await banner(patrol).getByRole('link', { name: '去处理' }).click();
   await patrol.getByTestId('column').waitFor();
+  // Nobody is a grid worker here: the patrol is called instead, and told so.
+  await patrol.getByTestId('column').getByText('现在叫您').waitFor();
   await patrol.locator('[data-testid=nearby] video[data-scene="live"]').first().waitFor({ state: 'attached', timeout: 30_000 });
   assert.ok((await patrol.getByTestId('nearby').first().innerText()).includes('3号楼大厅'), 'the nearest camera first');
   await portray(patrol, 'incident-open');

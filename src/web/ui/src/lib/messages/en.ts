@@ -491,6 +491,7 @@ export const en: Messages = {
     due: (clock) => `if nobody acts by ${clock}, the next are called`,
     dueAgain: (clock) => `if nobody acts by ${clock}, they are reminded`,
     calledNow: (step) => `Called now: ${step}`,
+    youAreCalled: 'You are called',
     reference: (number) => `Reference number: ${number}`,
     act: {
       ack: 'Take it',

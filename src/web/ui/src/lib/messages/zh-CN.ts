@@ -489,6 +489,7 @@ export const zhCN = {
     due: (clock: string) => `${clock} 前无人处理就叫下一级`,
     dueAgain: (clock: string) => `${clock} 前无人处理就再次提醒`,
     calledNow: (step: string) => `现在叫：${step}`,
+    youAreCalled: '现在叫您',
     reference: (number: string) => `移交编号：${number}`,
     act: {
       ack: '接警',
