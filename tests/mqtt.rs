@@ -157,6 +157,58 @@ async fn what_is_pressed_while_the_gateway_is_away_arrives_when_it_is_back_and_o
     assert_eq!(incidents(&patrol).await[0]["alarms"], 3);
 }
 
+/// zigbee2mqtt publishes so, unless it is told otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn c38_a_press_that_is_published_once_is_held_while_it_can_be_kept_nowhere() {
+    let broker = Broker::start().await;
+    let house = House::start_with(Database::Sqlite, &broker.settings()).await;
+    device(&house, &house.lobby, DeviceKind::Button, SOS).await;
+    let (places, clock) =
+        ((house.site.clone(), house.gate.clone(), house.lobby.clone()), house.clock.clone());
+    let mut settings = house.settings.clone();
+    settings.event_spool = None;
+    let house = House::again(house.stop().await, settings, clock, places).await;
+    sessions(&house, 1).await;
+    let patrol = house.sign_in_as(Role::Patrol).await;
+    let mut other = sqlx::AnyConnection::connect(&house.settings.database).await.unwrap();
+    sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+    broker.publish_once(SOS, &press(1)).await;
+    // Until the tries that were made of it before are given up.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    broker.publish_once(SOS, &press(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    sqlx::query("rollback").execute(&mut other).await.unwrap();
+    let limit = tokio::time::Instant::now() + LONG;
+    while incidents(&patrol).await.first().is_none_or(|row| row["alarms"] != 2) {
+        assert!(tokio::time::Instant::now() < limit, "a press is lost: {:?}", incidents(&patrol).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(count(&house.web.intake().broker_sessions), 1, "the session has lasted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c37_while_there_is_room_for_alarms_alone_an_ordinary_event_holds_up_no_press() {
+    let broker = Broker::start().await;
+    // A reserve that no disk has room for.
+    let settings = format!("{}[disk]\nreserve_bytes = 1000000000000000\n", broker.settings());
+    let house = House::start_with(Database::Sqlite, &settings).await;
+    device(&house, &house.lobby, DeviceKind::Button, SOS).await;
+    device(&house, &house.gate, DeviceKind::Door, "zigbee2mqtt/door").await;
+    sessions(&house, 1).await;
+    let (patrol, intake) = (house.sign_in_as(Role::Patrol).await, house.web.intake());
+    let flap = |n: i64| json!({ "contact": n % 2 == 0, "last_seen": FIRST + n }).to_string();
+    broker.publish_all("zigbee2mqtt/door", &(0..100).map(flap).collect::<Vec<_>>()).await;
+    // One message with both, and no time to know it again by.
+    broker.publish(SOS, "{\"action\":\"emergency\",\"contact\":true}").await;
+    kept(&house, 1).await;
+    until_within(LONG, || count(&intake.no_room) >= 101).await;
+    // It would be sent again meanwhile.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let rows = incidents(&patrol).await;
+    assert_eq!((rows.len(), &rows[0]["alarms"]), (1, &json!(1)), "{rows:?}");
+    assert_eq!([&intake.accepted, &intake.no_room, &intake.broker_sessions].map(count), [1, 101, 1]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_killed_loses_no_press_and_keeps_none_twice() {
     let broker = Broker::start().await;

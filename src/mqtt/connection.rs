@@ -62,9 +62,6 @@ pub enum Error {
     /// The authority cannot be read.
     #[error("mqtt.authority: {0}")]
     Authority(String),
-    /// What was told could not be kept: the broker sends it again.
-    #[error("what devices tell can be kept nowhere; the broker keeps it")]
-    NotKept,
 }
 
 trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -2,8 +2,10 @@
 //! it means and acknowledges it then, and not before. So the broker has everything that is not
 //! durable here, also while the gateway is away.
 //!
-//! There is no queue of our own: while a batch is kept nothing more is read, and the broker
-//! waits. What comes under a topic that is no device's is counted and dropped.
+//! While a batch is kept nothing more is read, and the broker waits. What can be kept nowhere is
+//! held, as much as the broker sends unacknowledged, and tried again: what is published once
+//! (quality of service 0) the broker does not have any more. What comes under a topic that is no
+//! device's is counted and dropped.
 
 mod connection;
 
@@ -11,17 +13,17 @@ use crate::settings::Mqtt;
 use connection::{Connection, Error};
 use domain::device::Device;
 use domain::repository::Repository;
-use domain::{DeviceId, repository};
+use domain::{DeviceId, Timestamp, repository};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, Publish};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
 use web::intake::Counters;
 use web::intake::mqtt::{Levels, Message, device_topic, receive};
@@ -34,6 +36,11 @@ const GOOD: Duration = Duration::from_secs(60);
 const PING: Duration = Duration::from_secs(connection::KEEP_ALIVE as u64 / 3);
 /// How long the database may take to say which devices there are.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What could be kept nowhere is tried again this soon.
+const RETRY: Duration = Duration::from_secs(2);
+/// The most messages that are held. Beyond it nothing is read: the broker has the rest, but
+/// for what it sends once and has no room for.
+const HELD: usize = connection::IN_FLIGHT as usize;
 /// What is wrong again and again is said this often.
 const SELDOM: Duration = Duration::from_secs(60);
 
@@ -43,7 +50,12 @@ struct Devices {
     by_topic: HashMap<String, Device>,
     /// What the inputs of each were.
     levels: HashMap<DeviceId, Levels>,
+    /// Those of which it was said that the broker keeps nothing of them.
+    unkept: HashSet<DeviceId>,
 }
+
+/// A message that is not kept yet, with the moment when it came.
+struct Held(Publish, Timestamp);
 
 /// The task.
 pub struct Listener {
@@ -53,24 +65,26 @@ pub struct Listener {
     changes: watch::Receiver<u64>,
     devices: Devices,
     dropped: Dropped,
+    /// In their order; at most [`HELD`].
+    held: Vec<Held>,
 }
 
 /// What was dropped since it was last said.
 #[derive(Default)]
 struct Dropped {
     unknown: usize,
-    too_many: usize,
+    refused: usize,
     said: Option<Instant>,
 }
 
 impl Dropped {
     fn say(&mut self) {
-        let (unknown, too_many) = (self.unknown, self.too_many);
-        if unknown + too_many > 0 && self.said.is_none_or(|said| said.elapsed() >= SELDOM) {
+        let (unknown, refused) = (self.unknown, self.refused);
+        if unknown + refused > 0 && self.said.is_none_or(|said| said.elapsed() >= SELDOM) {
             warn!(
                 unknown,
-                too_many,
-                "messages of the broker are dropped: no device has their topic, or one sends too many"
+                refused,
+                "messages of the broker are dropped: no device has their topic, one sends too many, or the disk is nearly full"
             );
             *self = Self { said: Some(Instant::now()), ..Self::default() };
         }
@@ -85,7 +99,15 @@ impl Listener {
         repository: Arc<dyn Repository>,
         changes: watch::Receiver<u64>,
     ) -> Self {
-        Self { settings, app, repository, changes, devices: Devices::default(), dropped: Dropped::default() }
+        Self {
+            settings,
+            app,
+            repository,
+            changes,
+            devices: Devices::default(),
+            dropped: Dropped::default(),
+            held: Vec::new(),
+        }
     }
 
     /// For ever.
@@ -129,9 +151,20 @@ impl Listener {
             }
         };
         let heard = all.into_iter().filter_map(|device| Some((device.mqtt_topic.clone()?, device)));
-        self.devices.by_topic = heard.collect();
-        let (known, levels) = (&self.devices.by_topic, &mut self.devices.levels);
-        levels.retain(|id, _| known.values().any(|device| device.id == *id));
+        let Devices { by_topic, levels, unkept } = &mut self.devices;
+        let before = std::mem::replace(by_topic, heard.collect());
+        // What has another topic, or means something else, is another device.
+        let same: HashSet<&DeviceId> = by_topic
+            .iter()
+            .filter(|(topic, device)| {
+                before
+                    .get(*topic)
+                    .is_some_and(|before| (&before.id, before.kind) == (&device.id, device.kind))
+            })
+            .map(|(_, device)| &device.id)
+            .collect();
+        levels.retain(|id, _| same.contains(id));
+        unkept.retain(|id| same.contains(id));
         Ok(())
     }
 
@@ -141,21 +174,35 @@ impl Listener {
         connection.subscribe(&self.settings.topics).await?;
         Counters::add(&self.app.intake().broker_sessions, 1);
         info!(broker = self.settings.host, kept, "the broker has taken us in");
+        // The broker sends again what it has no acknowledgement of, and what it knows by a number
+        // is known by it in one session only.
+        self.held.retain(|Held(publish, _)| number(publish).is_none());
         let (mut spoken, mut asked) = (Instant::now(), false);
+        let mut again = Instant::now();
         loop {
+            let full = self.held.len() >= HELD;
+            // Where nothing is read no answer is heard.
+            asked &= !full;
             if spoken.elapsed() >= PING {
-                if std::mem::replace(&mut asked, true) {
+                if std::mem::replace(&mut asked, !full) {
                     return Err(Error::Slow);
                 }
                 connection.ping().await?;
                 spoken = Instant::now();
             }
-            let Ok(packet) = timeout_at(spoken + PING, connection.next()).await else { continue };
-            let mut batch = Vec::new();
-            let mut next = Some(packet?);
+            let wake = if self.held.is_empty() { spoken + PING } else { again.min(spoken + PING) };
+            let mut next = if full {
+                sleep_until(wake).await;
+                None
+            } else {
+                timeout_at(wake, connection.next()).await.ok().transpose()?
+            };
+            if next.is_none() && (self.held.is_empty() || again > Instant::now()) {
+                continue;
+            }
             while let Some(packet) = next.take() {
                 match packet {
-                    Packet::Publish(publish) => batch.push(publish),
+                    Packet::Publish(publish) => self.held.push(Held(publish, self.app.now())),
                     Packet::PingResp(_) => asked = false,
                     Packet::SubAck(answer) => {
                         let refused = connection::refused(&answer.return_codes, &self.settings.topics);
@@ -164,70 +211,87 @@ impl Listener {
                     Packet::Disconnect(why) => return Err(Error::Ended(format!("{:?}", why.reason_code))),
                     other => return Err(Error::Unexpected(connection::name(&other))),
                 }
-                if batch.len() < usize::from(connection::IN_FLIGHT) {
+                if self.held.len() < HELD {
                     next = connection.ready()?;
                 }
             }
-            let (acks, all_kept) = self.keep(batch).await;
+            let acks = self.keep().await;
+            again = Instant::now() + RETRY;
             if !acks.is_empty() {
                 connection.acknowledge(&acks).await?;
                 spoken = Instant::now();
             }
-            if !all_kept {
-                return Err(Error::NotKept);
-            }
         }
     }
 
-    /// Keeps what messages tell: each device's in their order, devices beside each other.
-    /// Answers which are to be acknowledged, and whether that is all.
-    async fn keep(&mut self, batch: Vec<Publish>) -> (Vec<u16>, bool) {
+    /// Keeps what the messages that are held tell: each device's in their order, devices beside
+    /// each other, so that one whose messages cannot be kept holds up no other. Answers which
+    /// are to be acknowledged; what is not kept stays held.
+    async fn keep(&mut self) -> Vec<u16> {
         if self.changes.has_changed().unwrap_or(false)
             && let Err(error) = self.look().await
         {
             debug!(%error, "it is not known whether the devices are others now");
         }
-        let (mut acks, mut parts) =
-            (Vec::new(), HashMap::<DeviceId, (Device, Vec<Message>, Vec<u16>)>::new());
-        for publish in batch {
-            // Of no other service than what was asked for; what is sent once has no number.
-            let number = (publish.qos == QoS::AtLeastOnce).then_some(publish.pkid);
-            let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
-            let Some(device) = self.devices.by_topic.get(device_topic(topic)) else {
+        let (mut acks, mut parts) = (Vec::new(), HashMap::<DeviceId, (Device, Vec<Held>)>::new());
+        // Taken out meanwhile, or what the gateway fails on would be tried for ever.
+        for held in std::mem::take(&mut self.held) {
+            let Held(publish, _) = &held;
+            let Some(device) = self.devices.by_topic.get(device_topic(topic(publish))) else {
                 Counters::add(&self.app.intake().unknown_topic, 1);
                 self.dropped.unknown += 1;
-                acks.extend(number);
+                acks.extend(number(publish));
                 continue;
             };
-            let message =
-                Message { topic: topic.to_owned(), payload: publish.payload, retained: publish.retain };
-            let (_, messages, numbers) =
-                parts.entry(device.id.clone()).or_insert_with(|| (device.clone(), Vec::new(), Vec::new()));
-            messages.push(message);
-            numbers.extend(number);
+            if number(publish).is_none() && self.devices.unkept.insert(device.id.clone()) {
+                warn!(device = %device.id, "a device's messages are published once (QoS 0): what it tells while the gateway is away is lost; set qos: 1 for it in zigbee2mqtt");
+            }
+            let (_, part) = parts.entry(device.id.clone()).or_insert_with(|| (device.clone(), Vec::new()));
+            part.push(held);
         }
         let none = Levels::default();
         let (app, levels) = (&self.app, &self.devices.levels);
-        let keeping = parts.into_values().map(|(device, messages, numbers)| {
+        let keeping = parts.into_values().map(|(device, part)| {
             let levels = levels.get(&device.id).unwrap_or(&none);
-            async move { (receive(app, &device, levels, &messages).await, device.id, numbers) }
+            async move {
+                let messages: Vec<Message> = part.iter().map(message).collect();
+                (receive(app, &device, levels, &messages).await, device.id, part)
+            }
         });
-        let mut all_kept = true;
-        for (kept, device, numbers) in join_all(keeping).await {
+        for (kept, device, part) in join_all(keeping).await {
             match kept {
-                Ok((levels, too_many)) => {
+                Ok((levels, refused)) => {
                     self.devices.levels.insert(device, levels);
-                    self.dropped.too_many += too_many;
-                    acks.extend(numbers);
+                    self.dropped.refused += refused;
+                    acks.extend(part.iter().filter_map(|Held(publish, _)| number(publish)));
                 }
                 Err(problem) => {
-                    debug!(%device, ?problem, "messages of a device are not kept");
-                    all_kept = false;
+                    debug!(%device, ?problem, "messages of a device are not kept yet");
+                    self.held.extend(part);
                 }
             }
         }
         self.dropped.say();
-        (acks, all_kept)
+        acks
+    }
+}
+
+/// What the broker is told when a message is kept. Of no other service than what was asked
+/// for; what is sent once has no number.
+fn number(publish: &Publish) -> Option<u16> {
+    (publish.qos == QoS::AtLeastOnce).then_some(publish.pkid)
+}
+
+fn topic(publish: &Publish) -> &str {
+    std::str::from_utf8(&publish.topic).unwrap_or_default()
+}
+
+fn message(Held(publish, at): &Held) -> Message {
+    Message {
+        topic: topic(publish).to_owned(),
+        payload: publish.payload.clone(),
+        retained: publish.retain,
+        at: *at,
     }
 }
 

@@ -185,7 +185,9 @@ impl Inner {
         &*self.parts.repository
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The time, as everything here counts it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 

@@ -85,6 +85,11 @@ impl Broker {
         self.publish_with(topic, &[], &[payload.to_owned()]).await;
     }
 
+    /// Publishes one that the broker sends once, to whoever listens at that moment.
+    pub async fn publish_once(&self, topic: &str, payload: &str) {
+        self.publish_with(topic, &["-q", "0"], &[payload.to_owned()]).await;
+    }
+
     /// Publishes one that the broker keeps for whoever comes.
     pub async fn retain(&self, topic: &str, payload: &str) {
         self.publish_with(topic, &["-r"], &[payload.to_owned()]).await;

@@ -3,7 +3,7 @@
 
 pub use super::levels::Levels;
 
-use super::{BODY, Counters, Outcome, Told, keep, onvif, zigbee};
+use super::{BODY, Counters, Told, keep, onvif, zigbee};
 use crate::{App, Problem};
 use axum::body::Bytes;
 use domain::Timestamp;
@@ -26,6 +26,8 @@ pub struct Message {
     /// Whether the broker has kept it for whoever comes: it says how things were, not that
     /// something happens.
     pub retained: bool,
+    /// When it came: what is tried again is still the same.
+    pub at: Timestamp,
 }
 
 /// The topic that names the device of a message.
@@ -38,9 +40,10 @@ pub fn device_topic(topic: &str) -> &str {
 }
 
 /// Keeps what messages of one device tell, in their order. Answers what its inputs are then,
-/// and how many events were refused because it sends too many. What cannot be read is counted
-/// and dropped: it would be no better if it were sent again. Only when this answers may the
-/// broker forget the messages.
+/// and how many events were refused because it sends too many, or because there is room for
+/// alarms alone: what is refused is gone, or a press would wait behind it. What cannot be read is
+/// counted and dropped: it would be no better if it were sent again. Only when this answers may
+/// the broker forget the messages.
 pub async fn receive(
     app: &App,
     device: &Device,
@@ -49,7 +52,7 @@ pub async fn receive(
 ) -> Result<(Levels, usize), Problem> {
     let (mut levels, mut all) = (levels.clone(), Vec::new());
     for message in messages {
-        let counter = match read(message, device, &mut levels, app.now()) {
+        let counter = match read(message, device, &mut levels) {
             Ok(told) => {
                 all.extend(told);
                 continue;
@@ -61,13 +64,7 @@ pub async fn receive(
         Counters::add(counter, 1);
     }
     let outcomes = keep(app, device, all).await?;
-    // The broker keeps them until there is room again; what was kept is not kept twice.
-    if let Some(Outcome::NoRoom(wait)) = outcomes.iter().find(|outcome| matches!(outcome, Outcome::NoRoom(_)))
-    {
-        return Err(Problem::TooMany(*wait));
-    }
-    let refused = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::TooMany(_))).count();
-    Ok((levels, refused))
+    Ok((levels, outcomes.iter().filter(|outcome| outcome.wait().is_some()).count()))
 }
 
 /// Why a message tells nothing.
@@ -78,24 +75,19 @@ enum Dropped {
     Unknown,
 }
 
-fn read(
-    message: &Message,
-    device: &Device,
-    levels: &mut Levels,
-    now: Timestamp,
-) -> Result<Vec<Told>, Dropped> {
-    let Message { topic, payload, retained } = message;
+fn read(message: &Message, device: &Device, levels: &mut Levels) -> Result<Vec<Told>, Dropped> {
+    let Message { topic, payload, retained, at: now } = message;
     if payload.len() > BODY {
         return Err(Dropped::TooLarge);
     }
     let quality = if *retained { Quality::State } else { Quality::Live };
     let object = || serde_json::from_slice::<Map<String, Value>>(payload).map_err(|_| Dropped::Malformed);
     let told = if let Some((_, local)) = topic.split_once(ONVIF) {
-        onvif::told(local, &object()?, device.kind, levels, quality, now)
+        onvif::told(local, &object()?, device.kind, levels, quality, *now)
     } else if topic.ends_with(AVAILABILITY) {
-        zigbee::availability(payload, levels, quality, now)
+        zigbee::availability(payload, levels, quality, *now)
     } else {
-        zigbee::told(&object()?, device.kind, levels, quality, now)
+        zigbee::told(&object()?, device.kind, levels, quality, *now)
     };
     told.ok_or(Dropped::Unknown)
 }

@@ -48,9 +48,13 @@ impl Listener {
     }
 
     fn hear(&mut self, topic: &str, payload: &str, retained: bool) -> Result<Vec<Told>, Dropped> {
-        let message =
-            Message { topic: topic.into(), payload: Bytes::copy_from_slice(payload.as_bytes()), retained };
-        read(&message, &device(self.kind), &mut self.levels, NOW)
+        let message = Message {
+            topic: topic.into(),
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
+            retained,
+            at: NOW,
+        };
+        read(&message, &device(self.kind), &mut self.levels)
     }
 
     fn whats(&mut self, topic: &str, payload: &str, retained: bool) -> Vec<(String, Quality)> {
@@ -203,8 +207,8 @@ proptest! {
         topic in "(a/)?(onvif-ej/)?(tns1:)?[A-Za-z/&:]{0,40}(/availability)?",
         bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        let message = Message { topic, payload: bytes.into(), retained: false };
-        let _ = read(&message, &device(DeviceKind::Door), &mut Levels::default(), NOW);
+        let message = Message { topic, payload: bytes.into(), retained: false, at: NOW };
+        let _ = read(&message, &device(DeviceKind::Door), &mut Levels::default());
     }
 
     #[test]
