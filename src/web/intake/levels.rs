@@ -1,16 +1,22 @@
 //! What a device's inputs were when it last told: a message that says again how things
 //! are is no news, and an input that is stuck is one event.
 
+use domain::Timestamp;
 use domain::event::door::Quality;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The most inputs of a device that are remembered. Beyond it each message is news: an
 /// alarm too many rather than one too few.
 const MOST: usize = 64;
 
-/// The inputs of one device, by name.
+/// An alarm of which nothing was heard for so long is news when it is told again: that it was
+/// over in between may be what was lost.
+const FORGOTTEN: Duration = Duration::from_secs(10 * 60);
+
+/// The inputs of one device, by name: what each was, and when that was last told.
 #[derive(Clone, Debug, Default)]
-pub struct Levels(HashMap<String, bool>);
+pub struct Levels(HashMap<String, (bool, Timestamp)>);
 
 /// What a message says of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +31,15 @@ pub(super) enum Edge {
 
 impl Levels {
     /// An input is so now.
-    pub(super) fn set(&mut self, input: &str, value: bool) -> Edge {
+    pub(super) fn set(&mut self, input: &str, value: bool, now: Timestamp) -> Edge {
         match self.0.get_mut(input) {
-            Some(known) if *known == value => Edge::Same,
             Some(known) => {
-                *known = value;
-                Edge::Changed
+                let (before, _) = std::mem::replace(known, (value, now));
+                if before == value { Edge::Same } else { Edge::Changed }
             }
             None => {
                 if self.0.len() < MOST {
-                    self.0.insert(input.to_owned(), value);
+                    self.0.insert(input.to_owned(), (value, now));
                 }
                 Edge::First
             }
@@ -44,11 +49,20 @@ impl Levels {
     /// An input that is an alarm while it is true: whether one begins or is over, and how much
     /// that says about now. An alarm of which only a retained value was heard is not
     /// remembered, so that the device's own word of it still is one.
-    pub(super) fn alarm(&mut self, input: &str, value: bool, quality: Quality) -> Option<(bool, Quality)> {
+    pub(super) fn alarm(
+        &mut self,
+        input: &str,
+        value: bool,
+        quality: Quality,
+        now: Timestamp,
+    ) -> Option<(bool, Quality)> {
+        let known = self.0.get(input).copied();
         if value && quality == Quality::State {
-            return (self.0.get(input) != Some(&true)).then_some((true, quality));
+            return (!known.is_some_and(|(lasts, _)| lasts)).then_some((true, quality));
         }
-        match (value, self.set(input, value)) {
+        let forgotten = known.is_some_and(|(_, told)| told < now.before(FORGOTTEN));
+        match (value, self.set(input, value, now)) {
+            (true, Edge::Same) if forgotten => Some((true, quality)),
             (_, Edge::Same) | (false, Edge::First) => None,
             (value, _) => Some((value, quality)),
         }
@@ -56,8 +70,14 @@ impl Levels {
 
     /// An input that is no alarm: how much its value says about now, if it is news. What it was
     /// before the gateway began nobody knows, so the first value is a state.
-    pub(super) fn plain(&mut self, input: &str, value: bool, quality: Quality) -> Option<Quality> {
-        match self.set(input, value) {
+    pub(super) fn plain(
+        &mut self,
+        input: &str,
+        value: bool,
+        quality: Quality,
+        now: Timestamp,
+    ) -> Option<Quality> {
+        match self.set(input, value, now) {
             Edge::First => Some(Quality::State),
             Edge::Changed => Some(quality),
             Edge::Same => None,
@@ -70,37 +90,55 @@ mod tests {
     use super::*;
     use Quality::{Live, State};
 
+    const NOW: Timestamp = Timestamp(1_900_000_000_000_000);
+
     #[test]
     fn an_input_that_is_stuck_is_told_once() {
         let mut levels = Levels::default();
-        assert_eq!(levels.alarm("smoke", true, Live), Some((true, Live)));
-        assert_eq!(levels.alarm("smoke", true, Live), None);
-        assert_eq!(levels.alarm("smoke", false, Live), Some((false, Live)));
-        assert_eq!(levels.alarm("smoke", false, Live), None);
-        assert_eq!(levels.alarm("smoke", true, Live), Some((true, Live)));
+        assert_eq!(levels.alarm("smoke", true, Live, NOW), Some((true, Live)));
+        assert_eq!(levels.alarm("smoke", true, Live, NOW), None);
+        assert_eq!(levels.alarm("smoke", false, Live, NOW), Some((false, Live)));
+        assert_eq!(levels.alarm("smoke", false, Live, NOW), None);
+        assert_eq!(levels.alarm("smoke", true, Live, NOW), Some((true, Live)));
+    }
+
+    #[test]
+    fn an_alarm_that_was_not_told_for_ten_minutes_is_told_anew() {
+        let mut levels = Levels::default();
+        let minutes = |n: u64| NOW.after(Duration::from_secs(n * 60));
+        for (n, told) in [(0, true), (9, false), (18, false), (29, true), (30, false)] {
+            assert_eq!(levels.alarm("smoke", true, Live, minutes(n)).is_some(), told, "{n} minutes");
+        }
+        assert_eq!(levels.alarm("smoke", false, Live, minutes(50)), Some((false, Live)));
+        assert_eq!(levels.plain("contact", true, Live, minutes(0)), Some(State));
+        assert_eq!(
+            levels.plain("contact", true, Live, minutes(30)),
+            None,
+            "a door that stays shut is no news"
+        );
     }
 
     #[test]
     fn a_retained_alarm_is_a_state_and_hides_no_live_one() {
         let mut levels = Levels::default();
-        assert_eq!(levels.alarm("smoke", true, State), Some((true, State)));
-        assert_eq!(levels.alarm("smoke", true, Live), Some((true, Live)));
-        assert_eq!(levels.alarm("smoke", true, State), None);
+        assert_eq!(levels.alarm("smoke", true, State, NOW), Some((true, State)));
+        assert_eq!(levels.alarm("smoke", true, Live, NOW), Some((true, Live)));
+        assert_eq!(levels.alarm("smoke", true, State, NOW), None);
     }
 
     #[test]
     fn the_first_value_of_a_door_is_a_state() {
         let mut levels = Levels::default();
-        assert_eq!(levels.plain("contact", true, Live), Some(State));
-        assert_eq!(levels.plain("contact", true, Live), None);
-        assert_eq!(levels.plain("contact", false, Live), Some(Live));
+        assert_eq!(levels.plain("contact", true, Live, NOW), Some(State));
+        assert_eq!(levels.plain("contact", true, Live, NOW), None);
+        assert_eq!(levels.plain("contact", false, Live, NOW), Some(Live));
     }
 
     #[test]
     fn a_device_that_invents_inputs_fills_no_memory() {
         let mut levels = Levels::default();
         for n in 0..10_000 {
-            assert_eq!(levels.alarm(&n.to_string(), true, Live), Some((true, Live)));
+            assert_eq!(levels.alarm(&n.to_string(), true, Live, NOW), Some((true, Live)));
         }
         assert_eq!(levels.0.len(), MOST);
     }

@@ -144,6 +144,16 @@ fn smoke_and_an_opened_case_are_alarms_while_they_last() {
 }
 
 #[test]
+fn a_button_that_says_sos_asks_for_help_with_each_press() {
+    let mut button = Listener::new(DeviceKind::Button);
+    for _ in 0..2 {
+        assert_eq!(button.whats(ZIGBEE, "{\"sos\":true}", false), live("alarm.panic"));
+    }
+    assert_eq!(button.whats(ZIGBEE, "{\"sos\":false}", false), []);
+    assert_eq!(button.whats(ZIGBEE, "{\"sos\":true}", true), state("alarm.panic"), "retained");
+}
+
+#[test]
 fn a_battery_is_low_once_a_day_and_a_device_is_away_once() {
     let mut button = Listener::new(DeviceKind::Button);
     let low = |button: &mut Listener, payload: &str| button.hear(ZIGBEE, payload, false).unwrap();

@@ -55,7 +55,7 @@ pub(super) fn told(
         reason: Some(reason.to_owned()),
     };
     let mut alarm = |value: bool, what: What| {
-        let (begins, quality) = levels.alarm(&source, value, quality)?;
+        let (begins, quality) = levels.alarm(&source, value, quality, now)?;
         Some((if begins { what } else { What::Device(Tells::Cleared) }, quality))
     };
     let news = match topic.as_str() {
@@ -64,7 +64,7 @@ pub(super) fn told(
             match kind {
                 DeviceKind::Button | DeviceKind::Panel => alarm(active, What::Device(Tells::Panic)),
                 DeviceKind::Door => levels
-                    .plain(&source, active, quality)
+                    .plain(&source, active, quality, now)
                     .map(|quality| (What::Device(Tells::Input), quality)),
             }
         }
@@ -78,7 +78,7 @@ pub(super) fn told(
                 _ => return None,
             };
             let what = door(if closed { Door::Closed } else { Door::Opened });
-            levels.plain(&source, closed, quality).map(|quality| (what, quality))
+            levels.plain(&source, closed, quality, now).map(|quality| (what, quality))
         }
         "Door/State/DoorAlarm" => match word("State") {
             "Normal" => alarm(false, door(Door::Forced)),

@@ -15,11 +15,10 @@ use domain::event::door::{DoorEventKind as Door, Quality};
 use serde_json::{Map, Value};
 
 /// Inputs that are an alarm while they are true.
-const ALARMS: [(&str, Tells); 5] = [
+const ALARMS: [(&str, Tells); 4] = [
     ("smoke", Tells::Fire),
     ("gas", Tells::Fire),
     ("carbon_monoxide", Tells::Fire),
-    ("sos", Tells::Panic),
     ("tamper", Tells::Tamper),
 ];
 
@@ -56,17 +55,24 @@ pub(super) fn told(
         known |= what.is_some();
         all.extend(what.map(|what| tell("action", action, What::Device(what), quality)));
     }
+    // Who presses again asks again: nothing says that it was released.
+    if let Some(pressed) = truth("sos") {
+        known = true;
+        if pressed {
+            all.push(tell("sos", "on", What::Device(Tells::Panic), quality));
+        }
+    }
     for (input, alarm) in ALARMS {
         let Some(value) = truth(input) else { continue };
         known = true;
-        if let Some((begins, quality)) = levels.alarm(input, value, quality) {
+        if let Some((begins, quality)) = levels.alarm(input, value, quality, now) {
             let (word, what) = if begins { ("on", alarm) } else { ("off", Tells::Cleared) };
             all.push(tell(input, word, What::Device(what), quality));
         }
     }
     if let Some(closed) = truth("contact") {
         known = true;
-        if let Some(quality) = levels.plain("contact", closed, quality) {
+        if let Some(quality) = levels.plain("contact", closed, quality, now) {
             let word = if closed { "closed" } else { "open" };
             all.push(tell("contact", word, contact(closed, kind), quality));
         }
@@ -99,7 +105,7 @@ pub(super) fn availability(
         b"offline" => (false, Tells::Offline),
         _ => return None,
     };
-    if levels.set("availability", online) == Edge::Same {
+    if levels.set("availability", online, now) == Edge::Same {
         return Some(Vec::new());
     }
     Some(vec![Told {
