@@ -69,6 +69,10 @@ const FULL: Duration = Duration::from_secs(60);
 /// How long the database may take before events are kept elsewhere.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What happened longer ago by the device's own time was kept on the way: by a controller, or
+/// by the broker.
+const KEPT: Duration = Duration::from_secs(5 * 60);
+
 /// What a device tells, whatever format it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
@@ -127,6 +131,20 @@ fn wrong_name(text: &str) -> bool {
 }
 
 impl Told {
+    /// The same, as what was kept where its time says so and nothing else does. An alarm is
+    /// live: a clock that is wrong must not hide it among what is old.
+    fn kept_on_the_way(mut self, now: Timestamp) -> Self {
+        let is_alarm = match &self.what {
+            What::Door { kind, .. } => kind.alarm().is_some(),
+            What::Device(kind) => kind.alarm().is_some(),
+        };
+        let is_old = self.device_time.is_some_and(|at| at < now.before(KEPT));
+        if self.quality == Quality::Live && is_old && !is_alarm {
+            self.quality = Quality::Backlog;
+        }
+        self
+    }
+
     fn event(self, device: &Device, received_at: Timestamp) -> Event {
         let Self { source, event_id, what, quality, device_time } = self;
         let (device_id, site_id) = (device.id.clone(), device.site_id.clone());

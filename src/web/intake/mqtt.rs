@@ -89,7 +89,9 @@ fn read(message: &Message, device: &Device, levels: &mut Levels) -> Result<Vec<T
     } else {
         zigbee::told(&object()?, device.kind, levels, quality, *now)
     };
-    told.ok_or(Dropped::Unknown)
+    // The broker does not say how long it has had it.
+    let told = told.ok_or(Dropped::Unknown)?;
+    Ok(told.into_iter().map(|told| told.kept_on_the_way(*now)).collect())
 }
 
 #[cfg(test)]

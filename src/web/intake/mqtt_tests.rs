@@ -16,7 +16,8 @@ const CONTACT: &str = include_str!("fixtures/z2m-contact.json");
 const INPUT: &str = include_str!("fixtures/onvif-input.json");
 const DENIED: &str = include_str!("fixtures/onvif-denied.json");
 const FORCED: &str = include_str!("fixtures/onvif-door.json");
-const NOW: Timestamp = Timestamp(1_900_000_000_000_000);
+/// 2026-11-23T00:16:00Z.
+const NOW: Timestamp = Timestamp(1_795_392_960_000_000);
 
 const ZIGBEE: &str = "zigbee2mqtt/3-201";
 const TRIGGER: &str = "gate/onvif-ej/Device/Trigger/DigitalInput/&DigitInputToken_1";
@@ -131,6 +132,21 @@ fn a_contact_is_a_door_that_opens_and_closes_and_says_so_once() {
     assert!(!text.contains("Zhang") && !text.contains("0x00158d"), "{text}");
     let mut panel = Listener::new(DeviceKind::Panel);
     assert_eq!(panel.whats(ZIGBEE, CONTACT, false), state("input.changed"));
+}
+
+#[test]
+fn what_the_broker_has_had_for_long_is_told_as_kept_but_for_alarms() {
+    let mut door = Listener::new(DeviceKind::Door);
+    door.whats(ZIGBEE, CONTACT, false);
+    let at = |minutes: u64, rest: &str| {
+        let millis = NOW.before(std::time::Duration::from_secs(minutes * 60)).0 / 1_000;
+        format!("{{\"last_seen\":{millis},{rest}}}")
+    };
+    let kept = |word: &str| vec![(word.to_owned(), Quality::Backlog)];
+    assert_eq!(door.whats(ZIGBEE, &at(4, "\"contact\":true"), false), live("door.closed"));
+    assert_eq!(door.whats(ZIGBEE, &at(6, "\"contact\":false"), false), kept("door.opened"));
+    assert_eq!(door.whats(ZIGBEE, &at(6, "\"action\":\"emergency\""), false), live("alarm.panic"));
+    assert_eq!(door.whats(ZIGBEE, &at(6, "\"contact\":true"), true), state("door.closed"), "retained");
 }
 
 #[test]

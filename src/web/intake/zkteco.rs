@@ -16,11 +16,7 @@ use domain::event::device::DeviceEventKind as Tells;
 use domain::event::door::{DoorEventKind as Door, Quality};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::time::Duration;
 
-/// A door event whose time is longer ago was kept while the line was down: controllers do
-/// not say so.
-const KEPT: Duration = Duration::from_secs(5 * 60);
 /// The longest serial number of a controller.
 const SERIAL: usize = 32;
 
@@ -181,13 +177,9 @@ fn attlog(line: &str, zone: &str, now: Timestamp) -> Option<Told> {
 }
 
 fn told(source: String, index: &str, what: What, device_time: Option<Timestamp>, now: Timestamp) -> Told {
-    let is_door =
-        matches!(what, What::Door { kind: Door::Granted | Door::Denied | Door::Opened | Door::Closed, .. });
-    // A controller whose clock is wrong must not hide an alarm among what is old.
-    let kept = is_door && device_time.is_some_and(|at| at < now.before(KEPT));
-    let quality = if kept { Quality::Backlog } else { Quality::Live };
     let event_id = format!("{index}:{}", moment(device_time, now));
-    Told { source, event_id, what, quality, device_time }
+    // Controllers do not say that they have kept something.
+    Told { source, event_id, what, quality: Quality::Live, device_time }.kept_on_the_way(now)
 }
 
 /// How somebody was recognised, for cards and codes; anything of a body is `other`.
