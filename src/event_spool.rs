@@ -14,6 +14,7 @@ use domain::event::door::{DoorEvent, DoorEventKind, Quality, Recorded};
 use domain::event::{Event, Taken};
 use domain::incident::Timings;
 use domain::repository::{Error, Repository, Result};
+use domain::site::SiteKind;
 use domain::{Clock, DeviceEventId, DeviceId, DoorEventId, IncidentId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -28,7 +29,7 @@ use tracing::{debug, info, warn};
 const RETRY: Duration = Duration::from_secs(1);
 /// How long it may take for one group of events.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of the file that only alarms are written to.
+/// Bytes of the file that only calls for help are written to.
 const RESERVE: u64 = 1 << 20;
 /// Events that are kept in one go.
 const GROUP: usize = 200;
@@ -240,16 +241,14 @@ impl EventSpool {
         for site in repository.sites().await? {
             timings.insert(site.id, Timings::of(site.kind));
         }
+        let usual = Timings::of(SiteKind::Compound);
         for group in events.chunks(GROUP) {
             let (mut taken, now) = (Vec::new(), self.clock.now());
             for (line, event) in group {
-                match timings.get(event.site()) {
-                    Some(timings) => {
-                        let id = IncidentId::from_random(web::token::random());
-                        taken.push((*line, event.clone().taken(id, timings).kept_at(now)));
-                    }
-                    None => aside.push((*line, "its site is not there".to_owned())),
-                }
+                let id = IncidentId::from_random(web::token::random());
+                // A site that cannot be read is one all the same; of one that is gone nothing is kept.
+                let timings = timings.get(event.site()).unwrap_or(&usual);
+                taken.push((*line, event.clone().taken(id, timings).kept_at(now)));
             }
             let outcomes = keep_group(repository, taken, &mut aside).await?;
             for (taken, recorded) in outcomes {
@@ -305,8 +304,23 @@ impl EventSpool {
         }
     }
 
-    /// Appends those that do not wait already. Answers what became of each.
+    /// Appends those that do not wait already. Answers what became of each. Where only the
+    /// reserve is left, calls for help are kept and the answer is that there is no room: sent
+    /// again, they are not kept twice.
     fn append(&self, waiting: &mut Waiting, events: &[Event]) -> io::Result<Vec<Recorded>> {
+        match self.append_to(waiting, events, RESERVE) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let pressing: Vec<Event> =
+                    events.iter().filter(|event| event.is_pressing()).cloned().collect();
+                let recorded = self.append_to(waiting, &pressing, 0)?;
+                if pressing.len() == events.len() { Ok(recorded) } else { Err(error) }
+            }
+            done => done,
+        }
+    }
+
+    /// The same; `reserve` bytes of the file stay free.
+    fn append_to(&self, waiting: &mut Waiting, events: &[Event], reserve: u64) -> io::Result<Vec<Recorded>> {
         let (mut text, mut recorded, mut new) = (String::new(), Vec::new(), HashSet::new());
         for event in events {
             let name = name(event);
@@ -319,7 +333,6 @@ impl EventSpool {
             recorded.push(Recorded::Accepted);
         }
         if !text.is_empty() {
-            let reserve = if events.iter().any(Event::is_pressing) { 0 } else { RESERVE };
             self.journal.append(&text, reserve)?;
         }
         waiting.open.extend(new);
@@ -399,6 +412,7 @@ mod tests {
     use domain::Words as _;
     use proptest::prelude::*;
     use proptest::sample::select;
+    use web::intake::Later as _;
 
     fn event() -> impl Strategy<Value = Event> {
         let kinds: Vec<&str> = DoorEventKind::WORDS.iter().chain(DeviceEventKind::WORDS).copied().collect();
@@ -422,6 +436,40 @@ mod tests {
                 at,
             })
             .prop_map(|line| line.event().unwrap())
+    }
+
+    #[tokio::test]
+    async fn where_only_the_reserve_is_left_a_call_for_help_is_kept_and_what_comes_with_it_is_not() {
+        let path = std::env::temp_dir().join(web::token::new());
+        std::fs::write(&path, vec![b'\n'; 15 << 20]).unwrap();
+        let spool = EventSpool::new(Some(path.clone()), Arc::new(crate::clock::SystemClock));
+        let event = |n: u8, kind| {
+            let event = DeviceEvent {
+                id: DeviceEventId::from_random([n; 16]),
+                source: "a".to_owned(),
+                event_id: n.to_string(),
+                device_id: DeviceId::from_random([0; 16]),
+                site_id: SiteId::from_random([0; 16]),
+                place_id: PlaceId::from_random([0; 16]),
+                kind,
+                quality: Quality::Live,
+                device_time: None,
+                received_at: Timestamp(0),
+            };
+            Event::Device(event)
+        };
+        let (plain, help) = (event(1, DeviceEventKind::Input), event(2, DeviceEventKind::Panic));
+        let refused = spool.keep(&[plain.clone(), help.clone()]).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(
+            spool.keep(std::slice::from_ref(&help)).await.unwrap(),
+            [Recorded::Duplicate],
+            "it is kept"
+        );
+        assert!(spool.keep(&[plain]).await.is_err());
+        let kept = std::fs::read(&path).unwrap();
+        assert_eq!(journal::lines(&kept).count(), 1);
+        std::fs::remove_file(path).unwrap();
     }
 
     proptest! {
