@@ -6,6 +6,7 @@ use crate::support::database::{BOTH, Database};
 use crate::support::until_within;
 use domain::Clock as _;
 use domain::device::DeviceKind;
+use domain::repository::Sites as _;
 use domain::role::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -443,5 +444,33 @@ async fn c38_while_the_database_is_away_events_wait_durably_and_none_is_lost() {
         assert_eq!(alarms("intrusion"), [json!(1)], "{database:?}: a door that was forced meanwhile");
         let (_, answer) = device.events(&token, SINGLE, &event("3-3", "door.opened")).await;
         assert_eq!(results(&answer), ["duplicate"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_keeps_no_other_device_and_no_alarm_from_being_heard() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (button, token) = house.device(&house.lobby, DeviceKind::Button).await;
+        let (broken, _) = house.device(&house.gate, DeviceKind::Door).await;
+        let (device, owner) = (house.client(), house.sign_in_as(Role::Owner).await);
+        let press = async |id: &str| device.events(&token, SINGLE, &event(id, "alarm.panic")).await.0;
+        assert_eq!(press("1").await, StatusCode::ACCEPTED);
+        house.sql("update incidents set step = 'nonsense'").await;
+        house.sql(&format!("update devices set kind = 'nonsense' where id = '{broken}'")).await;
+        house.sql("insert into sites select 'x', name, 'nonsense', time_zone, resident_policy, created_at from sites").await;
+        assert_eq!(press("2").await, StatusCode::ACCEPTED, "{database:?}: it opens an incident of its own");
+        assert_eq!(press("3").await, StatusCode::ACCEPTED);
+        let rows = owner.get("/api/v1/incidents").await.1["items"].as_array().unwrap().clone();
+        assert_eq!((rows.len(), &rows[0]["alarms"]), (1, &json!(2)), "{database:?}: {rows:?}");
+        let (status, list) = owner.get("/api/v1/devices").await;
+        assert_eq!(
+            (status, list["items"].as_array().unwrap().len()),
+            (StatusCode::OK, 1),
+            "{database:?}: {list}"
+        );
+        assert_eq!(list["items"][0]["id"], button.as_str());
+        let sites = house.store.sites().await.unwrap();
+        assert_eq!(sites.iter().map(|site| &site.id).collect::<Vec<_>>(), [&house.site], "{database:?}");
     }
 }

@@ -67,7 +67,8 @@ impl Store {
 impl Devices for Store {
     async fn devices(&self) -> Result<Vec<Device>> {
         let rows = sqlx::query("select * from devices order by name, id").fetch_all(&self.read).await;
-        rows.map_err(failed)?.iter().map(|row| self.device_from(row)).collect()
+        // One that cannot be read must not keep all others from being heard.
+        self.all_understood("devices", "id", &rows.map_err(failed)?, |row| self.device_from(row))
     }
 
     async fn device(&self, id: &DeviceId) -> Result<Option<Device>> {

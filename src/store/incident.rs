@@ -20,6 +20,7 @@ use domain::{GroupId, HouseholdId, IncidentId, PersonId, SiteId, Timestamp, Word
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 use std::collections::BTreeSet;
+use tracing::error;
 
 /// Repetitions of an alarm that are each told and sealed; after them the 16th, the
 /// 32nd, … are: a button that is stuck, or pressed for an hour, fills nothing.
@@ -99,7 +100,8 @@ async fn set_timer(connection: &mut AnyConnection, incident: &Incident) -> Resul
     Ok(())
 }
 
-/// The incident that an alarm belongs to, if there is one.
+/// The incident that an alarm belongs to, if there is one. One that cannot be read is none, or
+/// it would take in no alarm and keep all of that place from being heard.
 async fn mergeable(
     connection: &mut AnyConnection,
     alarm: &Alarm,
@@ -124,7 +126,13 @@ async fn mergeable(
         .bind(group.map_or("", GroupId::as_str))
         .fetch_optional(&mut *connection)
         .await;
-    row.map_err(failed)?.as_ref().map(incident).transpose()
+    match row.map_err(failed)?.as_ref().map(incident).transpose() {
+        Err(Error::Corrupt(why)) => {
+            error!(why, "an incident cannot be understood; the alarm opens another one");
+            Ok(None)
+        }
+        found => found,
+    }
 }
 
 async fn insert(connection: &mut AnyConnection, new: &Change, reach: &BTreeSet<HouseholdId>) -> Result<()> {

@@ -37,7 +37,8 @@ fn place(row: &AnyRow) -> Result<Place> {
 impl Sites for Store {
     async fn sites(&self) -> Result<Vec<Site>> {
         let rows = sqlx::query("select * from sites order by name, id").fetch_all(&self.read).await;
-        rows.map_err(failed)?.iter().map(site).collect()
+        // One that cannot be read must not stop what is done for all of them.
+        self.all_understood("sites", "id", &rows.map_err(failed)?, site)
     }
 
     async fn site(&self, id: &SiteId) -> Result<Option<Site>> {
