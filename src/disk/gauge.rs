@@ -64,9 +64,6 @@ impl Gauge {
             self.room = Room::Short;
             return Act::GiveUp;
         }
-        if !self.held && free >= ample.saturating_add(self.reserve) {
-            return Act::Rebuild;
-        }
         self.room = match self.room {
             _ if !self.held && free < last => Room::Last,
             _ if free < self.floor || !self.held => Room::Short,
@@ -74,7 +71,12 @@ impl Gauge {
             _ if free >= ample => Room::Ample,
             _ => Room::Short,
         };
-        Act::Nothing
+        if !self.held && free >= ample.saturating_add(self.reserve) { Act::Rebuild } else { Act::Nothing }
+    }
+
+    /// The reserve could not be given up: it is tried again with the next look.
+    pub fn kept(&mut self) {
+        self.held = true;
     }
 
     /// The reserve was made again.
@@ -117,6 +119,17 @@ mod tests {
             (gauge.handle(seen(36)), gauge.room(), gauge.is_held()),
             (Act::Nothing, Room::Ample, true)
         );
+    }
+
+    #[test]
+    fn c37_what_fails_with_the_reserve_is_tried_again_and_freezes_nothing() {
+        let mut gauge = Gauge::new(16 * MIB, 32 * MIB, true);
+        assert_eq!(gauge.handle(seen(3)), Act::GiveUp);
+        gauge.kept();
+        assert_eq!((gauge.handle(seen(3)), gauge.room()), (Act::GiveUp, Room::Short));
+        assert_eq!((gauge.handle(seen(3)), gauge.room()), (Act::Nothing, Room::Last));
+        // It cannot be made again; there is room all the same.
+        assert_eq!((gauge.handle(seen(100)), gauge.room()), (Act::Rebuild, Room::Short));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Watcher {
     room: watch::Sender<Room>,
     health: Health,
     clock: Arc<dyn Clock>,
+    /// What could not be done with the reserve last, so that it is said once.
+    failed: Option<(Act, String)>,
     /// A look that has not come back.
     looking: Option<JoinHandle<Look>>,
     /// What the audit chain does not say yet; at most [`UNNOTED`], the oldest.
@@ -90,8 +92,17 @@ impl Watcher {
     ) -> Self {
         let reserve = Reserve::new(path, limits.reserve);
         let gauge = Gauge::new(limits.reserve, limits.floor, reserve.is_held());
-        let mut watcher =
-            Self { reserve, limits, gauge, room, health, clock, looking: None, unnoted: VecDeque::new() };
+        let mut watcher = Self {
+            reserve,
+            limits,
+            gauge,
+            room,
+            health,
+            clock,
+            failed: None,
+            looking: None,
+            unnoted: VecDeque::new(),
+        };
         let look = look(&watcher.reserve);
         let act = watcher.gauge.handle(look.seen());
         let done = perform(&watcher.reserve, act);
@@ -134,17 +145,25 @@ impl Watcher {
     fn settle(&mut self, look: &Look, act: Act, done: io::Result<()>) {
         let (now, before) = (self.clock.now(), *self.room.borrow());
         let free = look.free.as_ref().ok().copied();
+        let failed = done.as_ref().err().map(|error| (act, error.to_string()));
+        let is_new = failed != self.failed;
+        self.failed = failed;
         match (act, done) {
             (Act::Nothing, _) => {}
             (Act::GiveUp, Ok(())) => {
                 warn!("the disk is full; the reserve is given up for what must be written");
             }
             (Act::GiveUp, Err(error)) => {
-                error!(%error, "the disk is full, and the reserve cannot be given up");
+                self.gauge.kept();
+                if is_new {
+                    error!(%error, "the disk is full, and the reserve cannot be given up; it is tried again");
+                }
             }
             (Act::Rebuild, Ok(())) => self.gauge.rebuilt(),
             (Act::Rebuild, Err(error)) => {
-                warn!(%error, "the reserve cannot be made again; it is tried again");
+                if is_new {
+                    warn!(%error, "the reserve cannot be made again; it is tried again");
+                }
             }
         }
         let room = self.gauge.room();
@@ -221,7 +240,8 @@ impl Look {
 fn perform(reserve: &Reserve, act: Act) -> io::Result<()> {
     match act {
         Act::Nothing => Ok(()),
-        Act::GiveUp => reserve.give_up(),
+        // What is not durable of it yet is given up all the same.
+        Act::GiveUp => reserve.give_up().or_else(|error| if reserve.is_held() { Err(error) } else { Ok(()) }),
         Act::Rebuild => reserve.build(),
     }
 }
