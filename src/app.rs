@@ -20,7 +20,7 @@ use crate::tls;
 use domain::Clock;
 use domain::event::door::DoorEvent;
 use domain::health::Room;
-use domain::repository::{Persons as _, Registers as _};
+use domain::repository::{self, Persons as _, Registers as _};
 use relay::ingest::address::Policy;
 use relay::rtsp::Limits;
 use relay::{Decoder, Fleet, decoder, whep};
@@ -148,6 +148,13 @@ pub async fn open_store(settings: &Settings) -> Result<Store, BuildError> {
 
 /// The same, with the sealing key for everybody or for nobody else.
 pub async fn open_store_holding(settings: &Settings, hold: Hold) -> Result<Store, BuildError> {
+    make_folders(settings)?;
+    let sealing = SealingKey::load_or_create(&settings.key_file, hold)?;
+    Ok(Store::open(&settings.database, sealing).await?)
+}
+
+/// Makes the folders of key and database where they are not there yet.
+fn make_folders(settings: &Settings) -> Result<(), BuildError> {
     let folder_of = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         folder.map_or(Ok(()), |folder| {
@@ -159,27 +166,48 @@ pub async fn open_store_holding(settings: &Settings, hold: Hold) -> Result<Store
     if let Some(file) = settings.database.strip_prefix("sqlite:") {
         folder_of(Path::new(file))?;
     }
-    let sealing = SealingKey::load_or_create(&settings.key_file, hold)?;
-    Ok(Store::open(&settings.database, sealing).await?)
+    Ok(())
+}
+
+/// What is written at the start. A database that takes nothing keeps nobody from watching: what
+/// waits in a spool is tried again by the spool's own task, and viewings that a crash left open
+/// are closed by the next start.
+fn or_later<T: Default>(done: repository::Result<T>) -> repository::Result<T> {
+    match done {
+        Err(error @ repository::Error::Unavailable(_)) => {
+            warn!(%error, "what was left from before cannot be written yet; what waits is tried again");
+            Ok(T::default())
+        }
+        done => done,
+    }
 }
 
 impl App {
     /// Builds the gateway: store, streams, doorkeeper, web.
     pub async fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let (certificates, tls) = tls::Keeper::open(settings, Arc::clone(&clock))?.unzip();
+        make_folders(settings)?;
+        let (health, room) = (Health::default(), watch::Sender::new(Room::Ample));
+        let watched = room.subscribe();
+        let place = disk::place(&settings.database, settings.event_spool.as_deref());
+        // On a disk that is full the database opens only into what the reserve gives up.
+        let disk =
+            settings.disk.clone().zip(place).map(|(limits, path)| {
+                disk::Watcher::new(path, limits, room, health.clone(), Arc::clone(&clock))
+            });
         let store = Arc::new(open_store(settings).await?);
         let spool = Arc::new(Spool::new(settings.spool.clone()));
-        let spooled = spool.recover(&*store).await?;
+        let spooled = or_later(spool.recover(&*store).await)?;
         if spooled > 0 {
             info!(viewings = spooled, "viewings from the spool are sealed into the register");
         }
         let event_spool = Arc::new(EventSpool::new(settings.event_spool.clone(), Arc::clone(&clock)));
         let mut waited = Recovered::default();
-        event_spool.recover(&*store, &mut waited).await?;
+        or_later(event_spool.recover(&*store, &mut waited).await)?;
         if waited.kept > 0 {
             info!(events = waited.kept, "events from the spool are kept");
         }
-        let left_open = store.end_open_viewings(clock.now()).await?;
+        let left_open = or_later(store.end_open_viewings(clock.now()).await)?;
         if left_open > 0 {
             info!(viewings = left_open, "viewings that a crash left open are closed");
         }
@@ -221,13 +249,6 @@ impl App {
         };
         let origin = settings.public_url.as_ref().map(web::PublicUrl::origin);
         let ways = notify::Ways::new(&settings.notify, push_key.clone(), origin, &clock)?;
-        let (health, room) = (Health::default(), watch::Sender::new(Room::Ample));
-        let watched = room.subscribe();
-        let place = disk::place(&settings.database, settings.event_spool.as_deref());
-        let disk =
-            settings.disk.clone().zip(place).map(|(limits, path)| {
-                disk::Watcher::new(path, limits, room, health.clone(), Arc::clone(&clock))
-            });
         let parts = web::Parts {
             room: watched.clone(),
             health: health.clone(),

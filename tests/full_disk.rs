@@ -248,6 +248,32 @@ async fn c37_on_a_full_disk_of_64_mib_it_is_told_and_events_are_kept_from_the_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c37_a_gateway_that_starts_on_a_full_disk_comes_up_from_the_reserve() {
+    let house = furnished().await;
+    let (folder, token) = (&house.folder, &house.token);
+    std::fs::create_dir(folder.path("disk")).unwrap();
+    configure(folder, "disk");
+    more(folder, "[disk]\nreserve_bytes = 8388608\nfloor_bytes = 16777216\n");
+    // Somebody else has filled the disk while the gateway was away.
+    let script = "mount -t tmpfs -o size=64m tmpfs \"$1/disk\" && cp -p \"$1\"/test.db* \"$1/key\" \"$1/disk\" && \
+                  head -c 8388608 /dev/zero > \"$1/disk/test.db.reserve\" && \
+                  { cat /dev/zero > \"$1/disk/ballast\" 2>/dev/null || true; } && \
+                  exec \"$2\" serve --config \"$1/config.toml\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    command.arg(folder.path("")).arg(env!("CARGO_BIN_EXE_sharp-eyes"));
+    let gateway = Gateway::start(command);
+    let device = Client::new(gateway.address);
+    let began = Instant::now();
+    while device.events(token, BATCH, &batch("first", 0)).await.0.as_u16() != 202 {
+        assert!(began.elapsed() < OVER, "a press is not kept from the reserve");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let owner = Client::new(gateway.address).signed_in("owner").await;
+    until_wrong(&owner, &["disk_full"], TOLD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c37_on_a_disk_that_becomes_read_only_it_is_told_views_go_on_and_devices_keep_their_events() {
     let house = furnished().await;
     let (folder, token) = (&house.folder, &house.token);
