@@ -20,6 +20,8 @@ let views = $state.raw<ReadonlyMap<string, Incident>>(new Map());
 let wholes = $state.raw<ReadonlyMap<string, WholeIncident>>(new Map());
 let heard = $state(false);
 let broken = $state(false);
+/** How often it was told that something is wrong with the gateway itself, or is not any more. */
+let unwell = $state(0);
 /** Whose sound somebody has turned off, until something happens with it. */
 let silenced = $state.raw<ReadonlySet<string>>(new Set());
 
@@ -56,6 +58,10 @@ export const alarms = {
   /** Whether nothing is heard at the moment. */
   get broken() {
     return broken;
+  },
+  /** Changes when the gateway's own health does, for those who are told of it. */
+  get unwell() {
+    return unwell;
   },
 };
 
@@ -152,6 +158,7 @@ function ask(query: { state?: string; limit: number }) {
 /** What the gateway tells of an incident; of the rest of its events other pages ask by themselves. */
 function told(event: { event: string; data: string }): void {
   if (event.event === 'reset') void refreshIncidents();
+  if (event.event === 'health') unwell += 1;
   if (event.event !== 'alarm' && event.event !== 'incident') return;
   const { incident_id: id } = JSON.parse(event.data) as { incident_id?: unknown };
   if (typeof id === 'string') void refreshIncident(id);
