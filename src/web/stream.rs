@@ -191,7 +191,7 @@ impl Listener {
         if page.is_empty() {
             return Ok(true);
         }
-        let (mut ready, mut cursor) = (std::mem::take(&mut self.ready), self.cursor);
+        let (mut ready, mut cursor) = (VecDeque::new(), self.cursor);
         let (full, scene) = (page.len() >= PAGE as usize, repository.scene().await?);
         for posted in &page {
             // Numbers have no gaps: one that is missing was removed, or cannot be read.
@@ -215,7 +215,8 @@ impl Listener {
                 ready.push_back(event.data(data.to_string()));
             }
         }
-        (self.cursor, self.ready) = (cursor, ready);
+        self.cursor = cursor;
+        self.ready.append(&mut ready);
         if full {
             self.bell.mark_changed();
         }
