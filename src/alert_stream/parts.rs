@@ -104,7 +104,9 @@ impl Parts {
                     return Ok(Some(self.take(length)));
                 }
                 State::Alert(None) => {
-                    let end = self.find(END).map(|at| at + END.len()).or_else(|| self.find_boundary());
+                    // Whichever comes first: what is no XML has no end of its own.
+                    let document = self.find(END).map(|at| at + END.len());
+                    let end = document.into_iter().chain(self.find_boundary()).min();
                     let whole = end.unwrap_or(self.held.len());
                     if whole > self.largest {
                         return Err(Bad::TooLong);
@@ -257,6 +259,8 @@ mod tests {
         let alert = b"<EventNotificationAlert>a</EventNotificationAlert>";
         let bytes = part("application/xml", false, alert);
         assert_eq!(read(&bytes[..bytes.len() - 2], &[7]).0, [alert.to_vec()]);
+        let both = [part("application/json", false, b"{}"), part("application/xml", false, alert)].concat();
+        assert_eq!(read(&both, &[both.len()]).0, [b"{}\r\n".to_vec(), alert.to_vec()]);
         let bytes = [part("application/json", false, b"{}"), b"--MIME\r\n".to_vec()].concat();
         assert_eq!(read(&bytes, &[7]).0, [b"{}\r\n".to_vec()]);
     }
