@@ -211,7 +211,7 @@ async fn the_first_who_takes_it_ends_it_for_everybody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn c37_a_drill_never_leaves_the_site() {
+async fn a_drill_never_leaves_the_site() {
     let fake = Fake::start(say(200, "{}")).await;
     let house = House::start_with(Database::Sqlite, &settings(&fake)).await;
     worker(&house, Role::GridWorker1, "13800138000").await;
