@@ -3,14 +3,14 @@
 
 use crate::access::Who;
 use crate::{App, Problem};
-use domain::incident::{Incident, LogRow, Sight, State};
+use domain::incident::{Call, Incident, LogRow, Sight, State};
 use domain::message::receivers;
 use domain::repository::{Error, Result};
 use domain::role::Grant;
 use domain::{PersonId, PlaceId, SiteId};
 use std::collections::{BTreeSet, HashMap};
 
-/// Who holds what at the sites that were asked about: of a list it is read once.
+/// Who can be called at the sites that were asked about: for a list it is read once.
 #[derive(Default)]
 pub(crate) struct Roster(HashMap<SiteId, Vec<Grant>>);
 
@@ -61,39 +61,17 @@ impl Roster {
             Some(household) => repository.members(household, app.now()).await?.into_iter().collect(),
             None => BTreeSet::new(),
         };
-        let grants = self.grants(app, &incident.site_id).await?;
-        for mut call in calls {
-            loop {
-                let people = receivers::staff(incident, &call, grants, path, &home, app.now());
-                if people.contains(me) {
-                    return Ok(true);
-                }
-                if people.is_empty() || is_any_enabled(app, &people).await? {
-                    break;
-                }
-                // A step that only accounts hold that are switched off is passed over.
-                call.declined.extend(people);
-            }
-        }
-        Ok(false)
+        let grants = self.serving(app, &incident.site_id).await?;
+        let called =
+            |call: &Call| receivers::staff(incident, call, grants, path, &home, app.now()).contains(me);
+        Ok(calls.iter().any(called))
     }
 
-    async fn grants(&mut self, app: &App, site: &SiteId) -> Result<&[Grant]> {
+    async fn serving(&mut self, app: &App, site: &SiteId) -> Result<&[Grant]> {
         if !self.0.contains_key(site) {
-            let mut grants = app.repository().grants(Some(site)).await?;
-            grants.extend(app.repository().grants(None).await?);
+            let grants = app.repository().serving(site).await?;
             self.0.insert(site.clone(), grants);
         }
         Ok(self.0.get(site).map_or(&[], Vec::as_slice))
     }
-}
-
-/// Whether one of these people can sign in.
-async fn is_any_enabled(app: &App, people: &BTreeSet<PersonId>) -> Result<bool> {
-    for person in people {
-        if app.repository().person(person).await?.is_some_and(|person| !person.disabled) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
