@@ -139,6 +139,11 @@ fn both_databases_have_the_same_tables() {
     assert_eq!(sqlite_names, postgres_names);
     let translated = sqlite
         .replace(" blob", " bytea")
-        .replace("integer primary key autoincrement", "bigint generated always as identity primary key");
+        .replace("integer primary key autoincrement", "bigint generated always as identity primary key")
+        // Microseconds now.
+        .replace(
+            "cast(strftime('%s', 'now') as integer) * 1000000",
+            "cast(extract(epoch from now()) * 1000000 as bigint)",
+        );
     assert_eq!(translated, postgres);
 }
