@@ -20,7 +20,9 @@ onSignedOut(() => {
   leave(state.name === 'in');
 });
 
+/** Who is out already stays so: the answers to other requests still come in, and must not take the reason away. */
 function leave(ended: boolean): void {
+  if (state.name === 'out') return;
   state = { name: 'out', ended };
   forgetRegistry();
   forgetSnapshots();
