@@ -1,5 +1,8 @@
 //! One stream: one writer, a ring with the last GOP, any number of cursors.
 
+mod bus;
+#[cfg(test)]
+mod bus_tests;
 mod publisher;
 mod status;
 mod subscription;
@@ -7,6 +10,7 @@ mod tap;
 #[cfg(test)]
 mod tests;
 
+pub use bus::{Ride, Rider};
 pub use publisher::{Publisher, Sample};
 pub use status::{State, Stats, Status};
 pub use subscription::{Interrupted, Item, Subscription};
@@ -34,6 +38,8 @@ struct Shared {
     epoch: Instant,
     /// Wall time of the stream's time zero.
     born: Duration,
+    /// For viewers who wait for the next frame.
+    buses: Mutex<bus::Buses>,
 }
 
 struct Inner {
@@ -79,6 +85,7 @@ fn make(budget: Budget, clock: &WallClock, epoch: Instant, born: Duration) -> (P
         stats: Stats::default(),
         epoch,
         born,
+        buses: Mutex::default(),
     });
     (Publisher::new(Arc::clone(&shared), clock.clone()), Hub { shared })
 }

@@ -56,6 +56,8 @@ pub struct Stats {
     pub writes: AtomicU64,
     /// Bytes written to viewers' sockets.
     pub written_bytes: AtomicU64,
+    /// Times a viewer got on a bus: seldom, where they keep up.
+    pub boardings: AtomicU64,
     /// Datagrams that WebRTC viewers got; a write of theirs carries many.
     pub datagrams: AtomicU64,
     /// Packets that WebRTC viewers lost and got again.

@@ -216,6 +216,12 @@ impl Subscription {
         self.ended.unwrap_or(End::Revoked).into()
     }
 
+    /// Completes when the right to watch ends, whoever has the subscription then.
+    pub fn right_end(&self) -> impl Future<Output = Interrupted> + Send + 'static + use<> {
+        let end = self.pass.end();
+        async { end.await.into() }
+    }
+
     /// Stops reading but keeps the right to, and the stream wanted.
     #[must_use]
     pub fn pause(self) -> (Admission, Interest) {

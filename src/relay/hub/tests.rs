@@ -13,13 +13,13 @@ fn params(rate: u32) -> Params {
     Params { video: None, audio: Some(Arc::new(TrackParams::audio(Codec::Pcma, rate, 1))) }
 }
 
-fn stream() -> (Publisher, Hub) {
+pub(super) fn stream() -> (Publisher, Hub) {
     let (mut publisher, hub) = hub(Budget::default(), &clock());
     publisher.set_params(params(8_000));
     (publisher, hub)
 }
 
-fn push(publisher: &mut Publisher, n: u8) {
+pub(super) fn push(publisher: &mut Publisher, n: u8) {
     publisher.push(Sample {
         track: Track::Audio,
         key: true,
@@ -28,7 +28,7 @@ fn push(publisher: &mut Publisher, n: u8) {
     });
 }
 
-fn pass() -> (Admission, Keeper) {
+pub(super) fn pass() -> (Admission, Keeper) {
     Issuer::new().grant(Duration::from_secs(30))
 }
 
