@@ -4,11 +4,16 @@ use crate::support::camera::{self, AAC, H264, H265};
 use crate::support::foreign::run;
 use crate::support::live::{Heard, Live};
 use crate::support::{House, until, viewings};
+use camsim::clip::Clip;
 use domain::repository::{Cameras as _, Persons as _};
 use domain::role::Role;
+use relay::hub::Stats;
 use reqwest::Method;
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resident_sees_a_moving_picture() {
@@ -49,6 +54,43 @@ async fn sound_and_h265_are_announced_as_what_they_are() {
     let h265 = house.camera(&cameras.url("h265")).await;
     let mime = Live::open(&patrol, &h265).await.text("init").await["mime"].as_str().unwrap().to_owned();
     assert!(mime.contains("hvc1.1."), "{mime}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_is_built_once_and_written_once_per_browser_without_waking_its_task() {
+    const BROWSERS: u64 = 20;
+    // Two frames a second, so that no two frames share a turn.
+    let cameras = camera::start(&[("a", Arc::new(Clip::synthetic(2, 20, 20_000)))]).await;
+    let house = House::start().await;
+    let id = house.camera(&cameras.url("a")).await;
+    let patrol = house.sign_in_as(Role::Patrol).await;
+    let mut browsers = JoinSet::new();
+    for _ in 0..BROWSERS {
+        let mut live = Live::open(&patrol, &id).await;
+        browsers.spawn(async move {
+            loop {
+                live.binary().await;
+            }
+        });
+    }
+    let hub = house.hub(&id);
+    let count = |counter: fn(&Stats) -> &AtomicU64| Stats::get(counter(hub.stats()));
+    let all =
+        || [count(|s| &s.frames), count(|s| &s.fragments), count(|s| &s.writes), count(|s| &s.boardings)];
+    // Past the beginning of each, which is the last group of pictures and a few texts.
+    let now = count(|s| &s.frames);
+    until(|| count(|s| &s.frames) > now + 1).await;
+    // Sampled between two frames.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let before = all();
+    until(|| count(|s| &s.frames) >= before[0] + 8).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let now = all();
+    let [frames, fragments, writes, boardings] = std::array::from_fn(|i| now[i] - before[i]);
+    assert_eq!(fragments, frames, "each frame is made a message once");
+    assert_eq!(writes, frames * BROWSERS, "one write per frame and browser");
+    assert_eq!(boardings, 0, "all of them stay on the bus");
+    assert!(now[3] <= 3 * BROWSERS, "{} boardings to begin with", now[3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

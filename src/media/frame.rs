@@ -38,7 +38,7 @@ pub struct Frame {
     /// Its place among the stream's fMP4 fragments.
     pub fragment_number: u32,
     image: OnceLock<Bytes>,
-    fragment: OnceLock<Bytes>,
+    message: OnceLock<Bytes>,
     payload: OnceLock<rtp::payload::Payload>,
 }
 
@@ -81,7 +81,7 @@ impl Frame {
             rtp,
             fragment_number,
             image: OnceLock::new(),
-            fragment: OnceLock::new(),
+            message: OnceLock::new(),
             payload: OnceLock::new(),
         }
     }
@@ -105,14 +105,15 @@ impl Frame {
             .clone()
     }
 
-    /// The frame as one fMP4 fragment (`moof` + `mdat`), empty if its codec has
-    /// no place in MP4. `built` runs if this call was the one that built it.
-    pub fn fragment(&self, built: impl FnOnce(usize)) -> Bytes {
-        self.fragment
+    /// The frame as one WebSocket message with one fMP4 fragment (`moof` + `mdat`),
+    /// empty if its codec has no place in MP4. `built` runs if this call was the one
+    /// that built it.
+    pub fn message(&self, built: impl FnOnce(usize)) -> Bytes {
+        self.message
             .get_or_init(|| {
-                let fragment = fmp4::fragment::build(self);
-                built(fragment.len());
-                fragment
+                let message = fmp4::fragment::message(self);
+                built(message.len());
+                message
             })
             .clone()
     }

@@ -6,6 +6,7 @@
 use crate::hub::{Interrupted, Item, State, Stats, Status, Subscription};
 use bytes::Bytes;
 use media::fmp4::init;
+use media::websocket;
 use std::collections::VecDeque;
 
 /// One message to the browser.
@@ -13,7 +14,7 @@ use std::collections::VecDeque;
 pub enum Message {
     /// JSON about the stream.
     Text(String),
-    /// An init segment or a fragment.
+    /// A whole WebSocket message, with its head: an init segment or a fragment.
     Binary(Bytes),
     /// The end, with its close code and reason.
     Close(u16, &'static str),
@@ -43,17 +44,6 @@ impl Session {
         Self { subscription, queue: VecDeque::new(), mime: None }
     }
 
-    /// The next message; waits for it. Safe to drop and call again.
-    pub async fn next(&mut self) -> Message {
-        loop {
-            if let Some(message) = self.queue.pop_front() {
-                return message;
-            }
-            let item = self.subscription.next().await;
-            self.take(item);
-        }
-    }
-
     /// The next message, if it is there already.
     pub fn try_next(&mut self) -> Option<Message> {
         loop {
@@ -65,9 +55,10 @@ impl Session {
         }
     }
 
-    /// The right to watch has ended, also while the viewer takes nothing.
-    pub async fn end(&mut self) -> Message {
-        close(self.subscription.pass_end().await)
+    /// Completes with the last message when the right to watch ends, whoever has the session then.
+    pub fn right_end(&self) -> impl Future<Output = Message> + Send + 'static + use<> {
+        let end = self.subscription.right_end();
+        async { close(end.await) }
     }
 
     /// Counts one write of `bytes` to this viewer.
@@ -83,19 +74,19 @@ impl Session {
                     let text = serde_json::json!({ "type": "init", "mime": init.mime }).to_string();
                     self.mime = Some(init.mime);
                     self.queue.push_back(Message::Text(text));
-                    self.queue.push_back(Message::Binary(init.segment));
+                    self.queue.push_back(Message::Binary(websocket::message(&init.segment)));
                 }
                 None => self.queue.push_back(Message::Close(NOT_PLAYABLE, "the codec cannot be played here")),
             },
             Ok(Item::Frame(frame)) => {
                 let stats = self.subscription.stats();
-                let fragment = frame.fragment(|bytes| {
+                let message = frame.message(|bytes| {
                     Stats::add(&stats.fragments, 1);
                     Stats::add(&stats.copied_bytes, bytes);
                 });
-                // Sound that MP4 cannot carry has an empty fragment.
-                if !fragment.is_empty() && self.mime.is_some() {
-                    self.queue.push_back(Message::Binary(fragment));
+                // Sound that MP4 cannot carry has an empty message.
+                if !message.is_empty() && self.mime.is_some() {
+                    self.queue.push_back(Message::Binary(message));
                 }
             }
             Err(Interrupted::Lagged { missed }) => {

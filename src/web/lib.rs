@@ -60,7 +60,6 @@ mod rendition;
 mod renewal;
 pub mod router;
 mod schema;
-mod seldom;
 pub mod serve;
 mod session;
 pub mod setup;

@@ -1,8 +1,7 @@
 //! A WebSocket whose pictures go past the library that speaks the protocol.
 //!
 //! The library copies each message into a buffer of the connection before it writes it.
-//! A frame is the same for all its viewers, and a server's messages are not masked: so
-//! the head of the message and the frame are handed to the kernel as they are.
+//! A frame's message is the same for all its viewers, so it is handed to the kernel as it is.
 
 use crate::Problem;
 use axum::body::Body;
@@ -12,7 +11,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use std::io::{self, IoSlice};
+use std::io;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -25,8 +24,6 @@ const FROM_BROWSER: usize = 1_024;
 /// What is read at a time, and zeroed before each look whether something is there: with
 /// the usual 128 KiB that costs a fifth of all work.
 const READ: usize = 512;
-/// RFC 6455, section 5.2: the last frame of a binary message.
-const BINARY: u8 = 0x82;
 
 /// A request that asks for a WebSocket.
 pub(crate) struct Asked {
@@ -65,9 +62,8 @@ pub(crate) struct Socket<S = TokioIo<Upgraded>> {
     library: WebSocketStream<S>,
     /// Whether the library may hold bytes that go before ours.
     behind: bool,
-    /// The message that is being written.
-    head: Head,
-    body: Bytes,
+    /// What is left of the message that is being written.
+    left: Bytes,
     unflushed: bool,
 }
 
@@ -78,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .max_message_size(Some(FROM_BROWSER))
             .max_frame_size(Some(FROM_BROWSER));
         let library = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        Self { library, behind: false, head: Head::default(), body: Bytes::new(), unflushed: false }
+        Self { library, behind: false, left: Bytes::new(), unflushed: false }
     }
 
     /// The next message. Safe to drop and call again; the library answers pings.
@@ -101,30 +97,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         Ok(())
     }
 
-    /// Sends a picture. If it is dropped before it is done, the next call of any kind
-    /// finishes the message.
-    pub(crate) async fn send_binary(&mut self, bytes: Bytes) -> Result<(), Error> {
+    /// Sends a message that has its head ([`media::websocket`]). If it is dropped before it
+    /// is done, the next call of any kind finishes the message.
+    pub(crate) async fn send_whole(&mut self, message: Bytes) -> Result<(), Error> {
         self.finish().await?;
         if self.behind {
             self.library.flush().await?;
             self.behind = false;
         }
-        (self.head, self.body) = (Head::binary(bytes.len()), bytes);
+        self.left = message;
         Ok(self.finish().await?)
     }
 
-    /// Writes what is left of a message that has begun.
-    async fn finish(&mut self) -> io::Result<()> {
-        while !(self.head.left().is_empty() && self.body.is_empty()) {
-            let pieces = [IoSlice::new(self.head.left()), IoSlice::new(&self.body)];
-            let written = self.library.get_mut().write_vectored(&pieces).await?;
+    /// Writes what is left of a message that has begun. Safe to drop and call again.
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        while !self.left.is_empty() {
+            let written = self.library.get_mut().write(&self.left).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.unflushed = true;
-            let of_head = written.min(self.head.left().len());
-            self.head.at += of_head;
-            self.body.advance(written - of_head);
+            self.left.advance(written);
         }
         if self.unflushed {
             // TLS keeps what the kernel did not take.
@@ -132,40 +125,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.unflushed = false;
         }
         Ok(())
-    }
-}
-
-/// What goes before the bytes of a message.
-#[derive(Default)]
-struct Head {
-    bytes: [u8; 10],
-    length: usize,
-    /// So much is written.
-    at: usize,
-}
-
-impl Head {
-    /// RFC 6455, section 5.2: of a whole message, not masked.
-    fn binary(length: usize) -> Self {
-        let mut head = Self { bytes: [BINARY, 0, 0, 0, 0, 0, 0, 0, 0, 0], length: 2, at: 0 };
-        match (u8::try_from(length), u16::try_from(length)) {
-            (Ok(short @ ..=125), _) => head.bytes[1] = short,
-            (_, Ok(medium)) => {
-                head.bytes[1] = 126;
-                head.bytes[2..4].copy_from_slice(&medium.to_be_bytes());
-                head.length = 4;
-            }
-            _ => {
-                head.bytes[1] = 127;
-                head.bytes[2..10].copy_from_slice(&(length as u64).to_be_bytes());
-                head.length = 10;
-            }
-        }
-        head
-    }
-
-    fn left(&self) -> &[u8] {
-        &self.bytes[self.at..self.length]
     }
 }
 
@@ -210,8 +169,8 @@ mod tests {
         });
         let mut given_up = 0;
         for n in 0..PICTURES {
-            let picture = Bytes::from(vec![n; 300]);
-            if tokio::time::timeout(Duration::ZERO, socket.send_binary(picture)).await.is_err() {
+            let picture = media::websocket::message(&[n; 300]);
+            if tokio::time::timeout(Duration::ZERO, socket.send_whole(picture)).await.is_err() {
                 given_up += 1;
                 // There is room again for what the library would say; hearing finishes it, too.
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -231,14 +190,5 @@ mod tests {
         let sent: Vec<_> = (0..PICTURES).map(|n| (n, 300)).collect();
         assert_eq!(pictures, sent);
         assert!(pongs > 0 && given_up > 0, "{pongs} pongs, {given_up} given up");
-    }
-
-    #[test]
-    fn a_head_is_as_long_as_its_message_needs() {
-        assert_eq!(Head::binary(0).left(), [0x82, 0]);
-        assert_eq!(Head::binary(125).left(), [0x82, 125]);
-        assert_eq!(Head::binary(126).left(), [0x82, 126, 0, 126]);
-        assert_eq!(Head::binary(65_535).left(), [0x82, 126, 255, 255]);
-        assert_eq!(Head::binary(65_536).left(), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
     }
 }

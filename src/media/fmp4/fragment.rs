@@ -1,8 +1,9 @@
-//! One frame as `moof` + `mdat`.
+//! One frame as `moof` + `mdat`, in the message that takes it to a browser.
 
 use crate::frame::Frame;
 use crate::params::Track;
 use crate::time::Ticks;
+use crate::websocket;
 use bytes::{BufMut, Bytes, BytesMut};
 use mp4_atom::{Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples};
 
@@ -11,8 +12,8 @@ pub(super) const SYNC: u32 = 0x0200_0000;
 /// Depends on others, is no sync sample.
 pub(super) const NON_SYNC: u32 = 0x0101_0000;
 
-/// Builds the fragment; empty if the frame's codec has no place in MP4.
-pub(crate) fn build(frame: &Frame) -> Bytes {
+/// Builds the message; empty if the frame's codec has no place in MP4.
+pub(crate) fn message(frame: &Frame) -> Bytes {
     if frame.track_params().is_none_or(|track| track.rfc6381().is_none()) {
         return Bytes::new();
     }
@@ -26,7 +27,9 @@ pub(crate) fn build(frame: &Frame) -> Bytes {
     if moof(frame, offset).encode(&mut head).is_err() {
         return Bytes::new();
     }
-    let mut out = BytesMut::with_capacity(head.len() + 8 + frame.data.len());
+    let length = head.len() + 8 + frame.data.len();
+    let mut out = BytesMut::with_capacity(websocket::LONGEST_HEAD + length);
+    websocket::put_head(&mut out, length);
     out.put_slice(&head);
     out.put_u32(u32::try_from(frame.data.len() + 8).unwrap_or(u32::MAX));
     out.put_slice(b"mdat");
