@@ -7,11 +7,13 @@ use crate::clock;
 use crate::disk;
 use crate::event_spool::{EventSpool, Recovered};
 use crate::incidents;
+use crate::lasting::Lasting;
 use crate::mqtt;
 use crate::notices;
 use crate::notify;
 use crate::notify::push_key::PushKey;
 use crate::pictures::{self, Photographer};
+use crate::pulse;
 use crate::reconcile;
 use crate::settings::{Mqtt, Settings, Webrtc};
 use crate::spool::Spool;
@@ -34,7 +36,6 @@ use store::seal::{Hold, KeyError, SealingKey};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -45,7 +46,7 @@ use web::tls::Tls;
 
 /// How long each step of the drain may take.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How often it is asked whether another process has changed rights.
+/// After a failure it is asked again this soon whether another process has changed rights.
 const LISTEN: Duration = Duration::from_millis(500);
 
 /// Sockets come from the caller, so that tests own them too.
@@ -410,18 +411,25 @@ impl App {
                 mqtt::Listener::new(settings, self.web.clone(), repository, self.changes.subscribe());
             reconciler.spawn(listener.run());
         }
-        reconciler.spawn(listen(Arc::clone(&self.store), self.changes));
+        let pulse = watch::Sender::new(());
+        reconciler.spawn(listen(Arc::clone(&self.store), self.changes, pulse.subscribe()));
         reconciler.spawn(incidents::run(
             Arc::clone(&self.store) as _,
             Arc::clone(&self.clock),
             Arc::clone(&self.posted),
+            pulse.subscribe(),
         ));
         reconciler.spawn(self.ways.run(
             Arc::clone(&self.store) as _,
             Arc::clone(&self.clock),
             self.bell.subscribe(),
+            pulse.subscribe(),
         ));
-        reconciler.spawn(notices::ring(Arc::clone(&self.store) as _, self.posted, self.bell));
+        let (told, beats) = (self.posted, pulse.subscribe());
+        reconciler.spawn(notices::ring(Arc::clone(&self.store) as _, told, beats, self.bell));
+        if let Err(error) = pulse::begin(self.store.traces(), pulse) {
+            error!(%error, "no thread can be begun: what other processes change is not heard");
+        }
         reconciler.spawn(reconcile::tell(
             Arc::clone(&self.store) as _,
             Arc::clone(&self.store) as _,
@@ -512,19 +520,28 @@ fn reached_at(public: Vec<IpAddr>, socket: &UdpSocket) -> Vec<IpAddr> {
 }
 
 /// Passes on that another process has changed rights: `sharp-eyes admin` on this machine.
-async fn listen(store: Arc<Store>, changes: watch::Sender<u64>) {
-    let mut heard = None;
-    let mut pause = tokio::time::interval(LISTEN);
-    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn listen(store: Arc<Store>, changes: watch::Sender<u64>, mut pulse: watch::Receiver<()>) {
+    let (mut heard, mut deaf) = (None, Lasting::default());
     loop {
-        pause.tick().await;
+        pulse.mark_unchanged();
         match store.signal().await {
             Ok(count) => {
+                if deaf.ends() {
+                    info!("changes of other processes are heard again");
+                }
                 if heard.replace(count).is_some_and(|before| before != count) {
                     changes.send_modify(|n| *n = n.wrapping_add(1));
                 }
+                if pulse.changed().await.is_err() {
+                    return;
+                }
             }
-            Err(error) => warn!(%error, "changes of other processes are not heard; leases still end"),
+            Err(error) => {
+                if deaf.begins() {
+                    warn!(%error, "changes of other processes are not heard; leases still end");
+                }
+                tokio::time::sleep(LISTEN).await;
+            }
         }
     }
 }

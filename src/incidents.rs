@@ -6,41 +6,70 @@
 //! so one of them makes it and the others find it made. See `domain::incident::Watch`
 //! for what a clock that jumps does to them.
 
+use crate::lasting::Lasting;
 use domain::Clock;
 use domain::IncidentId;
-use domain::incident::repository::Kept;
+use domain::incident::repository::{Kept, Trials};
 use domain::incident::{Actor, Command, Due, Refused, Timings, Watch};
 use domain::repository::{Error, Repository, Result};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, info, trace, warn};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Lets time limits run out, for ever, and says so to `posted`.
-pub async fn run(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>, posted: Arc<Notify>) {
+/// Lets time limits run out, for ever, and says so to `posted`. While there are none it is not
+/// asked for any until there was a `pulse`.
+pub async fn run(
+    repository: Arc<dyn Repository>,
+    clock: Arc<dyn Clock>,
+    posted: Arc<Notify>,
+    mut pulse: watch::Receiver<()>,
+) {
     let (begun, mut watch) = (Instant::now(), Watch::default());
     let mut unreadable = HashSet::<IncidentId>::new();
+    let (mut timeless, mut untried) = (Lasting::default(), Lasting::default());
+    let mut quiet = false;
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        // It beats soon after a time limit is set: until then there was none.
+        if quiet && pulse.changed().await.is_ok() {
+            watch.handle(Vec::new(), clock.now(), begun.elapsed());
+        }
+        pulse.mark_unchanged();
+        quiet = false;
         let kept = match repository.timers().await {
             Ok(kept) => kept,
             Err(error) => {
-                warn!(%error, "time limits of incidents cannot be read; nobody else is called meanwhile");
+                if timeless.begins() {
+                    warn!(%error, "time limits of incidents cannot be read; nobody else is called meanwhile");
+                }
                 continue;
             }
         };
+        if timeless.ends() {
+            info!("time limits of incidents are read again");
+        }
         match repository.end_trials(clock.now()).await {
-            Ok(0) => {}
-            Ok(ended) => info!(ended, "buttons were tried, and no press has arrived"),
+            Ok(Trials { ended, open }) => {
+                quiet = kept.is_empty() && open == 0;
+                if untried.ends() {
+                    info!("tests of buttons are ended again");
+                }
+                if ended > 0 {
+                    info!(ended, "buttons were tried, and no press has arrived");
+                }
+            }
             Err(error) => {
-                warn!(%error, "tests of buttons cannot be ended; a press is one as long as they go on");
+                if untried.begins() {
+                    warn!(%error, "tests of buttons cannot be ended; a press is one as long as they go on");
+                }
             }
         }
         for due in watch.handle(kept, clock.now(), begun.elapsed()) {

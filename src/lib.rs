@@ -7,7 +7,8 @@
 //!   sources are pulled, and what people are told of them) and [`admit`] (person +
 //!   stream ⇒ admission, and its end).
 //! - `quota` counts how much one person watches.
-//! - [`incidents`] lets time limits run out, [`notices`] wakes the pages that listen.
+//! - [`incidents`] lets time limits run out, [`notices`] wakes the pages that listen; what others do
+//!   to the database they hear by its [`pulse`].
 //! - [`notify`] tells people beyond the open page.
 //! - `mqtt` hears devices that tell by a broker, `alert_stream` fetches from those that are asked.
 //! - `pictures` takes the pictures of door events.
@@ -31,10 +32,12 @@ pub mod event_spool;
 pub mod fuzz;
 pub mod incidents;
 mod journal;
+mod lasting;
 mod mqtt;
 pub mod notices;
 pub mod notify;
 mod pictures;
+pub mod pulse;
 mod questions;
 mod quota;
 pub mod reconcile;

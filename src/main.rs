@@ -227,7 +227,9 @@ async fn verify(settings: &Settings, anchor: Option<PathBuf>) -> ExitCode {
 }
 
 async fn serve(settings: Settings) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log);
+    // What the pool of connections says each time it tries again, the store says once.
+    let log = if settings.log.contains("sqlx") { "" } else { ",sqlx_core::pool=off" };
+    let filter = tracing_subscriber::EnvFilter::try_new(settings.log.clone() + log);
     let Ok(filter) = filter else {
         eprintln!(
             "the settings are wrong: log.filter: {:?} is not understood; write info or debug",
@@ -235,7 +237,9 @@ async fn serve(settings: Settings) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where the log is on a disk that takes nothing, saying so there as well would be a panic.
+    log.log_internal_errors(false).init();
     let built = async {
         Ok((Listeners::bind(&settings).await?, App::build(&settings, Arc::new(SystemClock)).await?))
     };

@@ -2,6 +2,7 @@
 //! the two places where both planes meet; it turns rows into sources, states into
 //! notices, and nothing else.
 
+use crate::lasting::Lasting;
 use domain::camera::{Camera, StreamKind};
 use domain::notice::{self, Notice, Notify, Topic};
 use domain::repository::{Repository, Result as Kept};
@@ -26,12 +27,20 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Keeps the fleet as the registry says, for ever.
 pub async fn run(repository: Arc<dyn Repository>, fleet: Arc<Fleet>, mut changes: watch::Receiver<u64>) {
+    let mut failing = Lasting::default();
     loop {
         changes.mark_unchanged();
         let pause = match once(&*repository, &fleet).await {
-            Ok(()) => AT_LEAST,
+            Ok(()) => {
+                if failing.ends() {
+                    info!("registry is read again");
+                }
+                AT_LEAST
+            }
             Err(error) => {
-                warn!(%error, "registry cannot be read; the streams stay as they are");
+                if failing.begins() {
+                    warn!(%error, "registry cannot be read; the streams stay as they are");
+                }
                 RETRY
             }
         };
@@ -85,6 +94,7 @@ pub async fn tell(
     clock: Arc<dyn Clock>,
 ) {
     let mut seen: HashMap<StreamId, &'static str> = HashMap::new();
+    let mut failing = Lasting::default();
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -102,8 +112,13 @@ pub async fn tell(
                     Ok(None) => Ok(()),
                     Err(error) => Err(error),
                 };
+                if told.is_ok() {
+                    failing.ends();
+                }
                 if let Err(error) = told {
-                    warn!(stream = %id, %error, "pages are not told of a camera yet");
+                    if failing.begins() {
+                        warn!(stream = %id, %error, "pages are not told of cameras yet");
+                    }
                     now.extend(before.map(|before| (id, before)));
                     continue;
                 }

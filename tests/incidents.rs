@@ -422,7 +422,9 @@ fn later(house: &House, minutes: i64) -> JoinHandle<()> {
     let clock = house.clock.now();
     let later = TestClock::default();
     later.jump(clock.0 - SystemClock.now().0 + minutes * MINUTE);
-    tokio::spawn(sharp_eyes::incidents::run(Arc::clone(&house.store) as _, Arc::new(later), Arc::default()))
+    let pulse = tokio::sync::watch::channel(()).1;
+    let store = Arc::clone(&house.store) as _;
+    tokio::spawn(sharp_eyes::incidents::run(store, Arc::new(later), Arc::default(), pulse))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -634,8 +636,8 @@ async fn a_time_limit_outlasts_the_gateway() {
     let clock = TestClock::default();
     clock.jump(2 * MINUTE);
     let store = Arc::new(store);
-    let runner =
-        tokio::spawn(sharp_eyes::incidents::run(Arc::clone(&store) as _, Arc::new(clock), Arc::default()));
+    let (shared, pulse) = (Arc::clone(&store) as _, tokio::sync::watch::channel(()).1);
+    let runner = tokio::spawn(sharp_eyes::incidents::run(shared, Arc::new(clock), Arc::default(), pulse));
     let id = IncidentId::parse(path.rsplit('/').next().unwrap()).unwrap();
     let mut rows = 1;
     for _ in 0..400 {

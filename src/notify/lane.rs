@@ -9,6 +9,7 @@
 use super::pace::Pace;
 use super::plan::{self, Target};
 use super::{Adapter, Envelope, Failed, To};
+use crate::lasting::Lasting;
 use crate::settings::Channel;
 use domain::incident::Incident;
 use domain::message::text::{self, Facts};
@@ -23,7 +24,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-/// It is looked this often whether something is due.
+/// It is looked this often whether something is due, while something waits.
 const LOOK: Duration = Duration::from_secs(1);
 /// After a failure of the database it is tried again this soon.
 const RETRY: Duration = Duration::from_secs(2);
@@ -55,6 +56,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Rings when there is something new.
     pub bell: watch::Receiver<u64>,
+    /// Beats when something was written.
+    pub pulse: watch::Receiver<()>,
     /// How people reach the gateway.
     pub link: Option<String>,
 }
@@ -158,13 +161,16 @@ impl Lane {
 
     /// Sends what is due, for ever.
     pub(super) async fn run(self: Arc<Self>, mut context: Context) {
+        let mut failing = Lasting::default();
         // Whoever was before us may have used up the pace a moment ago.
         let since = context.clock.now().before(self.with_pace(|pace| pace.longest()));
         let tried = loop {
             match context.repository.tried_since(&self.target.lane, since).await {
                 Ok(tried) => break tried,
                 Err(error) => {
-                    warn!(lane = self.target.lane, %error, "the queue cannot be read; nothing is sent meanwhile");
+                    if failing.begins() {
+                        warn!(lane = self.target.lane, %error, "the queue cannot be read; nothing is sent meanwhile");
+                    }
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -172,6 +178,8 @@ impl Lane {
         self.with_pace(|pace| pace.begin(tried, self.begun.elapsed()));
         let mut flying = Flying::default();
         loop {
+            context.pulse.mark_unchanged();
+            let mut empty = false;
             while let Some(ended) = flying.tasks.try_join_next() {
                 flying.landed(ended).await;
             }
@@ -182,31 +190,54 @@ impl Lane {
                 // Whoever lands wakes it sooner.
                 0 if places == 0 => LOOK,
                 0 => wait.max(Duration::from_millis(10)),
-                free => match self.start(&context, &mut flying, free).await {
-                    Ok(0) => LOOK,
-                    Ok(_) => continue,
-                    Err(error) => {
-                        warn!(lane = self.target.lane, %error, "the queue cannot be read; nothing is sent meanwhile");
-                        RETRY
+                free => {
+                    let started = self.start(&context, &mut flying, free).await;
+                    if started.is_ok() && failing.ends() {
+                        info!(lane = self.target.lane, "the queue is read again");
                     }
-                },
+                    match started {
+                        Ok(Some(0)) => LOOK,
+                        Ok(Some(_)) => continue,
+                        Ok(None) => {
+                            empty = true;
+                            LOOK
+                        }
+                        Err(error) => {
+                            if failing.begins() {
+                                warn!(lane = self.target.lane, %error, "the queue cannot be read; nothing is sent meanwhile");
+                            }
+                            RETRY
+                        }
+                    }
+                }
             };
             tokio::select! {
                 Some(ended) = flying.tasks.join_next() => flying.landed(ended).await,
                 rung = context.bell.changed() => if rung.is_err() { tokio::time::sleep(pause).await },
-                () = tokio::time::sleep(pause) => {}
+                beat = context.pulse.changed(), if empty => if beat.is_err() { tokio::time::sleep(pause).await },
+                () = tokio::time::sleep(pause), if !empty => {}
             }
         }
     }
 
-    /// Begins to send what is due, `free` at most. Answers how many.
-    async fn start(self: &Arc<Self>, context: &Context, flying: &mut Flying, free: usize) -> Result<usize> {
+    /// Begins to send what is due, `free` at most. Answers how many, and nothing if nothing is
+    /// due and nothing waits for its time.
+    async fn start(
+        self: &Arc<Self>,
+        context: &Context,
+        flying: &mut Flying,
+        free: usize,
+    ) -> Result<Option<usize>> {
         // Those that are about to be claimed are due still.
         let limit = u32::try_from(free + flying.ids.len()).unwrap_or(1);
         let mut due = context.repository.due(&self.target.lane, context.clock.now(), limit).await?;
         due.retain(|message| !flying.ids.contains(&message.id));
         due.truncate(free);
         let started = due.len();
+        if started == 0 && flying.ids.is_empty() && context.repository.waiting(&self.target.lane).await? == 0
+        {
+            return Ok(None);
+        }
         for message in due {
             let (lane, context, turn) = (Arc::clone(self), context.clone(), Turn::new(self));
             flying.ids.insert(message.id.clone());
@@ -215,7 +246,7 @@ impl Lane {
                 message.id
             });
         }
-        Ok(started)
+        Ok(Some(started))
     }
 
     async fn deliver(&self, context: &Context, message: &Message, turn: Turn) {

@@ -185,12 +185,14 @@ impl Ways {
         Ok(Self { lanes, link: origin })
     }
 
-    /// Reads the outbox and sends what is due, for ever. `outbox` rings when there is something new in it.
+    /// Reads the outbox and sends what is due, for ever. `outbox` rings when there is something new in
+    /// it, and after a `pulse` another gateway may have changed what is due.
     pub async fn run(
         self,
         repository: Arc<dyn Repository>,
         clock: Arc<dyn Clock>,
         outbox: watch::Receiver<i64>,
+        pulse: watch::Receiver<()>,
     ) {
         let bell = watch::Sender::new(0);
         let mut tasks = JoinSet::new();
@@ -201,13 +203,15 @@ impl Ways {
                 repository: Arc::clone(&repository),
                 clock: Arc::clone(&clock),
                 bell: bell.subscribe(),
+                pulse: pulse.clone(),
                 link: self.link.clone(),
             };
             let lane = Arc::new(lane);
             tasks.spawn(for_ever(name, move || Arc::clone(&lane).run(context.clone())));
         }
         let planner = Arc::new(plan::Planner { repository, clock, lanes, bell });
-        tasks.spawn(for_ever("planner".to_owned(), move || Arc::clone(&planner).run(outbox.clone())));
+        let work = move || Arc::clone(&planner).run(outbox.clone(), pulse.clone());
+        tasks.spawn(for_ever("planner".to_owned(), work));
         tasks.join_next().await;
     }
 }

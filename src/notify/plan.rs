@@ -4,6 +4,7 @@
 //! and what it makes twice all the same is kept once. Of an incident that is not called
 //! for any more nothing is left to wait.
 
+use crate::lasting::Lasting;
 use async_trait::async_trait;
 use domain::incident::{Answer, Call, Incident};
 use domain::message::contact::Contact;
@@ -19,7 +20,8 @@ use tracing::{error, info, warn};
 
 /// Notices that are read at a time.
 const PAGE: u32 = 100;
-/// It is looked this often although nothing rings: another gateway may have died over it.
+/// It is looked this often although nothing rings, if the database has changed: another gateway may
+/// have died over it.
 const LOOK: Duration = Duration::from_secs(5);
 /// After a failure it is tried again this soon.
 const RETRY: Duration = Duration::from_secs(2);
@@ -125,21 +127,37 @@ pub struct Planner {
 
 impl Planner {
     /// Reads the outbox, for ever.
-    pub(super) async fn run(self: Arc<Self>, mut outbox: watch::Receiver<i64>) {
+    pub(super) async fn run(
+        self: Arc<Self>,
+        mut outbox: watch::Receiver<i64>,
+        mut pulse: watch::Receiver<()>,
+    ) {
         outbox.mark_changed();
+        let mut failing = Lasting::default();
         loop {
-            match self.read().await {
+            pulse.mark_unchanged();
+            let read = self.read().await;
+            if read.is_ok() && failing.ends() {
+                info!("people are told beyond the page again");
+            }
+            match read {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    warn!(%error, "nobody is told beyond the page meanwhile: the database cannot be asked");
+                    if failing.begins() {
+                        warn!(%error, "nobody is told beyond the page meanwhile: the database cannot be asked");
+                    }
                     tokio::time::sleep(RETRY).await;
                     continue;
                 }
             }
+            let look = async {
+                tokio::time::sleep(LOOK).await;
+                let _ = pulse.changed().await;
+            };
             tokio::select! {
                 rung = outbox.changed() => if rung.is_err() { tokio::time::sleep(LOOK).await },
-                () = tokio::time::sleep(LOOK) => {}
+                () = look => {}
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::{Store, audit, failed};
 use domain::audit::Entry;
 use domain::drill::{ButtonTest, Trial};
 use domain::event::alarm::{Alarm, Point};
+use domain::incident::repository::Trials;
 use domain::repository::Result;
 use domain::role::Role;
 use domain::{ButtonTestId, DeviceId, PersonId, SiteId, Timestamp};
@@ -109,15 +110,16 @@ pub(crate) async fn takes(connection: &mut AnyConnection, alarm: &Alarm) -> Resu
 
 impl Store {
     /// Ends trials whose time is over at `now`, or that have not begun by far: the clock was set back.
-    pub(crate) async fn end_old_trials(&self, now: Timestamp) -> Result<u64> {
+    pub(crate) async fn end_old_trials(&self, now: Timestamp) -> Result<Trials> {
         let rows = sqlx::query("select * from button_trials").fetch_all(&self.read).await.map_err(failed)?;
         let trials = self.all_understood("button_trials", "device_id", &rows, trial)?;
+        let (open, over) = trials.into_iter().partition::<Vec<_>, _>(|trial| trial.goes_on(now));
         let mut ended = 0;
-        for trial in trials.into_iter().filter(|trial| !trial.goes_on(now)) {
+        for trial in over {
             let mut tx = self.write.begin_sealing().await?;
             ended += u64::from(end(&mut tx, trial, false, now).await?);
             tx.commit().await?;
         }
-        Ok(ended)
+        Ok(Trials { ended, open: open.len() as u64 })
     }
 }

@@ -6,7 +6,7 @@ use crate::{Store, button_test, changed, failed};
 use async_trait::async_trait;
 use domain::drill::{ButtonTest, Trial};
 use domain::group::{Group, MOST, Member};
-use domain::incident::repository::{Groups, Joined};
+use domain::incident::repository::{Groups, Joined, Trials};
 use domain::repository::{Page, Result};
 use domain::{DeviceId, GroupId, HouseholdId, PersonId, SiteId, Timestamp};
 use sqlx::AssertSqlSafe;
@@ -174,7 +174,7 @@ impl Groups for Store {
         self.rows(sql, &[site.as_str()]).await?.iter().map(button_test::trial).collect()
     }
 
-    async fn end_trials(&self, now: Timestamp) -> Result<u64> {
+    async fn end_trials(&self, now: Timestamp) -> Result<Trials> {
         self.end_old_trials(now).await
     }
 

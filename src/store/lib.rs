@@ -36,6 +36,7 @@ pub mod seal;
 mod signal;
 mod site;
 mod standing;
+pub mod traces;
 mod unreadable;
 mod viewing;
 
@@ -46,9 +47,12 @@ use seal::SealingKey;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, Connection as _};
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tracing::{error, info};
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
@@ -73,6 +77,8 @@ pub struct Store {
     /// SQLite has one writer: one connection, so writers queue instead of failing.
     write: Writer,
     sealing: SealingKey,
+    /// Where it is, if it is a file.
+    file: Option<PathBuf>,
     intake: Arc<intake::Intake>,
     unreadable: Arc<unreadable::Unreadable>,
 }
@@ -126,8 +132,12 @@ impl Store {
                     // as much as most questions.
                     .test_before_acquire(!sqlite);
                 if sqlite {
+                    let unusable = Arc::new(AtomicBool::new(false));
                     pool = pool
-                        .after_connect(move |connection, _| Box::pin(prepare(connection, writes)))
+                        .after_connect(move |connection, _| {
+                            let unusable = Arc::clone(&unusable);
+                            Box::pin(async move { say(prepare(connection, writes).await, &unusable) })
+                        })
                         .after_release(|connection, _| Box::pin(is_clean(connection)));
                 }
                 pool.connect_with(options).await.map_err(OpenError::Connect)
@@ -142,7 +152,8 @@ impl Store {
         let sealing = rotate::settle(&write, sealing).await?;
         let read = pool(8, false).await?;
         let intake = Arc::new(intake::Intake::start(write.clone()));
-        Ok(Self { read, write: Writer::new(write), sealing, intake, unreadable: Arc::default() })
+        let file = url.strip_prefix("sqlite:").map(PathBuf::from);
+        Ok(Self { read, write: Writer::new(write), sealing, file, intake, unreadable: Arc::default() })
     }
 
     /// Commits what is queued and closes all connections.
@@ -159,6 +170,7 @@ impl Repository for Store {
             read: self.read.clone(),
             write: self.write.noting(entry),
             sealing: self.sealing.clone(),
+            file: self.file.clone(),
             intake: Arc::clone(&self.intake),
             unreadable: Arc::clone(&self.unreadable),
         })
@@ -184,6 +196,21 @@ async fn prepare(connection: &mut AnyConnection, writes: bool) -> std::result::R
         }
     }
     Ok(())
+}
+
+/// Says when connections begin to be unusable and when that is over. The pool tries again
+/// all the time, and says so each time where nobody hears it.
+fn say(
+    prepared: std::result::Result<(), sqlx::Error>,
+    unusable: &AtomicBool,
+) -> std::result::Result<(), sqlx::Error> {
+    let before = unusable.swap(prepared.is_err(), Ordering::Relaxed);
+    match &prepared {
+        Err(error) if !before => error!(%error, "the database cannot be used; it is tried again"),
+        Ok(()) if before => info!("the database can be used again"),
+        _ => {}
+    }
+    prepared
 }
 
 fn is_read_only(error: &sqlx::Error) -> bool {

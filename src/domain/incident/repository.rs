@@ -25,6 +25,15 @@ pub struct Keyed {
     pub at: Timestamp,
 }
 
+/// Tests of buttons, after those whose time is over were ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trials {
+    /// How many were ended.
+    pub ended: u64,
+    /// How many go on.
+    pub open: u64,
+}
+
 /// What became of something that was to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept<T> {
@@ -151,8 +160,8 @@ pub trait Groups: Send + Sync {
     async fn end_trial(&self, device: &DeviceId) -> Result<bool>;
     /// Trials that go on in a site.
     async fn trials(&self, site: &SiteId) -> Result<Vec<Trial>>;
-    /// Ends those whose time is over: no press has arrived, and that is noted. Answers how many.
-    async fn end_trials(&self, now: Timestamp) -> Result<u64>;
+    /// Ends those whose time is over: no press has arrived, and that is noted.
+    async fn end_trials(&self, now: Timestamp) -> Result<Trials>;
     /// When each button of a site has worked last, if it was ever tried and has.
     async fn buttons_worked(&self, site: &SiteId) -> Result<BTreeMap<DeviceId, Timestamp>>;
     /// Tests of a site's buttons, the newest first, each with its place in the order.
