@@ -164,16 +164,11 @@ impl Doorkeeper {
     /// those on duty are written down elsewhere and still see.
     async fn register(&self, viewing: &Viewing, site: &SiteId) -> Result<()> {
         let begun = tokio::time::timeout(WRITE, self.repository.begin_viewing(viewing, site)).await;
+        let late = begun.is_err();
         let error = match begun {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error,
-            Err(_) => {
-                // It may be written all the same: then nobody else would close it.
-                if !viewing.role.is_on_duty() {
-                    self.spool.end_later(&viewing.id, viewing.started_at).await;
-                }
-                repository::Error::Unavailable("the register takes too long".to_owned())
-            }
+            Err(_) => repository::Error::Unavailable("the register takes too long".to_owned()),
         };
         if viewing.role.is_on_duty() {
             match self.spool.begin(viewing, site).await {
@@ -183,6 +178,12 @@ impl Doorkeeper {
                 }
                 Err(spool) => warn!(%spool, "break-glass failed: the spool cannot be written either"),
             }
+        }
+        if late {
+            // It may be written all the same: then nobody else would close it. A disk that hangs keeps
+            // nobody waiting for being refused.
+            let (spool, id, at) = (Arc::clone(&self.spool), viewing.id.clone(), viewing.started_at);
+            self.keepers.spawn(async move { spool.end_later(&id, at).await });
         }
         Err(error)
     }

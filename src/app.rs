@@ -16,13 +16,13 @@ use crate::pictures::{self, Photographer};
 use crate::pulse;
 use crate::reconcile;
 use crate::settings::{Mqtt, Settings, Webrtc};
-use crate::spool::Spool;
+use crate::spool::{LeftOpen, Spool};
 use crate::sweep;
 use crate::tls;
 use domain::Clock;
 use domain::event::door::DoorEvent;
 use domain::health::Room;
-use domain::repository::{self, Persons as _, Registers as _};
+use domain::repository::{self, Persons as _};
 use relay::ingest::address::Policy;
 use relay::rtsp::Limits;
 use relay::{Decoder, Fleet, decoder, whep};
@@ -115,6 +115,7 @@ pub struct App {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     spool: Arc<Spool>,
+    left_open: Option<LeftOpen>,
     event_spool: Arc<EventSpool>,
     fleet: Arc<Fleet>,
     decoder: Arc<Decoder>,
@@ -171,8 +172,7 @@ fn make_folders(settings: &Settings) -> Result<(), BuildError> {
 }
 
 /// What is written at the start. A database that takes nothing keeps nobody from watching: what
-/// waits in a spool is tried again by the spool's own task, and viewings that a crash left open
-/// are closed by the next start.
+/// waits in a spool, and viewings that a crash left open, are tried again by the spool's own task.
 fn or_later<T: Default>(done: repository::Result<T>) -> repository::Result<T> {
     match done {
         Err(error @ repository::Error::Unavailable(_)) => {
@@ -192,25 +192,22 @@ impl App {
         let watched = room.subscribe();
         let place = disk::place(&settings.database, settings.event_spool.as_deref());
         // On a disk that is full the database opens only into what the reserve gives up.
-        let disk =
-            settings.disk.clone().zip(place).map(|(limits, path)| {
-                disk::Watcher::new(path, limits, room, health.clone(), Arc::clone(&clock))
-            });
+        let doubt = disk::Doubt::default();
+        let disk = settings.disk.clone().zip(place).map(|(limits, path)| {
+            disk::Watcher::new(path, limits, room, health.clone(), Arc::clone(&clock), doubt.clone())
+        });
         let store = Arc::new(open_store(settings).await?);
-        let spool = Arc::new(Spool::new(settings.spool.clone()));
-        let spooled = or_later(spool.recover(&*store).await)?;
+        let spool = Arc::new(Spool::new(settings.spool.clone(), doubt.clone()));
+        let mut left_open = or_later(spool.left_open(&*store, clock.now()).await)?;
+        let spooled = or_later(spool.catch_up(&*store, &mut left_open).await)?;
         if spooled > 0 {
             info!(viewings = spooled, "viewings from the spool are sealed into the register");
         }
-        let event_spool = Arc::new(EventSpool::new(settings.event_spool.clone(), Arc::clone(&clock)));
+        let event_spool = Arc::new(EventSpool::new(settings.event_spool.clone(), Arc::clone(&clock), doubt));
         let mut waited = Recovered::default();
         or_later(event_spool.recover(&*store, &mut waited).await)?;
         if waited.kept > 0 {
             info!(events = waited.kept, "events from the spool are kept");
-        }
-        let left_open = or_later(store.end_open_viewings(clock.now()).await)?;
-        if left_open > 0 {
-            info!(viewings = left_open, "viewings that a crash left open are closed");
         }
         let changes = watch::Sender::new(0);
         let (bell, posted) = (watch::Sender::new(0), Arc::new(Notify::new()));
@@ -280,6 +277,7 @@ impl App {
             store,
             clock,
             spool,
+            left_open,
             event_spool,
             fleet,
             decoder,
@@ -392,7 +390,7 @@ impl App {
             room: self.room,
         };
         reconciler.spawn(photographer.run(self.events));
-        reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _));
+        reconciler.spawn(self.spool.run(Arc::clone(&self.store) as _, self.left_open));
         reconciler.spawn(self.event_spool.run(
             Arc::clone(&self.store) as _,
             Arc::clone(&self.posted),

@@ -151,7 +151,10 @@ pub async fn anchor(registers: std::sync::Arc<dyn Registers>, path: PathBuf) {
         if head.seq == 0 || noted == Some(head) {
             continue;
         }
-        match note(&path, &head) {
+        let file = path.clone();
+        // A disk that hangs stops nobody else.
+        let done = tokio::task::spawn_blocking(move || note(&file, &head)).await;
+        match done.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => noted = Some(head),
             Err(error) => warn!(path = %path.display(), %error, "the audit chain's head cannot be noted"),
         }

@@ -6,7 +6,10 @@
 //! lines are kept while nobody may write: after them nothing waits, and what comes goes to
 //! the database again, however much comes all the time.
 
+use crate::desk::Desk;
+use crate::disk::Doubt;
 use crate::journal::{self, Journal};
+use crate::lasting::Lasting;
 use crate::pictures::WAITING;
 use async_trait::async_trait;
 use domain::event::device::{DeviceEvent, DeviceEventKind};
@@ -37,6 +40,8 @@ const GROUP: usize = 200;
 const FEW: usize = 64 << 10;
 /// How long that may take; who writes waits meanwhile.
 const HANDOVER: Duration = Duration::from_secs(2);
+/// How long the disk may take, and those who write before, until events are refused.
+const HANGS: Duration = Duration::from_secs(5);
 /// An event that has waited for longer gets no picture: the stream has none of it any more.
 const PICTURED: Duration = Duration::from_secs(60);
 
@@ -181,45 +186,108 @@ pub struct Recovered {
     pub pictured: Vec<DoorEvent>,
 }
 
-/// The file.
-pub struct EventSpool {
+/// The file, with what waits in it.
+struct Book {
     journal: Journal,
+    waiting: Waiting,
+}
+
+impl Book {
+    /// Puts the file aside, behind what is aside already, and reads it; nothing if nothing waits.
+    fn take(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let unfinished = self.journal.is_being_read();
+        if !self.journal.close_for_reading()? {
+            return Ok(None);
+        }
+        if !unfinished {
+            self.waiting.close();
+        }
+        self.journal.read().map(Some)
+    }
+
+    /// What was put aside is in the database, but for what never can be.
+    fn done(&mut self, aside: &[(Vec<u8>, String)]) -> io::Result<()> {
+        for (line, why) in aside {
+            self.journal.keep_unreadable(line, why)?;
+        }
+        self.journal.done()?;
+        self.waiting.closed.clear();
+        Ok(())
+    }
+
+    /// Appends those that do not wait already. Answers what became of each. Where only the
+    /// reserve is left, calls for help are kept and the answer is that there is no room: sent
+    /// again, they are not kept twice.
+    fn append(&mut self, events: &[Event]) -> io::Result<Vec<Recorded>> {
+        match self.append_to(events, RESERVE) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let pressing: Vec<Event> =
+                    events.iter().filter(|event| event.is_pressing()).cloned().collect();
+                let recorded = self.append_to(&pressing, 0)?;
+                if pressing.len() == events.len() { Ok(recorded) } else { Err(error) }
+            }
+            done => done,
+        }
+    }
+
+    /// The same; `reserve` bytes of the file stay free.
+    fn append_to(&mut self, events: &[Event], reserve: u64) -> io::Result<Vec<Recorded>> {
+        let (mut text, mut recorded, mut new) = (String::new(), Vec::new(), HashSet::new());
+        for event in events {
+            let name = name(event);
+            if self.waiting.has(&name) || !new.insert(name) {
+                recorded.push(Recorded::Duplicate);
+                continue;
+            }
+            text += &serde_json::to_string(&Line::from(event))?;
+            text.push('\n');
+            recorded.push(Recorded::Accepted);
+        }
+        if !text.is_empty() {
+            self.journal.append(&text, reserve)?;
+        }
+        self.waiting.open.extend(new);
+        Ok(recorded)
+    }
+}
+
+/// The way to the file.
+pub struct EventSpool {
+    book: Desk<Book>,
+    holds: watch::Receiver<bool>,
     clock: Arc<dyn Clock>,
+    doubt: Doubt,
     /// Who writes holds it, and who hands over to the database.
-    waiting: Mutex<Waiting>,
+    turn: Mutex<()>,
 }
 
 impl EventSpool {
-    /// A spool in this file; without one events are refused while the database is away.
+    /// A spool in this file; without one events are refused while the database is away. Whoever
+    /// writes into it has reason to `doubt` the disk.
     #[must_use]
-    pub fn new(path: Option<PathBuf>, clock: Arc<dyn Clock>) -> Self {
-        Self { journal: Journal::new(path), clock, waiting: Mutex::default() }
+    pub fn new(path: Option<PathBuf>, clock: Arc<dyn Clock>, doubt: Doubt) -> Self {
+        let journal = Journal::new(path);
+        let holds = journal.holds();
+        let book = Desk::new("event-spool", Book { journal, waiting: Waiting::default() });
+        Self { book, holds, clock, doubt, turn: Mutex::default() }
     }
 
     /// Keeps what waits in the database, until nothing does. Done twice, it does no harm.
     /// `all` says what became of it, also where it comes to no end.
     pub async fn recover(&self, repository: &dyn Repository, all: &mut Recovered) -> Result<()> {
         loop {
-            let mut waiting = self.waiting.lock().await;
-            let unfinished = self.journal.is_being_read();
-            if !self.journal.close_for_reading().map_err(|error| unreadable(&error))? {
-                return Ok(());
-            }
-            if !unfinished {
-                waiting.close();
-            }
-            let bytes = self.journal.read().map_err(|error| unreadable(&error))?;
+            let turn = self.turn.lock().await;
+            let taken = self.book.ask(|book| book.take()).await;
+            let Some(bytes) = taken.map_err(|error| unreadable(&error))? else { return Ok(()) };
             if bytes.len() > FEW {
                 // Who sends meanwhile does not wait for all that.
-                drop(waiting);
+                drop(turn);
                 self.drain(repository, &bytes, all).await?;
-                self.waiting.lock().await.closed.clear();
                 continue;
             }
             let drained = tokio::time::timeout(HANDOVER, self.drain(repository, &bytes, all)).await;
             if let Ok(drained) = drained {
                 drained?;
-                waiting.closed.clear();
             } else {
                 // What was on its way may be kept all the same, and an alarm among it.
                 all.raised = true;
@@ -265,10 +333,9 @@ impl EventSpool {
             }
         }
         // Only now, or each further try would set them aside again.
-        for (line, why) in aside {
-            self.journal.keep_unreadable(line, &why).map_err(|error| unreadable(&error))?;
-        }
-        self.journal.done().map_err(|error| unreadable(&error))
+        let aside: Vec<(Vec<u8>, String)> =
+            aside.into_iter().map(|(line, why)| (line.to_vec(), why)).collect();
+        self.book.ask(move |book| book.done(&aside)).await.map_err(|error| unreadable(&error))
     }
 
     /// Recovers whenever there is something to recover, for ever. Says through `posted` that
@@ -281,15 +348,23 @@ impl EventSpool {
         changes: watch::Sender<u64>,
         happened: mpsc::Sender<DoorEvent>,
     ) {
+        let (mut holds, mut away) = (self.holds.clone(), Lasting::default());
         loop {
-            tokio::time::sleep(RETRY).await;
-            if !self.journal.holds_something() {
-                continue;
+            if holds.wait_for(|holds| *holds).await.is_err() {
+                // Without the thread that writes there is nothing to do.
+                std::future::pending::<()>().await;
             }
+            tokio::time::sleep(RETRY).await;
             let mut all = Recovered::default();
             match self.recover(&*repository, &mut all).await {
-                Ok(()) => info!(events = all.kept, "the database is back; what devices have told is kept"),
-                Err(error) => warn!(%error, "the database is away; what devices tell waits in the spool"),
+                Ok(()) => {
+                    away.ends();
+                    info!(events = all.kept, "the database is back; what devices have told is kept");
+                }
+                Err(error) if away.begins() => {
+                    warn!(%error, "the database is away; what devices tell waits in the spool");
+                }
+                Err(error) => debug!(%error, "the database is still away"),
             }
             posted.notify_one();
             if all.raised {
@@ -304,39 +379,19 @@ impl EventSpool {
         }
     }
 
-    /// Appends those that do not wait already. Answers what became of each. Where only the
-    /// reserve is left, calls for help are kept and the answer is that there is no room: sent
-    /// again, they are not kept twice.
-    fn append(&self, waiting: &mut Waiting, events: &[Event]) -> io::Result<Vec<Recorded>> {
-        match self.append_to(waiting, events, RESERVE) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                let pressing: Vec<Event> =
-                    events.iter().filter(|event| event.is_pressing()).cloned().collect();
-                let recorded = self.append_to(waiting, &pressing, 0)?;
-                if pressing.len() == events.len() { Ok(recorded) } else { Err(error) }
-            }
-            done => done,
-        }
-    }
-
-    /// The same; `reserve` bytes of the file stay free.
-    fn append_to(&self, waiting: &mut Waiting, events: &[Event], reserve: u64) -> io::Result<Vec<Recorded>> {
-        let (mut text, mut recorded, mut new) = (String::new(), Vec::new(), HashSet::new());
-        for event in events {
-            let name = name(event);
-            if waiting.has(&name) || !new.insert(name) {
-                recorded.push(Recorded::Duplicate);
-                continue;
-            }
-            text += &serde_json::to_string(&Line::from(event))?;
-            text.push('\n');
-            recorded.push(Recorded::Accepted);
-        }
-        if !text.is_empty() {
-            self.journal.append(&text, reserve)?;
-        }
-        waiting.open.extend(new);
-        Ok(recorded)
+    /// Has it written in its turn, or says that the disk hangs: then it may be written all the
+    /// same, and sent again it is a duplicate.
+    async fn write<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Book) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<R> {
+        self.doubt.raise();
+        let writing = async {
+            let _turn = self.turn.lock().await;
+            self.book.ask(work).await
+        };
+        let written = tokio::time::timeout(HANGS, writing).await;
+        written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -375,20 +430,24 @@ async fn record(repository: &dyn Repository, taken: Vec<Taken>) -> Result<Vec<Re
 #[async_trait]
 impl web::intake::Later for EventSpool {
     fn holds_something(&self) -> bool {
-        self.journal.holds_something()
+        *self.holds.borrow()
     }
 
     async fn keep(&self, events: &[Event]) -> io::Result<Vec<Recorded>> {
-        self.append(&mut *self.waiting.lock().await, events)
+        let events = events.to_vec();
+        self.write(move |book| book.append(&events)).await
     }
 
     async fn keep_behind(&self, events: &[Event]) -> io::Result<Option<Vec<Recorded>>> {
-        let mut waiting = self.waiting.lock().await;
-        // All of it was kept while this one waited.
-        if !self.journal.holds_something() {
-            return Ok(None);
-        }
-        self.append(&mut waiting, events).map(Some)
+        let events = events.to_vec();
+        self.write(move |book| {
+            // All of it was kept while this one waited.
+            if !book.journal.holds_something() {
+                return Ok(None);
+            }
+            book.append(&events).map(Some)
+        })
+        .await
     }
 }
 
@@ -442,7 +501,8 @@ mod tests {
     async fn where_only_the_reserve_is_left_a_call_for_help_is_kept_and_what_comes_with_it_is_not() {
         let path = std::env::temp_dir().join(web::token::new());
         std::fs::write(&path, vec![b'\n'; 15 << 20]).unwrap();
-        let spool = EventSpool::new(Some(path.clone()), Arc::new(crate::clock::SystemClock));
+        let spool =
+            EventSpool::new(Some(path.clone()), Arc::new(crate::clock::SystemClock), Doubt::default());
         let event = |n: u8, kind| {
             let event = DeviceEvent {
                 id: DeviceEventId::from_random([n; 16]),

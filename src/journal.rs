@@ -1,10 +1,11 @@
 //! A file of lines that is durable line by line: what cannot be kept in the database
-//! waits in it. Whoever has one lets nobody append while [`Journal::close_for_reading`] runs.
+//! waits in it. All of it waits for the disk: it belongs to a [`crate::desk::Desk`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use tokio::sync::watch;
 use tracing::warn;
 
 /// How large the file may become, in bytes; then nothing is taken any more.
@@ -14,6 +15,8 @@ const MOST: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Journal {
     path: Option<PathBuf>,
+    /// Whether there is something to be read: known to those who do not wait for the disk.
+    holds: watch::Sender<bool>,
 }
 
 /// The lines of a file.
@@ -34,11 +37,33 @@ impl Journal {
     /// A journal in this file; without one nothing is taken.
     #[must_use]
     pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path }
+        let journal = Self { path, holds: watch::Sender::new(false) };
+        journal.look();
+        journal
+    }
+
+    /// Whether there is something to be read, now and later.
+    #[must_use]
+    pub fn holds(&self) -> watch::Receiver<bool> {
+        self.holds.subscribe()
+    }
+
+    /// Looks whether there is something to be read.
+    fn look(&self) -> bool {
+        let exists = |path: Option<PathBuf>| path.is_some_and(|path| path.exists());
+        let holds = exists(self.path.clone()) || exists(self.closed());
+        self.holds.send_if_modified(|before| std::mem::replace(before, holds) != holds);
+        holds
     }
 
     /// Appends whole lines; durable when it answers. `reserve` bytes stay free for others.
     pub fn append(&self, text: &str, reserve: u64) -> io::Result<()> {
+        let written = self.write(text, reserve);
+        self.look();
+        written
+    }
+
+    fn write(&self, text: &str, reserve: u64) -> io::Result<()> {
         let path = self.path.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let new = !path.exists();
         let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
@@ -79,8 +104,7 @@ impl Journal {
     /// Whether there is something to be read.
     #[must_use]
     pub fn holds_something(&self) -> bool {
-        self.path.as_ref().is_some_and(|path| path.exists())
-            || self.closed().is_some_and(|path| path.exists())
+        self.look()
     }
 
     /// Whether a file is aside that was not read to its end.
@@ -97,7 +121,10 @@ impl Journal {
             return Ok(true);
         }
         match fs::rename(path, closed) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.look();
+                Ok(false)
+            }
             renamed => renamed.map(|()| true),
         }
     }
@@ -107,9 +134,23 @@ impl Journal {
         self.closed().map_or(Ok(Vec::new()), fs::read)
     }
 
+    /// All that waits, without touching it.
+    pub fn peek(&self) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        for path in self.closed().iter().chain(&self.path) {
+            match fs::read(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                read => all.extend(read?),
+            }
+        }
+        Ok(all)
+    }
+
     /// What was put aside is in the database.
     pub fn done(&self) -> io::Result<()> {
-        self.closed().map_or(Ok(()), fs::remove_file)
+        let removed = self.closed().map_or(Ok(()), fs::remove_file);
+        self.look();
+        removed
     }
 
     /// Keeps a line that cannot be read for people to look at, or it would be tried for

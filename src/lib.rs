@@ -13,7 +13,7 @@
 //! - `mqtt` hears devices that tell by a broker, `alert_stream` fetches from those that are asked.
 //! - `pictures` takes the pictures of door events.
 //! - [`spool`] keeps the register's entries while it cannot be written, [`event_spool`] what
-//!   devices tell.
+//!   devices tell; each has a `desk`, a thread that waits for the disk.
 //! - [`sweep`] removes what is over.
 //! - [`tls`] keeps the certificate of the gateway's own TLS.
 //! - [`app`] is the order of building and of closing, [`settings`] every key,
@@ -26,6 +26,7 @@ pub mod app;
 pub mod audit;
 pub mod clock;
 pub mod demo;
+mod desk;
 pub mod disk;
 pub mod event_spool;
 #[doc(hidden)]

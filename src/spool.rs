@@ -5,7 +5,10 @@
 //! Only for those whose work is to watch; everybody else is refused meanwhile. A viewing
 //! takes about 400 bytes.
 
+use crate::desk::Desk;
+use crate::disk::Doubt;
 use crate::journal::{self, Journal};
+use crate::lasting::Lasting;
 use domain::audit::Entry;
 use domain::camera::StreamKind;
 use domain::repository::{Error, Registers, Repository, Result};
@@ -18,13 +21,15 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
-use tracing::{info, warn};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
 
 /// The chain's word for a viewing that was begun while the register was away.
 const BROKEN: &str = "viewing.break_glass";
 /// How long the register may take for one line.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the disk may take until somebody is refused.
+const HANGS: Duration = Duration::from_secs(2);
 /// How often the register is tried again while there is something to write.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -74,22 +79,57 @@ impl Line {
 
 /// The file, and the viewings whose beginning is in it.
 #[derive(Debug)]
-pub struct Spool {
+struct Book {
     journal: Journal,
-    waiting: Mutex<HashSet<ViewingId>>,
+    waiting: HashSet<ViewingId>,
+}
+
+impl Book {
+    fn append(&self, line: &Line) -> io::Result<()> {
+        self.journal.append(&line.text()?, 0)
+    }
+
+    /// Puts the file aside and reads it; nothing if there is none.
+    fn take(&self) -> io::Result<Option<Vec<u8>>> {
+        self.journal.close_for_reading()?.then(|| self.journal.read()).transpose()
+    }
+
+    /// What was put aside is in the register, but for what never can be.
+    fn done(&mut self, begun: &[ViewingId], aside: &[(Vec<u8>, String)]) -> io::Result<()> {
+        for (line, why) in aside {
+            self.journal.keep_unreadable(line, why)?;
+        }
+        self.journal.done()?;
+        for id in begun {
+            self.waiting.remove(id);
+        }
+        Ok(())
+    }
+}
+
+/// The way to the file.
+#[derive(Debug)]
+pub struct Spool {
+    book: Desk<Book>,
+    holds: watch::Receiver<bool>,
+    doubt: Doubt,
 }
 
 impl Spool {
-    /// A spool in this file; without one there is no break-glass.
+    /// A spool in this file; without one there is no break-glass. Whoever writes into it has
+    /// reason to `doubt` the disk.
     #[must_use]
-    pub fn new(path: Option<PathBuf>) -> Self {
-        Self { journal: Journal::new(path), waiting: Mutex::default() }
+    pub fn new(path: Option<PathBuf>, doubt: Doubt) -> Self {
+        let journal = Journal::new(path);
+        let holds = journal.holds();
+        Self { book: Desk::new("spool", Book { journal, waiting: HashSet::new() }), holds, doubt }
     }
 
-    /// Writes down that a viewing begins; durable when it answers.
+    /// Writes down that a viewing begins; durable when it answers. If nobody waits for the
+    /// answer any more it has ended.
     pub async fn begin(&self, viewing: &Viewing, site: &SiteId) -> io::Result<()> {
-        let mut waiting = self.waiting.lock().await;
-        self.append(&Line::Begin {
+        self.doubt.raise();
+        let line = Line::Begin {
             id: viewing.id.to_string(),
             person: viewing.person_id.to_string(),
             role: viewing.role,
@@ -99,50 +139,62 @@ impl Spool {
             purpose: viewing.purpose,
             at: viewing.started_at.0,
             site: site.to_string(),
-        })?;
-        waiting.insert(viewing.id.clone());
-        Ok(())
+        };
+        let end = Line::End { id: viewing.id.to_string(), at: viewing.started_at.0, bytes: 0 };
+        let id = viewing.id.clone();
+        let begin = move |book: &mut Book| {
+            book.append(&line)?;
+            book.waiting.insert(id);
+            Ok(())
+        };
+        let undo = move |book: &mut Book, ()| {
+            if let Err(error) = book.append(&end) {
+                warn!(%error, "a viewing that was not admitted may stay open in the register");
+            }
+        };
+        let begun = tokio::time::timeout(HANGS, self.book.ask_or(begin, undo)).await;
+        begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Writes down that a viewing has ended, if its beginning waits here or the
     /// register does not take it. Where neither does, the row is closed at the next start.
     pub async fn end(&self, registers: &dyn Repository, id: &ViewingId, at: Timestamp, bytes: u64) {
-        let begun_here = self.waiting.lock().await.contains(id);
+        let begun_here = *self.holds.borrow() && self.begun_here(id).await;
         if !begun_here {
             match registers.end_viewing(id, at, bytes).await {
                 Ok(()) => return,
                 Err(error) => warn!(%error, viewing = %id, "the register does not take the end of a viewing"),
             }
         }
-        let _one_at_a_time = self.waiting.lock().await;
-        if let Err(error) = self.append(&Line::End { id: id.to_string(), at: at.0, bytes }) {
+        if let Err(error) = self.write_end(id, at, bytes).await {
             warn!(%error, viewing = %id, "the end of a viewing could not be written");
         }
     }
 
     /// Writes down the end of a viewing that may or may not have reached the register.
     pub async fn end_later(&self, id: &ViewingId, at: Timestamp) {
-        let _one_at_a_time = self.waiting.lock().await;
-        if let Err(error) = self.append(&Line::End { id: id.to_string(), at: at.0, bytes: 0 }) {
+        if let Err(error) = self.write_end(id, at, 0).await {
             warn!(%error, viewing = %id, "a viewing that was not admitted may stay open in the register");
         }
     }
 
-    fn append(&self, line: &Line) -> io::Result<()> {
-        self.journal.append(&line.text()?, 0)
+    async fn begun_here(&self, id: &ViewingId) -> bool {
+        let id = id.clone();
+        self.book.ask(move |book| Ok(book.waiting.contains(&id))).await.unwrap_or(true)
+    }
+
+    async fn write_end(&self, id: &ViewingId, at: Timestamp, bytes: u64) -> io::Result<()> {
+        self.doubt.raise();
+        let line = Line::End { id: id.to_string(), at: at.0, bytes };
+        self.book.ask(move |book| book.append(&line)).await
     }
 
     /// Seals what waits into the chain and empties the file. Done twice, it does no
     /// harm. What comes meanwhile goes into a new file: nobody waits for the database.
     pub async fn recover(&self, registers: &dyn Registers) -> Result<u64> {
-        {
-            let _nobody_writes = self.waiting.lock().await;
-            if !self.journal.close_for_reading().map_err(|error| unreadable(&error))? {
-                return Ok(0);
-            }
-        }
-        let bytes = self.journal.read().map_err(|error| unreadable(&error))?;
-        let (mut sealed, mut begun) = (0, Vec::new());
+        let taken = self.book.ask(|book| book.take()).await;
+        let Some(bytes) = taken.map_err(|error| unreadable(&error))? else { return Ok(0) };
+        let (mut sealed, mut begun, mut aside) = (0, Vec::new(), Vec::new());
         for (line, read) in lines(&bytes) {
             let written = match read {
                 Ok(line) => {
@@ -154,33 +206,69 @@ impl Spool {
             };
             match written {
                 Ok(new) => sealed += u64::from(new),
-                Err(Error::Corrupt(why)) => {
-                    self.journal.keep_unreadable(line, &why).map_err(|error| unreadable(&error))?;
-                }
+                Err(Error::Corrupt(why)) => aside.push((line.to_vec(), why)),
                 Err(error) => return Err(error),
             }
         }
-        self.journal.done().map_err(|error| unreadable(&error))?;
-        let mut waiting = self.waiting.lock().await;
-        for id in begun {
-            waiting.remove(&id);
-        }
+        let done = self.book.ask(move |book| book.done(&begun, &aside)).await;
+        done.map_err(|error| unreadable(&error))?;
         Ok(sealed)
     }
 
-    /// Recovers whenever there is something to recover, for ever.
-    pub async fn run(self: Arc<Self>, registers: Arc<dyn Repository>) {
+    /// Recovers whenever there is something to recover, for ever; and closes what a crash has
+    /// `left` open in the register and could not be closed yet.
+    pub async fn run(self: Arc<Self>, registers: Arc<dyn Repository>, mut left: Option<LeftOpen>) {
+        let (mut holds, mut away) = (self.holds.clone(), Lasting::default());
         loop {
-            tokio::time::sleep(RETRY).await;
-            if !self.journal.holds_something() {
-                continue;
+            if left.is_none() && holds.wait_for(|holds| *holds).await.is_err() {
+                // Without the thread that writes there is nothing to do.
+                std::future::pending::<()>().await;
             }
-            match self.recover(&*registers).await {
-                Ok(sealed) => info!(viewings = sealed, "the register is written again; the spool is sealed"),
-                Err(error) => warn!(%error, "the register cannot be written; viewings wait in the spool"),
+            tokio::time::sleep(RETRY).await;
+            match self.catch_up(&*registers, &mut left).await {
+                Ok(sealed) => {
+                    away.ends();
+                    info!(viewings = sealed, "the register is written again; the spool is sealed");
+                }
+                Err(error) if away.begins() => {
+                    warn!(%error, "the register cannot be written; viewings wait in the spool");
+                }
+                Err(error) => debug!(%error, "the register still cannot be written"),
             }
         }
     }
+
+    /// What a crash has left open in the register, or in the file, and nobody has begun since; nothing
+    /// if nothing. To be asked before anybody is admitted.
+    pub async fn left_open(&self, registers: &dyn Registers, at: Timestamp) -> Result<Option<LeftOpen>> {
+        let waiting = self.book.ask(|book| book.journal.peek()).await.map_err(|error| unreadable(&error))?;
+        let begun = lines(&waiting).filter_map(|(_, read)| read.ok()?.begins());
+        let viewings: Vec<ViewingId> = registers.open_viewings().await?.into_iter().chain(begun).collect();
+        Ok((!viewings.is_empty()).then_some(LeftOpen { viewings, at }))
+    }
+
+    /// Seals what waits, and then closes what was `left` open: first the ends that are known.
+    /// Answers how many viewings were sealed.
+    pub async fn catch_up(&self, registers: &dyn Repository, left: &mut Option<LeftOpen>) -> Result<u64> {
+        let sealed = self.recover(registers).await?;
+        if let Some(LeftOpen { viewings, at }) = left {
+            let ended = registers.end_viewings(viewings, *at).await?;
+            if ended > 0 {
+                info!(viewings = ended, "viewings that a crash left open are closed");
+            }
+            *left = None;
+        }
+        Ok(sealed)
+    }
+}
+
+/// Viewings that a crash has left open in the register.
+#[derive(Debug)]
+pub struct LeftOpen {
+    /// Which.
+    pub viewings: Vec<ViewingId>,
+    /// When they are held to have ended: when a gateway was there again.
+    pub at: Timestamp,
 }
 
 /// Whether a viewing was begun in the register by this line.

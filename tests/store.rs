@@ -328,7 +328,7 @@ async fn viewings_begin_and_end() {
         store.begin_viewing(&second, &site.id).await.unwrap();
         store.end_viewing(&first.id, Timestamp(5), 99).await.unwrap();
         store.end_viewing(&first.id, Timestamp(9), 1).await.unwrap();
-        assert_eq!(store.end_open_viewings(Timestamp(7)).await.unwrap(), 1);
+        assert_eq!(store.end_viewings(&store.open_viewings().await.unwrap(), Timestamp(7)).await.unwrap(), 1);
         let ended = |v: &Viewing, at, bytes| Viewing { ended_at: Some(Timestamp(at)), bytes, ..v.clone() };
         let (first, second) = (ended(&first, 5, 99), ended(&second, 7, 0));
         // Whoever watched at any moment of the stretch, in pages.

@@ -1,6 +1,7 @@
 //! The viewing register is complete: right to the byte (C18), closed after a
 //! crash, and where it cannot be written nobody watches unwritten (C20).
 
+use crate::full_disk::{furnished, more};
 use crate::support::camera::{self, H264};
 use crate::support::client::Client;
 use crate::support::database::{BOTH, Database, open};
@@ -15,6 +16,7 @@ use domain::role::Role;
 use domain::viewing::{Viewing, ViewingTransport};
 use domain::{CameraId, Clock as _, PersonId, SiteId, Timestamp, ViewingId};
 use sharp_eyes::audit::verify;
+use sharp_eyes::disk::Doubt;
 use sharp_eyes::spool::Spool;
 use sqlx::Connection as _;
 use std::time::Duration;
@@ -234,7 +236,7 @@ async fn a_spool_is_sealed_once_even_if_the_gateway_dies_meanwhile() {
     for database in BOTH {
         let (store, folder) = open(database).await;
         let path = folder.path("spool");
-        let spool = Spool::new(Some(path.clone()));
+        let spool = Spool::new(Some(path.clone()), Doubt::default());
         let viewing = Viewing {
             id: ViewingId::from_random(random()),
             person_id: PersonId::from_random(random()),
@@ -255,14 +257,17 @@ async fn a_spool_is_sealed_once_even_if_the_gateway_dies_meanwhile() {
         text.push_str("{\"what\":\"begin\",\"id\":\"00\u{fffd}");
         for sealed in [1, 0] {
             std::fs::write(&path, &text).unwrap();
-            assert_eq!(Spool::new(Some(path.clone())).recover(&store).await.unwrap(), sealed);
+            assert_eq!(
+                Spool::new(Some(path.clone()), Doubt::default()).recover(&store).await.unwrap(),
+                sealed
+            );
             assert!(!path.exists());
         }
         // A line that never can be sealed is put aside, and the one before it is not told twice.
         let broken = text.lines().next().unwrap().replace(viewing.id.as_str(), "no id");
         for _ in 0..2 {
             std::fs::write(&path, format!("{text}\n{broken}\n")).unwrap();
-            assert_eq!(Spool::new(Some(path.clone())).recover(&store).await.unwrap(), 0);
+            assert_eq!(Spool::new(Some(path.clone()), Doubt::default()).recover(&store).await.unwrap(), 0);
         }
         let kept = std::fs::read_to_string(path.with_extension("unreadable")).unwrap();
         assert!(kept.contains("no id"), "{kept}");
@@ -272,4 +277,46 @@ async fn a_spool_is_sealed_once_even_if_the_gateway_dies_meanwhile() {
         assert_eq!(rows, [Viewing { ended_at: Some(Timestamp(9)), bytes: 77, ..viewing }], "{database:?}");
         verify(&store, vec![]).await.unwrap();
     }
+}
+
+/// Which viewings are open, in their order.
+async fn open_ones(database: &mut sqlx::AnyConnection) -> Vec<i64> {
+    let sql = "select case when ended_at is null then 1 else 0 end from viewings order by seq";
+    sqlx::query_scalar(sql).fetch_all(database).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_open_and_the_next_start_cannot_write_is_closed_as_soon_as_it_can_be() {
+    let house = furnished().await;
+    configure(&house.folder, ".");
+    more(&house.folder, "[disk]\nreserve_bytes = 0\n");
+    let gateway = Gateway::start(serve(&house.folder));
+    let patrol = Client::new(gateway.address).signed_in("patrol").await;
+    Live::open(&patrol, &house.camera).await.binary().await;
+    let mut page = Live::open(&patrol, &house.camera).await;
+    page.binary().await;
+    drop(gateway);
+
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite:{}", house.folder.path("test.db").display());
+    let mut database = sqlx::AnyConnection::connect(&url).await.unwrap();
+    let begun = open_ones(&mut database).await;
+    assert!(begun.contains(&1));
+    // What SQLite says to whoever writes on a disk that is full.
+    let full = "create trigger full before update on viewings begin select raise(abort, 'disk is full'); end";
+    sqlx::query(full).execute(&mut database).await.unwrap();
+    let _gateway = Gateway::start(serve(&house.folder));
+    let mut page = Live::open(&patrol, &house.camera).await;
+    page.binary().await;
+    assert_eq!(open_ones(&mut database).await, [&begun[..], &[1]].concat(), "it runs, and cannot close them");
+
+    sqlx::query("drop trigger full").execute(&mut database).await.unwrap();
+    let limit = Instant::now() + Duration::from_secs(30);
+    while open_ones(&mut database).await.iter().sum::<i64>() > 1 {
+        assert!(Instant::now() < limit, "nobody tries again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Who watches now still does.
+    assert_eq!(open_ones(&mut database).await.last(), Some(&1));
+    page.binary().await;
 }

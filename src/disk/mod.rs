@@ -20,16 +20,24 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 use web::health::Health;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often while there is plenty, and how many times the floor that is.
+const SELDOM: Duration = Duration::from_secs(3);
+const PLENTY: u64 = 16;
 /// How often while there is little room, so that the last of it is still seen to go.
 const OFTEN: Duration = Duration::from_millis(100);
+/// How often something is made durable on a disk that seems well and that nobody doubts:
+/// memory cards wear by it.
+const PROBE: Duration = Duration::from_secs(60);
 /// A disk that does not answer within this cannot be asked.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long noting it in the audit chain may take.
@@ -47,6 +55,23 @@ pub struct Limits {
     pub floor: u64,
 }
 
+/// A reason to look whether the disk still takes what is written: somebody could not write to the
+/// database. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Doubt(Arc<AtomicBool>);
+
+impl Doubt {
+    /// There is one.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there was one since the last look.
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// Who watches the disk.
 pub struct Watcher {
     reserve: Reserve,
@@ -55,6 +80,9 @@ pub struct Watcher {
     room: watch::Sender<Room>,
     health: Health,
     clock: Arc<dyn Clock>,
+    doubt: Doubt,
+    /// Whether the disk took nothing, or did not answer, when it was looked last.
+    failing: bool,
     /// What could not be done with the reserve last, so that it is said once.
     failed: Option<(Act, String)>,
     /// A look that has not come back.
@@ -67,6 +95,8 @@ pub struct Watcher {
 struct Look {
     free: io::Result<u64>,
     probe: io::Result<()>,
+    /// Whether it has not come back.
+    hangs: bool,
 }
 
 /// Where the reserve is: beside the database, or where it is on another machine, beside
@@ -89,6 +119,7 @@ impl Watcher {
         room: watch::Sender<Room>,
         health: Health,
         clock: Arc<dyn Clock>,
+        doubt: Doubt,
     ) -> Self {
         let reserve = Reserve::new(path, limits.reserve);
         let gauge = Gauge::new(limits.reserve, limits.floor, reserve.is_held());
@@ -99,11 +130,13 @@ impl Watcher {
             room,
             health,
             clock,
+            doubt,
+            failing: false,
             failed: None,
             looking: None,
             unnoted: VecDeque::new(),
         };
-        let look = look(&watcher.reserve);
+        let look = look(&watcher.reserve, true);
         let act = watcher.gauge.handle(look.seen());
         let done = perform(&watcher.reserve, act);
         watcher.settle(&look, act, done);
@@ -112,32 +145,51 @@ impl Watcher {
 
     /// Watches for ever.
     pub async fn run(mut self, repository: Arc<dyn Repository>) {
+        let (mut probed, mut plenty) = (Instant::now(), false);
         loop {
-            let pause = if self.gauge.room() == Room::Ample { EVERY } else { OFTEN };
-            tokio::time::sleep(pause).await;
-            let look = self.look().await;
-            let (act, reserve) = (self.gauge.handle(look.seen()), self.reserve.clone());
-            // Making room durable may take its time.
-            let done = tokio::task::spawn_blocking(move || perform(&reserve, act)).await;
-            self.settle(&look, act, done.unwrap_or_else(|error| Err(io::Error::other(error))));
+            tokio::time::sleep(match self.gauge.room() {
+                Room::Ample if plenty => SELDOM,
+                Room::Ample => EVERY,
+                _ => OFTEN,
+            })
+            .await;
+            let durable = self.doubt.take() || self.failing || probed.elapsed() >= PROBE;
+            if durable {
+                probed = Instant::now();
+            }
+            let look = self.look(durable).await;
+            plenty = look.free.as_ref().is_ok_and(|free| *free / PLENTY >= self.limits.floor);
+            let act = self.gauge.handle(look.seen());
+            let done = match act {
+                Act::Nothing => Ok(()),
+                // Making room durable may take its time.
+                act => {
+                    let reserve = self.reserve.clone();
+                    let done = tokio::task::spawn_blocking(move || perform(&reserve, act)).await;
+                    done.unwrap_or_else(|error| Err(io::Error::other(error)))
+                }
+            };
+            self.settle(&look, act, done);
             self.note(&*repository).await;
         }
     }
 
     /// A disk that hangs must hang nobody who could say so.
-    async fn look(&mut self) -> Look {
+    async fn look(&mut self, durable: bool) -> Look {
         let reserve = self.reserve.clone();
-        let looking = self.looking.get_or_insert_with(|| tokio::task::spawn_blocking(move || look(&reserve)));
+        let look = move || look(&reserve, durable);
+        let looking = self.looking.get_or_insert_with(|| tokio::task::spawn_blocking(look));
         match tokio::time::timeout(PATIENCE, looking).await {
             Ok(found) => {
                 self.looking = None;
                 let failed = |error: tokio::task::JoinError| Look {
                     free: Err(io::Error::other(error)),
                     probe: Ok(()),
+                    hangs: false,
                 };
                 found.unwrap_or_else(failed)
             }
-            Err(_) => Look { free: Err(io::ErrorKind::TimedOut.into()), probe: Ok(()) },
+            Err(_) => Look { free: Err(io::ErrorKind::TimedOut.into()), probe: Ok(()), hangs: true },
         }
     }
 
@@ -174,10 +226,17 @@ impl Watcher {
                  stays with them; look at the disk and make it writable again"
             )
         });
-        let full = (room != Room::Ample && read_only.is_none()).then(|| self.shortage(&look.free));
+        let hangs = look.hangs.then(|| {
+            "the disk of the database does not answer: open pictures go on, nobody new can watch, and what \
+             devices tell stays with them; look at the disk and its connection"
+                .to_owned()
+        });
+        self.failing = look.hangs || read_only.is_some();
+        let full = (room != Room::Ample && !self.failing).then(|| self.shortage(&look.free));
         if (room == Room::Ample) != (before == Room::Ample) {
-            self.changed(room, full.as_ref().or(read_only.as_ref()), free, now);
+            self.changed(room, full.as_ref().or(read_only.as_ref()).or(hangs.as_ref()), free, now);
         }
+        self.health.set(Trouble::DiskHangs, hangs, now);
         self.health.set(Trouble::DiskReadOnly, read_only, now);
         self.health.set(Trouble::DiskFull, full, now);
     }
@@ -233,7 +292,7 @@ impl Watcher {
 
 impl Look {
     fn seen(&self) -> Seen {
-        Seen { free: self.free.as_ref().ok().copied(), writable: self.probe.is_ok() }
+        Seen { free: self.free.as_ref().ok().copied(), writable: self.probe.is_ok() && !self.hangs }
     }
 }
 
@@ -246,6 +305,7 @@ fn perform(reserve: &Reserve, act: Act) -> io::Result<()> {
     }
 }
 
-fn look(reserve: &Reserve) -> Look {
-    Look { free: reserve.free(), probe: reserve.probe() }
+fn look(reserve: &Reserve, durable: bool) -> Look {
+    let probe = if durable { reserve.probe() } else { reserve.touch() };
+    Look { free: reserve.free(), probe, hangs: false }
 }

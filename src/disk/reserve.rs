@@ -41,13 +41,20 @@ impl Reserve {
         std::fs::metadata(&self.path).is_ok_and(whole)
     }
 
-    /// Whether the disk takes what is written, as far as that shows without waiting for
-    /// it. Some kernels do not say that a file system has become read-only.
+    /// Whether the disk lets a file be opened for writing. A file system that has become
+    /// read-only does not.
+    pub fn touch(&self) -> io::Result<()> {
+        self.open().map(|_| ())
+    }
+
+    /// Whether the disk takes what is written, and makes it durable. Some kernels do not say
+    /// that a file system has become read-only; and of one that hangs much can still be asked.
     pub fn probe(&self) -> io::Result<()> {
-        match self.open()?.write_at(&[0], 0) {
+        let file = self.open()?;
+        match file.write_at(&[0], 0).and_then(|_| file.sync_data()) {
             // Being full is another matter.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
-            written => written.map(|_| ()),
+            written => written,
         }
     }
 
@@ -105,6 +112,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
         std::fs::remove_file(&path).unwrap();
         let nowhere = Reserve::new("/nonexistent/folder/reserve".into(), 1);
-        assert!(nowhere.free().is_err() && nowhere.probe().is_err() && nowhere.build().is_err());
+        assert!(nowhere.free().is_err() && nowhere.touch().is_err());
+        assert!(nowhere.probe().is_err() && nowhere.build().is_err());
     }
 }

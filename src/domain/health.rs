@@ -10,6 +10,8 @@ words! {
         DiskFull = "disk_full",
         /// The database's disk takes nothing.
         DiskReadOnly = "disk_read_only",
+        /// The database's disk does not answer.
+        DiskHangs = "disk_hangs",
         /// Old events should go and do not: the clock may be wrong.
         EventsKept = "old_events_kept",
     }

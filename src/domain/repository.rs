@@ -406,8 +406,11 @@ pub trait Registers: Send + Sync {
     async fn begin_viewing(&self, viewing: &Viewing, site: &SiteId) -> Result<()>;
     /// Notes that a viewing ended.
     async fn end_viewing(&self, id: &ViewingId, at: Timestamp, bytes: u64) -> Result<()>;
-    /// Ends all viewings that a crash left open. Answers how many.
-    async fn end_open_viewings(&self, at: Timestamp) -> Result<u64>;
+    /// Viewings that have not ended.
+    async fn open_viewings(&self) -> Result<Vec<ViewingId>>;
+    /// Ends those of them that a crash left open: how much was delivered is not known. Answers how many
+    /// were open.
+    async fn end_viewings(&self, ids: &[ViewingId], at: Timestamp) -> Result<u64>;
     /// Viewings of a camera that went on within a stretch of time, the newest first,
     /// each with its place in the order.
     async fn viewings(&self, filter: &ViewingFilter) -> Result<Vec<(i64, Viewing)>>;

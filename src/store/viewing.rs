@@ -112,14 +112,17 @@ impl Registers for Store {
         tx.commit().await
     }
 
-    async fn end_open_viewings(&self, at: Timestamp) -> Result<u64> {
-        let mut tx = self.write.begin_sealing().await?;
+    async fn open_viewings(&self) -> Result<Vec<ViewingId>> {
         let open = sqlx::query("select id from viewings where ended_at is null order by seq");
-        let open = open.fetch_all(&mut *tx).await.map_err(failed)?;
+        let open = open.fetch_all(&self.read).await.map_err(failed)?;
+        open.iter().map(|row| word(row, "id", ViewingId::parse)).collect()
+    }
+
+    async fn end_viewings(&self, ids: &[ViewingId], at: Timestamp) -> Result<u64> {
+        let mut tx = self.write.begin_sealing().await?;
         let mut ended = 0;
-        for row in &open {
-            // How much was delivered is not known after a crash.
-            ended += u64::from(end(&mut tx, &get::<String>(row, "id")?, at, 0).await?);
+        for id in ids {
+            ended += u64::from(end(&mut tx, id.as_str(), at, 0).await?);
         }
         tx.commit().await?;
         Ok(ended)

@@ -43,6 +43,17 @@ impl Drop for Gateway {
     }
 }
 
+/// Has `command` run with `tests/support/{name}.c` in front of the C library's calls.
+pub fn preload(command: &mut Command, folder: &Folder, name: &str) {
+    let library = folder.path(&format!("{name}.so"));
+    let source = format!("{}/tests/support/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", "-O1", "-w", "-o"]).arg(&library).arg(source).arg("-ldl");
+    let compiled = compile.output().expect("the C compiler that SQLite is built with");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    command.env("LD_PRELOAD", &library);
+}
+
 /// The program, about to serve with `folder/config.toml`.
 pub fn serve(folder: &Folder) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sharp-eyes"));

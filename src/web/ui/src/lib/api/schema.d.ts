@@ -2732,7 +2732,7 @@ export interface components {
                 /** Format: date-time */
                 since: string;
                 /** @enum {string} */
-                what: "disk_full" | "disk_read_only" | "old_events_kept";
+                what: "disk_full" | "disk_read_only" | "disk_hangs" | "old_events_kept";
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -3245,7 +3245,7 @@ export interface components {
             /** Format: date-time */
             since: string;
             /** @enum {string} */
-            what: "disk_full" | "disk_read_only" | "old_events_kept";
+            what: "disk_full" | "disk_read_only" | "disk_hangs" | "old_events_kept";
         };
         /** @description How to trust this gateway. */
         Trust: {

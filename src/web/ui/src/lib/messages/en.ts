@@ -629,6 +629,7 @@ export const en: Messages = {
   health: {
     disk_full: 'The gateway’s disk is nearly full. Door pictures are not kept; make room on it.',
     disk_read_only: 'The gateway’s disk takes nothing. Nobody new can watch; look at it now.',
+    disk_hangs: 'The gateway’s disk does not answer. Nobody new can watch; look at it now.',
     old_events_kept: 'Old events are not removed because the gateway’s clock may be wrong. Check its time.',
   },
   admin: {

@@ -625,6 +625,7 @@ export const zhCN = {
   health: {
     disk_full: '网关的磁盘快满了，门禁照片不再保存。请清理磁盘。',
     disk_read_only: '网关的磁盘无法写入，暂时不能开始观看。请马上检查。',
+    disk_hangs: '网关的磁盘没有响应，暂时不能开始观看。请马上检查。',
     old_events_kept: '网关的时间可能不对，过期的记录没有删除。请核对时间。',
   },
   admin: {
