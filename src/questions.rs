@@ -3,17 +3,19 @@
 //! Every open view asks again and again, and all of them at once when a right has
 //! changed. What they ask rests on the same facts: the sites and places, the camera that
 //! many watch, the person who has a wall of cameras open. Those who ask while others are
-//! answered wait for their turn, and then each fact is read once for all of them: after
-//! the question was asked, so no answer is older than its question.
+//! answered wait for their turn, and then each fact is read once for all of them, and the
+//! facts of many people or cameras in a few statements: after the question was asked, so no
+//! answer is older than its question.
 
 use domain::access::{Decision, Denial, Standing, decide_watch};
 use domain::camera::Camera;
-use domain::repository::{Error, Repository, Result};
+use domain::person::Session;
+use domain::repository::{Each, Error, Repository, Result, TOGETHER};
 use domain::scene::Scene;
 use domain::{CameraId, Clock, PersonId, SessionId, SiteId, Timestamp, ViewerKeyId};
 use futures_util::stream::{self, StreamExt as _};
 use futures_util::{FutureExt as _, join};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -25,8 +27,9 @@ use tracing::error;
 
 /// Questions that wait to be answered; who finds no room waits.
 const WAITING: usize = 4_096;
-/// So many facts are read at a time.
-const AT_A_TIME: usize = 8;
+/// Of each kind of fact, so many readings go on at a time, each of [`TOGETHER`] at most: the
+/// database has others to answer.
+const AT_A_TIME: usize = 4;
 /// A fact that is not read within this is not known: one read that hangs must not keep all
 /// viewers from their answers.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -38,6 +41,22 @@ const GRID: Duration = Duration::from_millis(500);
 pub(crate) enum Credential {
     Session(SessionId),
     ViewerKey(ViewerKeyId),
+}
+
+impl Credential {
+    fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Session(id) => Some(id),
+            Self::ViewerKey(_) => None,
+        }
+    }
+
+    fn viewer_key(&self) -> Option<&ViewerKeyId> {
+        match self {
+            Self::Session(_) => None,
+            Self::ViewerKey(id) => Some(id),
+        }
+    }
 }
 
 /// May this person watch this camera, by this proof of who they are?
@@ -109,7 +128,7 @@ async fn answer_all(
 
 async fn answer(repository: &Arc<dyn Repository>, now: Timestamp, mut asked: Vec<Asked>) {
     asked.retain(|asked| !asked.answer.is_closed());
-    let facts = Facts::read(repository, now, &asked).await;
+    let facts = Facts::read(repository, &asked).await;
     for Asked { question, answer } in asked {
         // Who has gone meanwhile needs no answer.
         let _ = answer.send(facts.answer(&question, now));
@@ -120,32 +139,37 @@ async fn answer(repository: &Arc<dyn Repository>, now: Timestamp, mut asked: Vec
 /// questions that rest on it.
 struct Facts {
     scene: Result<Scene>,
-    proven: HashMap<(PersonId, Credential), Result<bool>>,
-    standings: HashMap<PersonId, Result<Option<Standing>>>,
-    cameras: HashMap<CameraId, Result<Option<Camera>>>,
+    sessions: Each<SessionId, Session>,
+    holders: Each<ViewerKeyId, PersonId>,
+    standings: Each<PersonId, Standing>,
+    cameras: Each<CameraId, Camera>,
 }
 
 impl Facts {
     /// Reads all of it, also where there is no such camera or person, so that a no takes
     /// as long as any other.
-    async fn read(repository: &Arc<dyn Repository>, now: Timestamp, asked: &[Asked]) -> Self {
+    async fn read(repository: &Arc<dyn Repository>, asked: &[Asked]) -> Self {
         let questions = || asked.iter().map(|asked| &asked.question);
         let with = || Arc::clone(repository);
-        let proofs = questions().map(|q| (q.person.clone(), q.credential.clone()));
-        let proven = each(proofs, |(person, credential)| is_proven(with(), person, credential, now));
-        let standing = async |repository: Arc<dyn Repository>, id: PersonId| repository.standing(&id).await;
-        let standings = each(questions().map(|q| q.person.clone()), |id| standing(with(), id));
-        let camera = async |repository: Arc<dyn Repository>, id: CameraId| repository.camera(&id).await;
-        let cameras = each(questions().map(|q| q.camera.clone()), |id| camera(with(), id));
-        let (scene, proven, standings, cameras) =
-            join!(in_time(repository.scene()), proven, standings, cameras);
-        Self { scene, proven, standings, cameras }
+        let session = async |with: Arc<dyn Repository>, ids: Vec<SessionId>| with.each_session(&ids).await;
+        let sessions = questions().filter_map(|q| q.credential.session());
+        let sessions = each(sessions, |ids| session(with(), ids));
+        let holder =
+            async |with: Arc<dyn Repository>, ids: Vec<ViewerKeyId>| with.each_key_holder(&ids).await;
+        let holders = questions().filter_map(|q| q.credential.viewer_key());
+        let holders = each(holders, |ids| holder(with(), ids));
+        let standing = async |with: Arc<dyn Repository>, ids: Vec<PersonId>| with.each_standing(&ids).await;
+        let standings = each(questions().map(|q| &q.person), |ids| standing(with(), ids));
+        let camera = async |with: Arc<dyn Repository>, ids: Vec<CameraId>| with.each_camera(&ids).await;
+        let cameras = each(questions().map(|q| &q.camera), |ids| camera(with(), ids));
+        let (scene, sessions, holders, standings, cameras) =
+            join!(in_time(repository.scene()), sessions, holders, standings, cameras);
+        Self { scene, sessions, holders, standings, cameras }
     }
 
     fn answer(&self, question: &Question, now: Timestamp) -> Result<Answer> {
         let nobody = (Decision::Deny(Denial::NoRole), None);
-        let proof = (question.person.clone(), question.credential.clone());
-        let proven = *of(&self.proven, &proof)?;
+        let proven = self.is_proven(question, now)?;
         let (standing, camera) =
             (of(&self.standings, &question.person)?, of(&self.cameras, &question.camera)?);
         let scene = self.scene.as_ref().map_err(Clone::clone)?;
@@ -153,27 +177,22 @@ impl Facts {
         let decision = decide_watch(standing, camera, scene, now);
         Ok((decision, Some(camera.site_id.clone())))
     }
+
+    /// Whether somebody still has what they proved with who they are.
+    fn is_proven(&self, question: &Question, now: Timestamp) -> Result<bool> {
+        Ok(match &question.credential {
+            Credential::Session(id) => of(&self.sessions, id)?
+                .is_some_and(|session| session.in_force(now) && session.person_id == question.person),
+            Credential::ViewerKey(id) => of(&self.holders, id)? == Some(&question.person),
+        })
+    }
 }
 
 /// What was read under `key`.
-fn of<'f, K: Eq + Hash, T>(facts: &'f HashMap<K, Result<T>>, key: &K) -> Result<&'f T> {
+fn of<'f, K: Eq + Hash, T>(facts: &'f Each<K, T>, key: &K) -> Result<Option<&'f T>> {
     let unread = Error::Unavailable("it was not read".to_owned());
-    facts.get(key).ok_or(unread)?.as_ref().map_err(Clone::clone)
-}
-
-/// Whether somebody still has what they proved with who they are.
-async fn is_proven(
-    repository: Arc<dyn Repository>,
-    person: PersonId,
-    credential: Credential,
-    now: Timestamp,
-) -> Result<bool> {
-    match credential {
-        Credential::Session(id) => Ok(repository.session(&id).await?.is_some_and(|it| it.in_force(now))),
-        Credential::ViewerKey(id) => {
-            Ok(repository.viewer_keys(&person).await?.iter().any(|key| key.id == id))
-        }
-    }
+    let fact = facts.get(key).ok_or(unread)?;
+    fact.as_ref().map(Option::as_ref).map_err(Clone::clone)
 }
 
 /// What is read, unless it takes too long.
@@ -182,19 +201,24 @@ async fn in_time<T>(reading: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(PATIENCE, reading).await.map_err(late)?
 }
 
-/// Reads each of `keys` once, some at a time.
-fn each<K, T, R>(
-    keys: impl Iterator<Item = K>,
-    read: impl Fn(K) -> R,
-) -> impl Future<Output = HashMap<K, Result<T>>>
+/// Reads what there is under each of `keys` once, many of them together.
+fn each<'q, K, T, R>(
+    keys: impl Iterator<Item = &'q K>,
+    read: impl Fn(Vec<K>) -> R,
+) -> impl Future<Output = Each<K, T>>
 where
-    K: Clone + Eq + Hash,
-    R: Future<Output = Result<T>>,
+    K: Clone + Eq + Hash + 'q,
+    R: Future<Output = Each<K, T>>,
 {
-    let keys: HashSet<K> = keys.collect();
-    let reading: Vec<_> =
-        keys.into_iter().map(|key| in_time(read(key.clone())).map(|value| (key, value))).collect();
-    stream::iter(reading).buffer_unordered(AT_A_TIME).collect()
+    let keys: Vec<K> = keys.collect::<HashSet<_>>().into_iter().cloned().collect();
+    let together = |keys: &[K]| {
+        let (keys, reading) = (keys.to_vec(), in_time(read(keys.to_vec()).map(Ok)));
+        reading.map(|read| {
+            read.unwrap_or_else(|late| keys.into_iter().map(|key| (key, Err(late.clone()))).collect())
+        })
+    };
+    let reading: Vec<_> = keys.chunks(TOGETHER).map(together).collect();
+    stream::iter(reading).buffer_unordered(AT_A_TIME).concat()
 }
 
 #[cfg(test)]
@@ -203,29 +227,34 @@ mod tests {
     use std::cell::Cell;
 
     #[tokio::test]
-    async fn what_many_ask_for_is_read_once_and_a_failure_is_only_of_who_needs_it() {
+    async fn what_many_ask_for_is_read_once_and_together_and_a_failure_is_only_of_who_needs_it() {
         let reads = Cell::new(0);
-        let read = |key: u32| {
+        let read = async |keys: Vec<u32>| -> Each<u32, u32> {
             reads.set(reads.get() + 1);
-            async move { if key == 13 { Err(Error::Corrupt("13".to_owned())) } else { Ok(key * 2) } }
+            let value =
+                |key| if key == 13 { Err(Error::Corrupt("13".to_owned())) } else { Ok(Some(key * 2)) };
+            keys.into_iter().map(|key| (key, value(key))).collect()
         };
-        let values = each((0..1_000).map(|n| n % 20), read).await;
-        assert_eq!(reads.get(), 20);
-        assert_eq!(of(&values, &7), Ok(&14));
+        let keys: Vec<u32> = (0..10_000).map(|n| n % 1_000).collect();
+        let values = each(keys.iter(), read).await;
+        assert_eq!((values.len(), reads.get()), (1_000, 1_000_usize.div_ceil(TOGETHER)));
+        assert_eq!(of(&values, &7), Ok(Some(&14)));
         assert_eq!(of(&values, &13), Err(Error::Corrupt("13".to_owned())));
+        assert!(of(&values, &1_000).is_err(), "it was not asked for");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_read_that_hangs_keeps_nobody_else_from_an_answer() {
-        let read = async |key: u32| {
-            if key == 13 {
+    async fn a_read_that_hangs_keeps_those_who_are_not_read_with_it_from_no_answer() {
+        let read = async |keys: Vec<u32>| -> Each<u32, u32> {
+            if keys.contains(&13) {
                 std::future::pending::<()>().await;
             }
-            Ok(key)
+            keys.into_iter().map(|key| (key, Ok(Some(key)))).collect()
         };
-        let values = each(0..40, read).await;
-        assert_eq!(of(&values, &7), Ok(&7));
+        let keys: Vec<u32> = (0..2_000).collect();
+        let values = each(keys.iter(), read).await;
         assert!(matches!(of(&values, &13), Err(Error::Unavailable(_))));
+        assert_eq!(values.values().filter(|value| value.is_err()).count(), TOGETHER);
     }
 
     #[tokio::test(start_paused = true)]

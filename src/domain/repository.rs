@@ -25,6 +25,9 @@ use crate::{
     PlaceId, RegistrationId, Secret, SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
 };
 use async_trait::async_trait;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::slice;
 
 /// Why something could not be kept or found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +48,18 @@ pub enum Error {
 
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What there is under each of some keys that were asked for together. Every one of them has
+/// an answer of its own: what cannot be read fails only the keys that rest on it.
+pub type Each<K, T> = HashMap<K, Result<Option<T>>>;
+
+/// So many keys are asked for together at a time: a statement or a few for all of them.
+pub const TOGETHER: usize = 256;
+
+/// The answer for one key.
+fn only<K: Eq + Hash, T>(mut each: Each<K, T>, key: &K) -> Result<Option<T>> {
+    each.remove(key).unwrap_or(Ok(None))
+}
 
 /// A page of a list: at most `limit` items after `cursor`.
 #[derive(Clone, Debug)]
@@ -144,7 +159,11 @@ pub trait Cameras: Send + Sync {
     /// All cameras, by name.
     async fn cameras(&self) -> Result<Vec<Camera>>;
     /// One camera.
-    async fn camera(&self, id: &CameraId) -> Result<Option<Camera>>;
+    async fn camera(&self, id: &CameraId) -> Result<Option<Camera>> {
+        only(self.each_camera(slice::from_ref(id)).await, id)
+    }
+    /// Each of these cameras.
+    async fn each_camera(&self, ids: &[CameraId]) -> Each<CameraId, Camera>;
     /// Adds a camera.
     async fn add_camera(&self, camera: &Camera) -> Result<()>;
     /// Adds cameras: all of them or none.
@@ -192,7 +211,11 @@ pub trait Persons: Send + Sync {
     /// The session whose token has this hash.
     async fn session_by_token(&self, token_hash: &[u8]) -> Result<Option<Session>>;
     /// One session.
-    async fn session(&self, id: &SessionId) -> Result<Option<Session>>;
+    async fn session(&self, id: &SessionId) -> Result<Option<Session>> {
+        only(self.each_session(slice::from_ref(id)).await, id)
+    }
+    /// Each of these sessions.
+    async fn each_session(&self, ids: &[SessionId]) -> Each<SessionId, Session>;
     /// Removes sessions that are over at `now`. Answers how many.
     async fn remove_ended_sessions(&self, now: Timestamp) -> Result<u64>;
     /// All sessions of a person, the newest first.
@@ -209,6 +232,8 @@ pub trait Persons: Send + Sync {
     async fn viewer_key_by_login(&self, login: &str) -> Result<Option<ViewerKey>>;
     /// All keys of a person, the newest first.
     async fn viewer_keys(&self, person: &PersonId) -> Result<Vec<ViewerKey>>;
+    /// Whose each of these keys is.
+    async fn each_key_holder(&self, ids: &[ViewerKeyId]) -> Each<ViewerKeyId, PersonId>;
     /// Removes a key of this person. False if there is none.
     async fn remove_viewer_key(&self, person: &PersonId, id: &ViewerKeyId) -> Result<bool>;
 }
@@ -299,7 +324,12 @@ pub trait Rights: Send + Sync {
     async fn update_approvals(&self, changes: &[(Approval, Approval)]) -> Result<bool>;
 
     /// What is known of a person; nothing if there is no such person.
-    async fn standing(&self, person: &PersonId) -> Result<Option<Standing>>;
+    async fn standing(&self, person: &PersonId) -> Result<Option<Standing>> {
+        only(self.each_standing(slice::from_ref(person)).await, person)
+    }
+    /// What is known of each of these people. It takes the same statements whether there are
+    /// such people or not.
+    async fn each_standing(&self, people: &[PersonId]) -> Each<PersonId, Standing>;
     /// What is known of everybody who has anything to do with a site.
     async fn standings(&self, site: &SiteId, people: &People) -> Result<Vec<(Person, Standing)>>;
 }

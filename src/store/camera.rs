@@ -5,7 +5,7 @@ use crate::row::{count, get, time, truth, word};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
 use domain::camera::{Camera, Position, Pull, Removed, Retention, Transport, Visibility};
-use domain::repository::{Cameras, Result};
+use domain::repository::{Cameras, Each, Result};
 use domain::{CameraId, PlaceId, SiteId, Timestamp};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
@@ -98,12 +98,9 @@ impl Cameras for Store {
         rows.map_err(failed)?.iter().map(|row| self.camera_from(row)).collect()
     }
 
-    async fn camera(&self, id: &CameraId) -> Result<Option<Camera>> {
-        let row = sqlx::query("select * from cameras where id = $1")
-            .bind(id.as_str())
-            .fetch_optional(&self.read)
-            .await;
-        row.map_err(failed)?.as_ref().map(|row| self.camera_from(row)).transpose()
+    async fn each_camera(&self, ids: &[CameraId]) -> Each<CameraId, Camera> {
+        let sql = |marks: &str| format!("select * from cameras where id in ({marks})");
+        self.each_row(ids, sql, |row| self.camera_from(row)).await
     }
 
     async fn add_camera(&self, camera: &Camera) -> Result<()> {

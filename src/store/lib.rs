@@ -24,6 +24,7 @@ mod incident_row;
 mod intake;
 mod joining;
 mod key_file;
+mod many;
 mod message;
 mod outbox;
 mod passkey;

@@ -7,7 +7,7 @@ use crate::row::{get, time, truth, word};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
 use domain::person::{IDLE, Person, Session, SignedInBy, ViewerKey};
-use domain::repository::{Error, Persons, Result};
+use domain::repository::{Each, Error, Persons, Result};
 use domain::role::Grant;
 use domain::{PersonId, Secret, SessionId, Timestamp, ViewerKeyId};
 use sqlx::AnyConnection;
@@ -215,12 +215,9 @@ impl Persons for Store {
         row.map_err(failed)?.as_ref().map(session).transpose()
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Option<Session>> {
-        let row = sqlx::query("select * from sessions where id = $1")
-            .bind(id.as_str())
-            .fetch_optional(&self.read)
-            .await;
-        row.map_err(failed)?.as_ref().map(session).transpose()
+    async fn each_session(&self, ids: &[SessionId]) -> Each<SessionId, Session> {
+        let sql = |marks: &str| format!("select * from sessions where id in ({marks})");
+        self.each_row(ids, sql, session).await
     }
 
     async fn remove_ended_sessions(&self, now: Timestamp) -> Result<u64> {
@@ -296,6 +293,11 @@ impl Persons for Store {
             .fetch_all(&self.read)
             .await;
         rows.map_err(failed)?.iter().map(|row| self.viewer_key_from(row)).collect()
+    }
+
+    async fn each_key_holder(&self, ids: &[ViewerKeyId]) -> Each<ViewerKeyId, PersonId> {
+        let sql = |marks: &str| format!("select id, person_id from viewer_keys where id in ({marks})");
+        self.each_row(ids, sql, |row| word(row, "person_id", PersonId::parse)).await
     }
 
     async fn remove_viewer_key(&self, person: &PersonId, id: &ViewerKeyId) -> Result<bool> {

@@ -2,7 +2,7 @@
 
 use crate::act::Alone as _;
 use crate::household::{self, MEMBERSHIPS, membership};
-use crate::person::{AnyQuery, insert_person, person};
+use crate::person::{AnyQuery, insert_person};
 use crate::row::{get, time, time_opt, word, word_opt};
 use crate::{Store, approval, changed, failed};
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use domain::approval::{Approval, State};
 use domain::household::{Household, Membership, Unit};
 use domain::invitation::Invitation;
 use domain::person::Person;
-use domain::repository::{ApprovalFilter, Error, Page, People, Result, Rights};
+use domain::repository::{ApprovalFilter, Each, Error, Page, People, Result, Rights};
 use domain::role::{Grant, Role, Zone};
 use domain::{
     ApprovalId, GrantId, HouseholdId, InvitationId, PersonId, PlaceId, SiteId, Timestamp, UnitId, ZoneId,
@@ -106,15 +106,16 @@ impl Store {
 
     pub(crate) async fn grants_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Grant>> {
         let rows = self.rows(format!("select * from grants {condition} order by from_at, id"), texts).await?;
-        let mut zones = BTreeMap::new();
-        for row in &rows {
-            if get::<Option<String>>(row, "zone_id")?.is_some() {
-                zones = self.zones_where("", &[]).await?;
-                break;
-            }
-        }
+        self.grants_of(&rows).await
+    }
+
+    /// Roles with the zones that they are held for.
+    pub(crate) async fn grants_of(&self, rows: &[AnyRow]) -> Result<Vec<Grant>> {
+        let site_wide = |row: &AnyRow| matches!(get::<Option<String>>(row, "zone_id"), Ok(None));
+        let zones =
+            if rows.iter().all(site_wide) { BTreeMap::new() } else { self.zones_where("", &[]).await? };
         // Without it somebody may do less, and nobody more.
-        self.all_understood("grants", "id", &rows, |row| grant(row, &zones))
+        self.all_understood("grants", "id", rows, |row| grant(row, &zones))
     }
 
     pub(crate) async fn memberships_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Membership>> {
@@ -406,17 +407,9 @@ impl Rights for Store {
         Ok(true)
     }
 
-    async fn standing(&self, id: &PersonId) -> Result<Option<Standing>> {
-        let people = self.rows("select * from persons where id = $1", &[id.as_str()]).await?;
-        let Some(row) = people.first() else { return Ok(None) };
-        let own = person(row)?;
-        let grants = self.grants_where("where person_id = $1", &[id.as_str()]).await?;
-        let memberships = self.memberships_where("where m.person_id = $1", &[id.as_str()]).await?;
-        let sql = "select * from approvals where person_id = $1 or household_id in
-                   (select household_id from household_members where person_id = $1) order by seq";
-        let approvals = self.rows(sql, &[id.as_str()]).await?;
-        let approvals = approvals.iter().map(approval::approval).collect::<Result<_>>()?;
-        Ok(Some(Standing { person_id: own.id, disabled: own.disabled, grants, memberships, approvals }))
+    async fn each_standing(&self, people: &[PersonId]) -> Each<PersonId, Standing> {
+        let known = self.each_known(people).await.into_iter();
+        known.map(|(id, known)| (id, known.map(|known| known.map(|(_, standing)| standing)))).collect()
     }
 
     async fn standings(&self, site: &SiteId, people: &People) -> Result<Vec<(Person, Standing)>> {

@@ -1,87 +1,114 @@
-//! The people of a site with all that a decision about them rests on, a page at a
-//! time: a compound has thousands.
+//! People with all that a decision about them rests on: one, many, or the people of a site
+//! a page at a time, because a compound has thousands.
 
+use crate::Store;
+use crate::approval::approval;
+use crate::household::{MEMBERSHIPS, membership};
+use crate::many::{Asking, Found, Unread, under};
 use crate::person::person;
-use crate::{Store, approval};
+use crate::row::word;
 use domain::access::Standing;
-use domain::approval::{Approval, Subject};
 use domain::person::Person;
-use domain::repository::{People, Result};
-use domain::{HouseholdId, PersonId, SiteId};
+use domain::repository::{Each, People, Result};
+use domain::role::Grant;
+use domain::{PersonId, SiteId};
 use std::collections::HashMap;
 
 /// Whoever has anything to do with a site.
 const OF_SITE: &str = "
-    select p.* from persons p where p.login > $2 and (
+    select p.id from persons p where p.login > $2 and (
         exists (select 1 from grants g where g.person_id = p.id and (g.site_id = $1 or g.site_id is null))
         or exists (select 1 from household_members m join households h on h.id = m.household_id
             join units u on u.id = h.unit_id where m.person_id = p.id and u.site_id = $1)
         or exists (select 1 from approvals a where a.person_id = p.id and a.site_id = $1))
     order by p.login";
 
-/// The people of a page: they follow each other by login. What is theirs in other
-/// sites is left out afterwards, so that the databases begin with the people.
-const PAGE: &str = "select id from persons where login > $1 and login <= $2";
+/// The rows that some standings are made of.
+struct Rows {
+    people: Found,
+    grants: HashMap<PersonId, Vec<Grant>>,
+    memberships: Found,
+    approvals: Found,
+}
+
+/// Approvals of people and of their households, each with the person that it is for.
+fn approvals(marks: &str) -> String {
+    // Two lists and not one with an "or": so both databases use their indexes.
+    format!(
+        "select a.*, a.person_id as asked from approvals a where a.person_id in ({marks})
+         union all
+         select a.*, m.person_id as asked
+         from approvals a join household_members m on m.household_id = a.household_id
+         where m.person_id in ({marks})
+         order by seq"
+    )
+}
+
+impl Rows {
+    /// What they say of one person. A role that cannot be read is left out: without it somebody
+    /// may do less. Without a membership they may do more: of a silent alarm at home they would read.
+    fn of(&self, id: &PersonId) -> Result<Option<(Person, Standing)>> {
+        let Some(row) = under(&self.people, id).first() else { return Ok(None) };
+        let person = person(row)?;
+        let standing = Standing {
+            person_id: person.id.clone(),
+            disabled: person.disabled,
+            grants: self.grants.get(id).cloned().unwrap_or_default(),
+            memberships: under(&self.memberships, id).iter().map(membership).collect::<Result<_>>()?,
+            approvals: under(&self.approvals, id).iter().map(approval).collect::<Result<_>>()?,
+        };
+        Ok(Some((person, standing)))
+    }
+}
 
 impl Store {
+    async fn rows_of(&self, people: &[PersonId]) -> std::result::Result<Rows, Unread> {
+        let of = |table: &'static str, column: &'static str| {
+            move |marks: &str| format!("select * from {table} where {column} in ({marks})")
+        };
+        let homes = |marks: &str| format!("{MEMBERSHIPS} where m.person_id in ({marks}) order by m.from_at");
+        let held =
+            |marks: &str| format!("select * from grants where person_id in ({marks}) order by from_at, id");
+        let held = self.found(people, "person_id", held).await?;
+        let mut grants: HashMap<PersonId, Vec<Grant>> = HashMap::new();
+        for grant in self.grants_of(&held.into_values().flatten().collect::<Vec<_>>()).await? {
+            grants.entry(grant.person_id.clone()).or_default().push(grant);
+        }
+        Ok(Rows {
+            people: self.found(people, "id", of("persons", "id")).await?,
+            grants,
+            memberships: self.found(people, "person_id", homes).await?,
+            approvals: self.found(people, "asked", approvals).await?,
+        })
+    }
+
+    /// Each of these people, with their standing.
+    pub(crate) async fn each_known(&self, people: &[PersonId]) -> Each<PersonId, (Person, Standing)> {
+        let mut asking = Asking::new(people);
+        while let Some(some) = asking.next() {
+            asking.heard(some, self.rows_of(some).await, Rows::of);
+        }
+        asking.each
+    }
+
     pub(crate) async fn page_of_standings(
         &self,
         site: &SiteId,
         people: &People,
     ) -> Result<Vec<(Person, Standing)>> {
         let after = people.after.as_deref().unwrap_or_default();
-        let sql = format!("{OF_SITE} limit {}", people.limit);
-        let rows = self.rows(sql, &[site.as_str(), after]).await?;
-        let people = rows.iter().map(person).collect::<Result<Vec<_>>>()?;
-        let Some(last) = people.last() else { return Ok(Vec::new()) };
-        let texts = [after, last.login.as_str()];
-
-        let mut grants = self.grants_where(&format!("where person_id in ({PAGE})"), &texts).await?;
-        grants.retain(|grant| grant.site_id.as_ref().is_none_or(|of| of == site));
-        let mut grants = by(grants, |grant| grant.person_id.clone());
-        let condition = format!("where m.person_id in ({PAGE}) order by m.from_at, m.person_id");
-        let mut memberships = self.memberships_where(&condition, &texts).await?;
-        memberships.retain(|membership| membership.site_id == *site);
-        let mut homes = by(memberships, |membership| membership.person_id.clone());
-        let sql = format!(
-            "select * from approvals where person_id in ({PAGE}) or household_id in
-                (select household_id from household_members where person_id in ({PAGE}))
-             order by seq"
-        );
-        let approvals = self.rows(sql, &texts).await?;
-        let mut approvals = approvals.iter().map(approval::approval).collect::<Result<Vec<_>>>()?;
-        approvals.retain(|approval| approval.site_id == *site);
-        let (mut own, mut shared): (HashMap<PersonId, Vec<Approval>>, HashMap<HouseholdId, Vec<Approval>>) =
-            Default::default();
-        for approval in approvals {
-            match &approval.subject {
-                Subject::Person(person) => own.entry(person.clone()).or_default().push(approval),
-                Subject::Household(home) => shared.entry(home.clone()).or_default().push(approval),
-            }
+        let rows = self.rows(format!("{OF_SITE} limit {}", people.limit), &[site.as_str(), after]).await?;
+        let ids = rows.iter().map(|row| word(row, "id", PersonId::parse)).collect::<Result<Vec<_>>>()?;
+        let mut known = self.each_known(&ids).await;
+        let mut page = Vec::new();
+        for id in &ids {
+            // Who has gone meanwhile is not there.
+            let Some((person, mut standing)) = known.remove(id).transpose()?.flatten() else { continue };
+            standing.grants.retain(|grant| grant.site_id.as_ref().is_none_or(|of| of == site));
+            standing.memberships.retain(|membership| membership.site_id == *site);
+            standing.approvals.retain(|approval| approval.site_id == *site);
+            page.push((person, standing));
         }
-        let standing = |person: Person| {
-            let memberships = homes.remove(&person.id).unwrap_or_default();
-            let mut approvals = own.remove(&person.id).unwrap_or_default();
-            for membership in &memberships {
-                approvals.extend(shared.get(&membership.household_id).into_iter().flatten().cloned());
-            }
-            let standing = Standing {
-                person_id: person.id.clone(),
-                disabled: person.disabled,
-                grants: grants.remove(&person.id).unwrap_or_default(),
-                memberships,
-                approvals,
-            };
-            (person, standing)
-        };
-        Ok(people.into_iter().map(standing).collect())
+        Ok(page)
     }
-}
-
-fn by<T>(rows: Vec<T>, person: impl Fn(&T) -> PersonId) -> HashMap<PersonId, Vec<T>> {
-    let mut sorted: HashMap<PersonId, Vec<T>> = HashMap::new();
-    for row in rows {
-        sorted.entry(person(&row)).or_default().push(row);
-    }
-    sorted
 }
