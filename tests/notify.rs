@@ -6,8 +6,9 @@ use crate::support::client::Client;
 use crate::support::database::{BOTH, Database};
 use crate::support::fake::{Fake, Say, Seen, say};
 use crate::support::process::{Gateway, serve};
-use domain::incident::repository::{Incidents as _, Kept};
-use domain::incident::{Actor, Command, Timings};
+use domain::event::alarm::{Alarm, AlarmKind, Point};
+use domain::incident::repository::{Incidents as _, Kept, Raised};
+use domain::incident::{Actor, Command, Incident, Timings};
 use domain::message::contact::{Contact, Quiet};
 use domain::message::repository::{Contacts as _, Messages as _};
 use domain::message::{Message, State};
@@ -16,7 +17,7 @@ use domain::place::{Place, PlaceKind};
 use domain::repository::{Persons as _, Rights as _, Sites as _};
 use domain::role::Role;
 use domain::site::SiteKind;
-use domain::{Clock as _, IncidentId, PlaceId};
+use domain::{Clock as _, HouseholdId, IncidentId, PlaceId};
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::Connection as _;
@@ -276,6 +277,60 @@ async fn duress_at_the_home_of_the_only_one_on_duty_is_told_to_whoever_is_next_a
     let manager = house.signed_in(&manager).await;
     let (status, whole) = manager.get(&format!("/api/v1/incidents/{id}")).await;
     assert_eq!((status, &whole["incident"]["kind"]), (StatusCode::OK, &json!("duress")));
+}
+
+/// An alarm from a home, as a device there would raise it.
+async fn raise_at(house: &House, kind: AlarmKind, home: &HouseholdId) -> IncidentId {
+    let alarm = Alarm {
+        kind,
+        site_id: house.site.clone(),
+        place_id: house.lobby.clone(),
+        point: Point::Household(home.clone()),
+        drill: false,
+        late: false,
+        reporter: None,
+        received_at: house.clock.now(),
+    };
+    let timings = Timings::of(SiteKind::Compound);
+    let opened = Incident::open(IncidentId::from_random(random()), &alarm, None, &timings);
+    let nothing = |_: &Raised| String::new();
+    let kept = house.store.raise(&alarm, &opened, &BTreeSet::new(), None, &nothing).await.unwrap();
+    assert!(matches!(kept, Kept::Done(_)), "{kept:?}");
+    opened.incident.id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lives_where_it_is_and_cannot_be_read_keeps_nobody_else_from_being_called() {
+    for database in BOTH {
+        let fake = Fake::start(say(200, "{}")).await;
+        let house = House::start_with(database, &settings(&fake)).await;
+        worker(&house, Role::GridWorker1, "13800138001").await;
+        worker(&house, Role::Patrol, "13800138002").await;
+        let at_home = worker(&house, Role::Patrol, "13800138003").await;
+        let home = house.household("3-1-502").await;
+        house.store.add_member(&home, &at_home.id, house.clock.now()).await.unwrap();
+        // One whose id is none, and then nothing of who lives there but who they are.
+        for sql in [
+            "insert into persons values ('?', 'odd', 'odd', 'en', '-', 0, 1)".to_owned(),
+            format!("insert into household_members values ('?', '{home}', 1, null)"),
+            format!("insert into units values ('?', '{}', '{}', 'odd', 1)", house.site, house.lobby),
+            format!("update households set unit_id = '?' where id = '{home}'"),
+        ] {
+            house.sql(&sql).await;
+        }
+        let silent = raise_at(&house, AlarmKind::Duress, &home).await;
+        settled(&house, &silent, 3).await;
+        let seen = fake.seen();
+        assert_eq!(paths(&seen), ["/duty", "/sms", "/voice"], "{database:?}");
+        assert_eq!(at(&seen, "/voice")[0].json()["to"], "13800138002", "{database:?}: never at that home");
+        let loud = raise_at(&house, AlarmKind::Panic, &home).await;
+        settled(&house, &loud, 4).await;
+        let seen = fake.seen().split_off(3);
+        assert_eq!(paths(&seen), ["/duty", "/sms", "/staff", "/voice"], "{database:?}");
+        assert_eq!(at(&seen, "/voice")[0].json()["to"], "13800138001", "{database:?}");
+        assert!(house.store.unreadable() >= 2, "{database:?}: it is counted");
+        house.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,7 +62,7 @@ pub async fn told(
     now: Timestamp,
 ) -> Result<Told> {
     let home = match incident.point.household() {
-        Some(household) => repository.members(household, now).await?.into_iter().collect(),
+        Some(household) => repository.at_home(household, now).await?,
         None => BTreeSet::new(),
     };
     let grants = repository.serving(&incident.site_id).await?;
@@ -71,14 +71,7 @@ pub async fn told(
     let mut neighbours = BTreeSet::new();
     if call.first && !incident.kind.is_silent() {
         for household in unanswered(repository, &incident.id).await? {
-            match repository.members(&household, now).await {
-                Ok(members) => neighbours.extend(members),
-                // One household of many.
-                Err(Error::Corrupt(why)) => {
-                    error!(%household, incident = %incident.id, why, "a household cannot be read, and is not told");
-                }
-                Err(error) => return Err(error),
-            }
+            neighbours.extend(repository.members(&household, now).await?);
         }
         neighbours.retain(|person| {
             !home.contains(person) && !staff.contains(person) && incident.reporter.as_ref() != Some(person)

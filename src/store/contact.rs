@@ -1,6 +1,7 @@
 //! How people can be reached, as rows.
 
 use crate::act::Alone as _;
+use crate::household::{MEMBERSHIPS, membership};
 use crate::row::{get, time, word};
 use crate::{Store, changed, failed};
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use domain::person::IDLE;
 use domain::repository::Result;
 use domain::{HouseholdId, PersonId, SessionId, SubscriptionId, Timestamp};
 use sqlx::any::AnyRow;
+use std::collections::BTreeSet;
 
 /// Subscriptions whose session goes on: `$2` is now, `$3` the last use that is not too long ago.
 const HELD: &str = "select u.* from subscriptions u join sessions s on s.id = u.session_id
@@ -39,6 +41,10 @@ fn subscription(row: &AnyRow) -> Result<Subscription> {
 }
 
 impl Store {
+    async fn members_of(&self, household: &HouseholdId) -> Result<Vec<AnyRow>> {
+        self.rows(format!("{MEMBERSHIPS} where m.household_id = $1"), &[household.as_str()]).await
+    }
+
     async fn held(&self, which: &'static str, id: &str, now: Timestamp) -> Result<Vec<Subscription>> {
         let sql = format!("{HELD} and {which} order by u.created_at, u.id");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -76,10 +82,23 @@ impl Contacts for Store {
         Ok(())
     }
 
-    async fn members(&self, household: &HouseholdId, now: Timestamp) -> Result<Vec<PersonId>> {
-        let condition = "where m.household_id = $1 order by m.person_id";
-        let memberships = self.memberships_where(condition, &[household.as_str()]).await?;
+    async fn members(&self, household: &HouseholdId, now: Timestamp) -> Result<BTreeSet<PersonId>> {
+        let rows = self.members_of(household).await?;
+        let memberships = self.all_understood("household_members", "person_id", &rows, membership)?;
         Ok(memberships.into_iter().filter(|m| m.in_force(now)).map(|m| m.person_id).collect())
+    }
+
+    async fn at_home(&self, household: &HouseholdId, now: Timestamp) -> Result<BTreeSet<PersonId>> {
+        let mut home = BTreeSet::new();
+        for row in self.members_of(household).await? {
+            match self.understood("household_members", "person_id", &row, membership)? {
+                Some(membership) if !membership.in_force(now) => {}
+                Some(membership) => _ = home.insert(membership.person_id),
+                // An id that is none is nobody's: no role is read with it, so it is called by none.
+                None => home.extend(word(&row, "person_id", PersonId::parse).ok()),
+            }
+        }
+        Ok(home)
     }
 
     async fn subscriptions(&self, person: &PersonId, now: Timestamp) -> Result<Vec<Subscription>> {

@@ -117,11 +117,6 @@ impl Store {
         // Without it somebody may do less, and nobody more.
         self.all_understood("grants", "id", rows, |row| grant(row, &zones))
     }
-
-    pub(crate) async fn memberships_where(&self, condition: &str, texts: &[&str]) -> Result<Vec<Membership>> {
-        let rows = self.rows(format!("{MEMBERSHIPS} {condition}"), texts).await?;
-        rows.iter().map(membership).collect()
-    }
 }
 
 #[async_trait]
@@ -261,7 +256,8 @@ impl Rights for Store {
     }
 
     async fn memberships(&self, site: &SiteId) -> Result<Vec<Membership>> {
-        self.memberships_where("where u.site_id = $1 order by m.from_at, m.person_id", &[site.as_str()]).await
+        let sql = format!("{MEMBERSHIPS} where u.site_id = $1 order by m.from_at, m.person_id");
+        self.rows(sql, &[site.as_str()]).await?.iter().map(membership).collect()
     }
 
     async fn add_member(&self, household: &HouseholdId, person: &PersonId, from: Timestamp) -> Result<()> {

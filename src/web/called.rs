@@ -58,7 +58,7 @@ impl Roster {
             return Ok(false);
         }
         let home = match incident.point.household() {
-            Some(household) => repository.members(household, app.now()).await?.into_iter().collect(),
+            Some(household) => repository.at_home(household, app.now()).await?,
             None => BTreeSet::new(),
         };
         let grants = self.serving(app, &incident.site_id).await?;

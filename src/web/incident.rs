@@ -159,7 +159,7 @@ async fn left(app: &App, incident: &Incident, by: &PersonId) -> Result<bool, Pro
     // Who was asked by name was asked alone.
     let Some(call) = asked.filter(|call| call.assignee.is_none()) else { return Ok(false) };
     let home = match incident.point.household() {
-        Some(household) => repository.members(household, now).await?.into_iter().collect(),
+        Some(household) => repository.at_home(household, now).await?,
         None => BTreeSet::new(),
     };
     let mut grants = repository.serving(&incident.site_id).await?;

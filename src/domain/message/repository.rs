@@ -49,8 +49,11 @@ pub trait Contacts: Send + Sync {
     async fn contact(&self, person: &PersonId) -> Result<Contact>;
     /// Replaces it.
     async fn set_contact(&self, person: &PersonId, contact: &Contact) -> Result<()>;
-    /// Who belongs to a household at `now`.
-    async fn members(&self, household: &HouseholdId, now: Timestamp) -> Result<Vec<PersonId>>;
+    /// Who belongs to a household at `now`, to be told. Whose membership cannot be read is not.
+    async fn members(&self, household: &HouseholdId, now: Timestamp) -> Result<BTreeSet<PersonId>>;
+    /// Who lives in a household at `now`, not to be told. Whose membership cannot be read does:
+    /// who they are is known as long as the database holds what it promises, that a member is a person.
+    async fn at_home(&self, household: &HouseholdId, now: Timestamp) -> Result<BTreeSet<PersonId>>;
     /// A person's browsers that want to be told, in sessions that go on at `now`.
     async fn subscriptions(&self, person: &PersonId, now: Timestamp) -> Result<Vec<Subscription>>;
     /// One of them.
