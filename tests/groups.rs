@@ -382,7 +382,7 @@ async fn a_press_within_a_test_is_noted_and_the_next_one_is_an_alarm() {
         assert_eq!((ledger().await.len(), incidents().await), (2, 4), "{database:?}");
         assert_eq!(resident.get(&format!("/api/v1/buttons?site_id={site}")).await.0.as_u16(), 404);
         // All of it is in the chain.
-        let links = house.store.audit(None, i64::MAX, 100).await.unwrap();
+        let links = house.store.audit(&domain::repository::EntryFilter::newest(100)).await.unwrap();
         let acts: Vec<&str> = links.iter().rev().map(|link| link.entry.action.as_str()).collect();
         let acts: Vec<&str> = acts.into_iter().filter(|act| act.starts_with("button_test")).collect();
         let both = ["button_test.begin", "button_test.end"];

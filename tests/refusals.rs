@@ -20,7 +20,7 @@ async fn ok(answer: (reqwest::StatusCode, Value)) -> Value {
 }
 
 async fn entries(house: &House, action: &str) -> Vec<Entry> {
-    let links = house.store.audit(None, i64::MAX, 500).await.unwrap();
+    let links = house.store.audit(&domain::repository::EntryFilter::newest(500)).await.unwrap();
     links.into_iter().map(|link| link.entry).filter(|entry| entry.action == action).collect()
 }
 

@@ -7,10 +7,10 @@ use crate::support::client::Client;
 use crate::support::database::{BOTH, Database, open};
 use crate::support::live::Live;
 use domain::audit::{Entry, Head};
-use domain::repository::Registers as _;
+use domain::repository::{Registers as _, Rights as _};
 use domain::role::Role;
 use domain::viewing::{Purpose, Viewing, ViewingTransport};
-use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
+use domain::{CameraId, Clock as _, HouseholdId, PersonId, SiteId, Timestamp, ViewingId};
 use serde_json::{Value, json};
 use sharp_eyes::audit::verify;
 use sqlx::Executor as _;
@@ -283,4 +283,118 @@ fn a_line_that_a_power_cut_left_half_written_does_not_spoil_the_anchor() {
     std::fs::write(&path, "x".repeat(1_000)).unwrap();
     assert!(sharp_eyes::audit::note(&path, &head(5)).is_err(), "another file is left alone");
     assert_eq!(std::fs::read(&path).unwrap().len(), 1_000);
+}
+
+/// What a page of the audit log tells: each entry's number, action and object.
+async fn told(client: &Client, query: &str) -> Vec<(i64, String, String)> {
+    let log = ok(client.get(&format!("/api/v1/audit?{query}")).await).await;
+    let entries = log["items"].as_array().unwrap().iter();
+    entries
+        .map(|entry| (entry["seq"].as_i64().unwrap(), text(entry, "action"), text(entry, "object")))
+        .collect()
+}
+
+/// Somebody with this role who lives in this household as well.
+async fn living_at(house: &House, home: &HouseholdId, role: Role) -> Client {
+    let person = house.person(&format!("{}-{}", role.word(), web::token::new())).await;
+    house.store.add_member(home, &person.id, house.clock.now()).await.unwrap();
+    house.store.add_grant(&house.grant(&person, role)).await.unwrap();
+    house.signed_in(&person).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_tells_nobody_of_a_silent_alarm_at_their_home_until_it_is_over() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let camera = house.camera("rtsp://127.0.0.1:9/a").await;
+        let site = format!("site_id={}&limit=500", house.site);
+        let home = house.household("3-1-502").await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let others = [house.sign_in_as(Role::Auditor).await, house.sign_in_as(Role::Administrator).await];
+        let owner = house.sign_in_as(Role::Owner).await;
+        let at_home = [
+            living_at(&house, &home, Role::Auditor).await,
+            living_at(&house, &home, Role::Administrator).await,
+        ];
+        let owner_at_home = living_at(&house, &home, Role::Owner).await;
+        let neighbour = house.household("3-1-503").await;
+        let next_door = living_at(&house, &neighbour, Role::Auditor).await;
+        let watch = async |purpose, role| {
+            house.clock.jump(1_000_000);
+            let viewing = Viewing {
+                id: ViewingId::from_random(random()),
+                person_id: PersonId::from_random(random()),
+                role,
+                camera_id: camera.clone(),
+                stream: domain::camera::StreamKind::Main,
+                transport: ViewingTransport::WebSocket,
+                purpose: Some(purpose),
+                started_at: house.clock.now(),
+                ended_at: None,
+                bytes: 0,
+            };
+            house.store.begin_viewing(&viewing, &house.site).await.unwrap();
+            house.store.end_viewing(&viewing.id, house.clock.now(), 1).await.unwrap();
+            viewing.id.to_string()
+        };
+        let alarm = async |client: &Client, kind: &str| {
+            let press = json!({ "kind": kind, "household_id": home });
+            text(&ok(client.post("/api/v1/alarms", press).await).await, "incident_id")
+        };
+        let before = watch(Purpose::Incident, Role::DutyOperator).await;
+        let loud = alarm(&at_home[0], "panic").await;
+        let silent = alarm(&at_home[0], "duress").await;
+        let path = format!("/api/v1/incidents/{silent}");
+        assert_eq!(desk.act(&path, "ack", json!({ "version": 1 })).await.0.as_u16(), 200);
+        let watched = watch(Purpose::Incident, Role::DutyOperator).await;
+        let patrol = watch(Purpose::Patrol, Role::Patrol).await;
+
+        // Whoever does not live there is told of everything.
+        let whole = told(&owner, "limit=500").await;
+        let of_site = told(&others[0], &site).await;
+        for (client, query) in [(&others[1], &*site), (&next_door, &*site)] {
+            assert_eq!(told(client, query).await, of_site, "{database:?}");
+        }
+        let about = |entries: &[(i64, String, String)], object: &str| {
+            entries.iter().filter(|(_, _, of)| of == object).count()
+        };
+        assert_eq!((about(&whole, &silent), about(&of_site, &silent)), (2, 2), "{whole:?}");
+        assert_eq!((about(&whole, &watched), about(&of_site, &watched)), (2, 1));
+        // Who does: of all but the alarm, and that is all that is missing.
+        let hides = |(_, _, object): &&(i64, String, String)| *object != silent && *object != watched;
+        let rest =
+            |entries: &[(i64, String, String)]| entries.iter().filter(hides).cloned().collect::<Vec<_>>();
+        for client in &at_home {
+            assert_eq!(told(client, &site).await, rest(&of_site), "{database:?}");
+        }
+        let shown = told(&owner_at_home, "limit=500").await;
+        assert_eq!(shown, rest(&whole), "{database:?}");
+        for object in [&loud, &before, &patrol] {
+            assert!(about(&shown, object) > 0, "{database:?}");
+        }
+        // Pages are as full as without it, and go on from each other.
+        let first = told(&at_home[0], &site.replace("limit=500", "limit=2")).await;
+        assert_eq!(first, rest(&of_site)[..2], "{database:?}");
+        let next = format!("site_id={}&limit=2&cursor={}", house.site, first[1].0);
+        assert_eq!(told(&at_home[0], &next).await, rest(&of_site)[2..4], "{database:?}");
+
+        // Of one that cannot be read nobody knows whose it is: whoever has a home hears nothing.
+        house.sql(&format!("update incidents set step = '?' where id = '{silent}'")).await;
+        let status = async |client: &Client| client.get(&format!("/api/v1/audit?{site}")).await.0.as_u16();
+        assert!(status(&at_home[0]).await >= 500, "{database:?}");
+        assert_eq!(told(&others[0], &site).await, of_site, "{database:?}");
+        house.sql(&format!("update incidents set step = 'grid_worker' where id = '{silent}'")).await;
+
+        // The chain is whole all the time, and it is shown when it is over.
+        assert!(verify(&*house.store, Vec::new()).await.is_ok(), "{database:?}");
+        let over = json!({ "version": 2, "note": "help was there" });
+        assert_eq!(desk.act(&path, "false_alarm", over).await.0.as_u16(), 200);
+        let of_site = told(&others[0], &site).await;
+        assert_eq!(about(&of_site, &silent), 3, "{database:?}");
+        for client in &at_home {
+            assert_eq!(told(client, &site).await, of_site, "{database:?}");
+        }
+        assert_eq!(told(&owner_at_home, "limit=500").await, told(&owner, "limit=500").await);
+        house.stop().await;
+    }
 }

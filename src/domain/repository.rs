@@ -21,8 +21,9 @@ use crate::scene::Scene;
 use crate::site::Site;
 use crate::viewing::Viewing;
 use crate::{
-    ApprovalId, CameraId, DeviceId, DoorEventId, GrantId, HouseholdId, InvitationId, PasskeyId, PersonId,
-    PlaceId, RegistrationId, Secret, SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId, ZoneId,
+    ApprovalId, CameraId, DeviceId, DoorEventId, GrantId, HouseholdId, IncidentId, InvitationId, PasskeyId,
+    PersonId, PlaceId, RegistrationId, Secret, SessionId, SiteId, Timestamp, UnitId, ViewerKeyId, ViewingId,
+    ZoneId,
 };
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -124,6 +125,38 @@ pub struct ViewingFilter {
     pub no_incident_since: Option<Timestamp>,
     /// The most rows.
     pub limit: u32,
+}
+
+/// Which entries of the audit log.
+#[derive(Clone, Debug)]
+pub struct EntryFilter {
+    /// Of this site; of all and of the gateway itself without one.
+    pub site: Option<SiteId>,
+    /// Before this number.
+    pub before: i64,
+    /// Without what tells of these.
+    pub hidden: Vec<Hidden>,
+    /// The most entries.
+    pub limit: u32,
+}
+
+impl EntryFilter {
+    /// The newest of all.
+    #[must_use]
+    pub fn newest(limit: u32) -> Self {
+        Self { site: None, before: i64::MAX, hidden: Vec::new(), limit }
+    }
+}
+
+/// An incident that must not be learned of from the audit log.
+#[derive(Clone, Debug)]
+pub struct Hidden {
+    /// Which: what is done with it is not told …
+    pub incident: IncidentId,
+    /// … and neither is what is watched for an incident at its site …
+    pub site: SiteId,
+    /// … from then on.
+    pub since: Timestamp,
 }
 
 /// Sites and places.
@@ -430,8 +463,8 @@ pub trait Registers: Send + Sync {
     async fn head(&self) -> Result<Head>;
     /// Entries after number `after`, the oldest first.
     async fn chain(&self, after: i64, limit: u32) -> Result<Vec<Link>>;
-    /// Entries before number `before`, the newest first, of a site or all.
-    async fn audit(&self, site: Option<&SiteId>, before: i64, limit: u32) -> Result<Vec<Link>>;
+    /// Entries, the newest first.
+    async fn audit(&self, filter: &EntryFilter) -> Result<Vec<Link>>;
     /// Notes that a viewing of a site's camera began.
     async fn begin_viewing(&self, viewing: &Viewing, site: &SiteId) -> Result<()>;
     /// Notes that a viewing ended.

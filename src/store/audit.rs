@@ -4,7 +4,8 @@ use crate::row::{get, time, word_opt};
 use crate::{Store, failed, outbox};
 use domain::audit::{Entry, GENESIS, Hash, Head, Link, seal};
 use domain::notice::{Notice, Topic};
-use domain::repository::{Error, Result};
+use domain::repository::{EntryFilter, Error, Result};
+use domain::viewing::Purpose;
 use domain::{PersonId, SiteId};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -108,29 +109,28 @@ impl Store {
         rows.map_err(failed)?.iter().map(link).collect()
     }
 
-    pub(crate) async fn links_before(
-        &self,
-        site: Option<&SiteId>,
-        before: i64,
-        limit: u32,
-    ) -> Result<Vec<Link>> {
-        let rows = match site {
-            Some(site) => {
-                sqlx::query("select * from audit where seq < $1 and site_id = $3 order by seq desc limit $2")
-                    .bind(before)
-                    .bind(i64::from(limit))
-                    .bind(site.as_str())
-                    .fetch_all(&self.read)
-                    .await
-            }
-            None => {
-                sqlx::query("select * from audit where seq < $1 order by seq desc limit $2")
-                    .bind(before)
-                    .bind(i64::from(limit))
-                    .fetch_all(&self.read)
-                    .await
-            }
+    pub(crate) async fn entries(&self, filter: &EntryFilter) -> Result<Vec<Link>> {
+        let mut bound = Vec::new();
+        let mut mark = |text| {
+            bound.push(text);
+            format!("${}", bound.len())
         };
-        rows.map_err(failed)?.iter().map(link).collect()
+        let mut sql = format!("select * from audit where seq < {}", filter.before);
+        if let Some(site) = &filter.site {
+            sql.push_str(&format!(" and site_id = {}", mark(site.as_str())));
+        }
+        for hidden in &filter.hidden {
+            let (incident, site) = (mark(hidden.incident.as_str()), mark(hidden.site.as_str()));
+            sql.push_str(&format!(
+                " and object <> {incident} and not exists (
+                    select 1 from viewings v where v.id = audit.object and v.purpose = '{}' and v.started_at >= {}
+                    and v.camera_id in (select id from cameras where site_id = {site}
+                        union all select id from removed_cameras where site_id = {site}))",
+                Purpose::Incident.word(),
+                hidden.since.0,
+            ));
+        }
+        sql.push_str(&format!(" order by seq desc limit {}", filter.limit));
+        self.rows(sql, &bound).await?.iter().map(link).collect()
     }
 }

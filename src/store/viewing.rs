@@ -6,7 +6,7 @@ use crate::{Store, failed};
 use async_trait::async_trait;
 use domain::audit::{Entry, Head, Link};
 use domain::camera::StreamKind;
-use domain::repository::{Error, Registers, Result, ViewingFilter};
+use domain::repository::{EntryFilter, Error, Registers, Result, ViewingFilter};
 use domain::role::Role;
 use domain::viewing::{Purpose, Viewing, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp, ViewingId};
@@ -73,8 +73,8 @@ impl Registers for Store {
         self.links_after(after, limit).await
     }
 
-    async fn audit(&self, site: Option<&SiteId>, before: i64, limit: u32) -> Result<Vec<Link>> {
-        self.links_before(site, before, limit).await
+    async fn audit(&self, filter: &EntryFilter) -> Result<Vec<Link>> {
+        self.entries(filter).await
     }
 
     async fn begin_viewing(&self, viewing: &Viewing, site: &SiteId) -> Result<()> {

@@ -9,7 +9,7 @@ use domain::access::{Question, is_staff_of};
 use domain::audit::Entry;
 use domain::camera::{StreamKind, Visibility};
 use domain::incident::is_own;
-use domain::repository::{Repository, ViewingFilter};
+use domain::repository::{EntryFilter, Error, Hidden, Repository, ViewingFilter};
 use domain::role::Role;
 use domain::viewing::{Purpose, ViewingTransport};
 use domain::{CameraId, PersonId, SiteId, Timestamp};
@@ -114,7 +114,7 @@ fn viewings_cursor(text: &str) -> Option<(Timestamp, i64)> {
 async fn silent_since(app: &App, who: &Who, site: &SiteId) -> Result<Option<Timestamp>, Problem> {
     let now = app.now();
     let staff = is_staff_of(&who.standing, site, now);
-    let silent = app.repository().silent_incidents(site).await?.into_iter();
+    let silent = app.repository().silent_incidents(Some(site)).await?.into_iter();
     let hidden = silent.filter(|incident| !staff || is_own(&who.standing, incident, now));
     Ok(hidden.map(|incident| incident.opened_at).min())
 }
@@ -237,7 +237,29 @@ pub(crate) struct Filter {
     limit: Option<u32>,
 }
 
+/// Silent alarms that go on and that this person must not learn of, whatever their role:
+/// whoever forces somebody may be looking at the screen of an administrator who lives there,
+/// or be them.
+async fn hidden(app: &App, who: &Who, site: Option<&SiteId>) -> Result<Vec<Hidden>, Problem> {
+    let now = app.now();
+    let lives = who.standing.memberships.iter().any(|membership| membership.in_force(now));
+    let silent = match app.repository().silent_incidents(site).await {
+        // Where it is cannot be read: nobody's home whose who has none.
+        Err(Error::Corrupt(_)) if !lives => Vec::new(),
+        silent => silent?,
+    };
+    let own = silent.into_iter().filter(|incident| is_own(&who.standing, incident, now));
+    let hidden = own.map(|incident| Hidden {
+        incident: incident.id,
+        site: incident.site_id,
+        since: incident.opened_at,
+    });
+    Ok(hidden.collect())
+}
+
 /// The audit log, the newest first: for auditors and administrators of a site, and for owners.
+///
+/// What tells of a silent alarm at one's own home, or of one's own, is shown when it is over.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "registers", operation_id = "list_audit", params(Filter),
     responses((status = 200, body = List<EntryView>), (status = 403), (status = 404)))]
 pub(crate) async fn audit(
@@ -253,7 +275,9 @@ pub(crate) async fn audit(
     let cursor = filter.cursor.map(|text| text.parse::<i64>()).transpose();
     let before = cursor.map_err(|_| Problem::field("cursor", "it is not from a list's next"))?;
     let limit = filter.limit.unwrap_or(USUAL).clamp(1, MOST);
-    let links = app.repository().audit(site.as_ref(), before.unwrap_or(i64::MAX), limit).await?;
+    let hidden = hidden(&app, &who, site.as_ref()).await?;
+    let filter = EntryFilter { site, before: before.unwrap_or(i64::MAX), hidden, limit };
+    let links = app.repository().audit(&filter).await?;
     let next = next_after(&links, limit, |link| link.seq.to_string());
     let items = links.into_iter().map(|link| EntryView {
         seq: link.seq,

@@ -97,8 +97,8 @@ pub trait Incidents: Send + Sync {
     /// Incidents, the newest first, without what cannot be read; and after which place in the order
     /// the next page begins, if this one is full.
     async fn incidents(&self, filter: &Filter, page: &Page) -> Result<(Vec<Incident>, Option<i64>)>;
-    /// Silent incidents of a site that are not over.
-    async fn silent_incidents(&self, site: &SiteId) -> Result<Vec<Incident>>;
+    /// Silent incidents of a site, or of all, that are not over.
+    async fn silent_incidents(&self, site: Option<&SiteId>) -> Result<Vec<Incident>>;
     /// An incident's log, the oldest first.
     async fn incident_log(&self, id: &IncidentId) -> Result<Vec<LogRow>>;
     /// The households it was sent to, by unit.
