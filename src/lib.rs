@@ -40,6 +40,7 @@ pub mod notify;
 mod pictures;
 pub mod pulse;
 mod questions;
+pub mod questions;
 mod quota;
 pub mod reconcile;
 pub mod settings;

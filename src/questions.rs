@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{Instrument as _, error};
 
 /// Questions that wait to be answered; who finds no room waits.
 const WAITING: usize = 4_096;
@@ -38,8 +38,10 @@ const GRID: Duration = Duration::from_millis(500);
 
 /// What a viewer proved who they are with. When it goes, the view ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Credential {
+pub enum Credential {
+    /// A session in a browser.
     Session(SessionId),
+    /// A player's key.
     ViewerKey(ViewerKeyId),
 }
 
@@ -61,14 +63,17 @@ impl Credential {
 
 /// May this person watch this camera, by this proof of who they are?
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Question {
-    pub(crate) person: PersonId,
-    pub(crate) credential: Credential,
-    pub(crate) camera: CameraId,
+pub struct Question {
+    /// Who wants to watch.
+    pub person: PersonId,
+    /// By what they are known.
+    pub credential: Credential,
+    /// What they want to watch.
+    pub camera: CameraId,
 }
 
 /// What was decided, and the camera's site if both are known.
-pub(crate) type Answer = (Decision, Option<SiteId>);
+pub type Answer = (Decision, Option<SiteId>);
 
 struct Asked {
     question: Question,
@@ -76,7 +81,7 @@ struct Asked {
 }
 
 /// Answers questions from what the database says.
-pub(crate) struct Questions {
+pub struct Questions {
     asked: mpsc::Sender<Asked>,
     /// Where the grid of the renewals begins.
     origin: Instant,
@@ -85,15 +90,18 @@ pub(crate) struct Questions {
 }
 
 impl Questions {
-    pub(crate) fn new(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) -> Self {
+    /// Answers from `repository`, by `clock`.
+    #[must_use]
+    pub fn new(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) -> Self {
         let (asked, waiting) = mpsc::channel(WAITING);
         let mut answering = JoinSet::new();
-        answering.spawn(answer_all(repository, clock, waiting));
+        // What it logs, and its statements, are said in the span of whoever made it.
+        answering.spawn(answer_all(repository, clock, waiting).in_current_span());
         Self { asked, origin: Instant::now(), _answering: answering }
     }
 
     /// Decides from what the database says after now.
-    pub(crate) async fn ask(&self, question: &Question) -> Result<Answer> {
+    pub async fn ask(&self, question: &Question) -> Result<Answer> {
         let gone = || Error::Unavailable("nobody answers at the moment".to_owned());
         let (answer, answered) = oneshot::channel();
         self.asked.send(Asked { question: question.clone(), answer }).await.map_err(|_| gone())?;

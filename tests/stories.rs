@@ -70,6 +70,7 @@ mod stream;
 mod support;
 mod surface;
 mod tls;
+mod together;
 mod viewings;
 mod ways;
 mod whep;

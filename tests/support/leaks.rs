@@ -7,6 +7,8 @@ use std::io;
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, Once, RwLock};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What the stories use for passwords.
 const PASSWORDS: [&str; 7] = [
@@ -124,7 +126,7 @@ pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let log = tracing_subscriber::fmt().with_env_filter(FILTER).with_ansi(false);
-        log.with_writer(Ear).try_init().unwrap();
+        log.with_writer(Ear).finish().with(super::statements::Counter).try_init().unwrap();
     });
 }
 

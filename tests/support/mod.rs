@@ -24,6 +24,7 @@ pub mod mailbox;
 pub mod marks;
 pub mod middle;
 pub mod process;
+pub mod statements;
 pub mod whep;
 pub mod wrapped;
 
