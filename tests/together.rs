@@ -107,12 +107,13 @@ async fn house_of_many(database: Database) -> (House, CameraId, Questions, State
     (house, camera.id, questions, statements)
 }
 
+/// All of them ask before the first is answered, if there is one thread.
 async fn ask(questions: &Questions, asked: &[Question]) -> Vec<Result<Decision, Error>> {
-    let answers = join_all(asked.iter().map(|question| questions.ask(question))).await;
+    let asking = join_all(asked.iter().map(|question| questions.ask(question)));
+    let answers = tokio::task::unconstrained(asking).await;
     answers.into_iter().map(|answer| answer.map(|(decision, _)| decision)).collect()
 }
 
-// On one thread all have asked before the first is answered.
 #[tokio::test]
 async fn what_two_thousand_people_ask_is_answered_from_a_few_statements() {
     for database in BOTH {
@@ -175,13 +176,13 @@ async fn damage(house: &House, database: Database, approval: &str) {
         Database::Postgres => "1 / (a.from_at * 0)",
     };
     house.sql("alter table approvals rename to kept_approvals").await;
-    let columns = "a.seq, a.id, a.site_id, a.household_id, a.person_id, a.camera_id, a.place_id, a.state,
-        a.from_at, a.schedule, a.message, a.requested_by, a.requested_at, a.decided_by, a.decided_at,
-        a.reason, a.renews";
+    // Its columns are in the order of the table's: statements that are kept know them by that.
     house
         .sql(&format!(
-            "create view approvals as select {columns},
-                case when a.id = '{approval}' then {fails} else a.until_at end as until_at
+            "create view approvals as select a.seq, a.id, a.site_id, a.household_id, a.person_id, a.camera_id,
+                a.place_id, a.state, a.from_at, case when a.id = '{approval}' then {fails} else a.until_at end
+                as until_at, a.schedule, a.message, a.requested_by, a.requested_at, a.decided_by, a.decided_at,
+                a.reason, a.renews
              from kept_approvals a"
         ))
         .await;
@@ -213,7 +214,8 @@ async fn what_cannot_be_read_fails_only_those_who_need_it() {
         damage(&house, database, &id(8, 1_000)).await;
         statements.take().await;
         let answers = ask(&questions, &asked).await;
-        assert_eq!(failed(&answers), [1, 2, 7, 1_000, PEOPLE], "{database:?}");
+        let why = &answers[1_000];
+        assert_eq!(failed(&answers), [1, 2, 7, 1_000, PEOPLE], "{database:?}: {why:?}");
         let made = statements.take().await;
         assert!(made < 150, "{database:?}: {made} statements");
         house.sql("drop view approvals").await;

@@ -354,11 +354,23 @@ pub(super) async fn point(repository: &dyn Repository, incident: &Incident) -> R
     let Some(site) = repository.site(&incident.site_id).await? else { return Ok(None) };
     let place = repository.place(&incident.place_id).await?.map(|place| place.name).unwrap_or_default();
     let unit = match incident.point.household() {
-        Some(id) => match repository.household(id).await? {
-            Some(household) => repository.unit(&household.unit_id).await?.map(|unit| unit.label),
-            None => None,
+        Some(id) => match door(repository, id).await {
+            // A call that does not say which door is more than none.
+            Err(Error::Corrupt(why)) => {
+                error!(household = %id, incident = %incident.id, why, "a call is sent without its door, which cannot be read; correct its row");
+                None
+            }
+            unit => unit?,
         },
         None => None,
     };
     Ok(Some(Point { site: site.name, zone: site.time_zone, place, unit }))
+}
+
+/// What is on a household's door.
+async fn door(repository: &dyn Repository, id: &HouseholdId) -> Result<Option<String>> {
+    match repository.household(id).await? {
+        Some(household) => Ok(repository.unit(&household.unit_id).await?.map(|unit| unit.label)),
+        None => Ok(None),
+    }
 }

@@ -1,9 +1,10 @@
-//! Counts the statements that something makes of a database, of either kind: what is said of
+//! Counts the statements by which something reads a database, of either kind: what is said of
 //! each of them is said in the span of whoever made it, also by the thread that SQLite has.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Span, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
@@ -50,7 +51,11 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Counter {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if event.metadata().target() != "sqlx::query" {
+        let mut reading = Reading(false);
+        if event.metadata().target() == "sqlx::query" {
+            event.record(&mut reading);
+        }
+        if !reading.0 {
             return;
         }
         let within = context.event_scope(event).into_iter().flatten();
@@ -58,4 +63,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Counter {
             with(|counts| *counts.entry(span.id().into_u64()).or_default() += 1);
         }
     }
+}
+
+/// Whether a statement reads: a new connection sets things up, too.
+struct Reading(bool);
+
+impl Visit for Reading {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0 |= field.name() == "summary" && value.starts_with("select");
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
