@@ -51,9 +51,9 @@ async fn move_in(house: &House) {
         ];
         for (at, row) in rows.into_iter().enumerate() {
             let left_out = match at {
-                4 => n % 3 == 0,
-                5 => n % 4 == 0,
-                6 => n % 4 != 0,
+                4 => n.is_multiple_of(3),
+                5 => n.is_multiple_of(4),
+                6 => !n.is_multiple_of(4),
                 _ => false,
             };
             if !left_out {
@@ -87,7 +87,7 @@ fn bytes(house: &House, n: usize) -> String {
 }
 
 fn question(n: usize, camera: &CameraId) -> Question {
-    let credential = if n % 4 == 0 {
+    let credential = if n.is_multiple_of(4) {
         Credential::ViewerKey(ViewerKeyId::parse(&id(10, n)).unwrap())
     } else {
         Credential::Session(SessionId::parse(&id(9, n)).unwrap())

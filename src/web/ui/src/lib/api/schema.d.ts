@@ -121,7 +121,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The audit log, the newest first: for auditors and administrators of a site, and for owners. */
+        /**
+         * The audit log, the newest first: for auditors and administrators of a site, and for owners.
+         * @description What tells of a silent alarm at one's own home, or of one's own, is shown when it is over.
+         */
         get: operations["list_audit"];
         put?: never;
         post?: never;
