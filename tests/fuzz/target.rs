@@ -1,4 +1,5 @@
-//! A target of libFuzzer: the reader of `sharp_eyes::fuzz` that has this program's name.
+//! The target of libFuzzer: the reader of `sharp_eyes::fuzz` that `SHARP_EYES_READER` names. One
+//! program for all of them, because linking one takes longer than a run.
 
 #![no_main]
 
@@ -7,8 +8,9 @@ use sharp_eyes::fuzz::TARGETS;
 use std::sync::LazyLock;
 
 static READ: LazyLock<fn(&[u8])> = LazyLock::new(|| {
-    let target = TARGETS.iter().find(|(name, _)| *name == env!("CARGO_BIN_NAME"));
-    target.expect("each program has the name of a reader").1
+    let name = std::env::var("SHARP_EYES_READER").expect("SHARP_EYES_READER names a reader; see scripts/fuzz");
+    let target = TARGETS.iter().find(|(target, _)| *target == name);
+    target.expect("SHARP_EYES_READER is a reader of sharp_eyes::fuzz").1
 });
 
 fuzz_target!(|bytes: &[u8]| READ(bytes));
