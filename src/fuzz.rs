@@ -10,17 +10,22 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("alert_stream", crate::alert_stream::fuzz),
     ("cloudevents", web::fuzz::cloudevents),
     ("event_spool", crate::event_spool::fuzz),
     ("framing", relay::whep::fuzz::framing),
     ("hikvision", web::fuzz::hikvision),
     ("hls", web::fuzz::hls),
     ("import", web::fuzz::import),
+    ("login", crate::alert_stream::fuzz_login),
+    ("mqtt", crate::mqtt::fuzz),
+    ("onvif", web::fuzz::onvif),
     ("rtcp", rtcp),
     ("rtsp", rtsp),
     ("sdp", relay::whep::fuzz::sdp),
     ("spool", crate::spool::fuzz),
     ("stun", relay::whep::fuzz::stun),
+    ("zigbee", web::fuzz::zigbee),
     ("zkteco", web::fuzz::zkteco),
 ];
 

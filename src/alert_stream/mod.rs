@@ -227,6 +227,18 @@ fn jitter() -> f64 {
     f64::from(u16::from_be_bytes(web::token::random())) / f64::from(u16::MAX)
 }
 
+/// For the fuzz target: what a device answers.
+pub fn fuzz(bytes: &[u8]) {
+    parts::fuzz(bytes);
+    let kind = std::str::from_utf8(bytes).ok().and_then(web::intake::alert_stream::boundary);
+    assert!(kind.is_none_or(|boundary| (1..=70).contains(&boundary.len())));
+}
+
+/// For the fuzz target: what it answers to somebody who has not logged in.
+pub fn fuzz_login(bytes: &[u8]) {
+    request::fuzz(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,7 +63,6 @@ impl Parts {
     }
 
     /// Bytes that are held.
-    #[cfg(test)]
     fn held(&self) -> usize {
         self.held.len()
     }
@@ -77,6 +76,10 @@ impl Parts {
                         return if self.held.len() > HEAD { Err(Bad::NoBoundary) } else { Ok(None) };
                     };
                     let after = at + self.boundary.len();
+                    // Too much is too much in one piece as well.
+                    if after > HEAD {
+                        return Err(Bad::NoBoundary);
+                    }
                     match self.held.get(after..after + 2) {
                         None => {
                             self.searched = at;
@@ -91,7 +94,7 @@ impl Parts {
                     let Some((at, after)) = self.head_end() else {
                         return if self.held.len() > HEAD { Err(Bad::Head) } else { Ok(None) };
                     };
-                    if at > HEAD {
+                    if after > HEAD {
                         return Err(Bad::Head);
                     }
                     self.state = self.body(self.held.get(..at).unwrap_or_default())?;
@@ -107,15 +110,15 @@ impl Parts {
                     // Whichever comes first: what is no XML has no end of its own.
                     let document = self.find(END).map(|at| at + END.len());
                     let end = document.into_iter().chain(self.find_boundary()).min();
-                    let whole = end.unwrap_or(self.held.len());
-                    if whole > self.largest {
-                        return Err(Bad::TooLong);
+                    match end {
+                        Some(whole) if whole <= self.largest => return Ok(Some(self.take(whole))),
+                        // The boundary may be cut after the last byte of a part that is just not too long.
+                        None if self.held.len() < self.largest + self.boundary.len() => {
+                            self.searched = self.held.len();
+                            return Ok(None);
+                        }
+                        _ => return Err(Bad::TooLong),
                     }
-                    if end.is_none() {
-                        self.searched = self.held.len();
-                        return Ok(None);
-                    }
-                    return Ok(Some(self.take(whole)));
                 }
                 State::Picture(Some(left), _) => {
                     let here = left.min(self.held.len());
@@ -211,12 +214,45 @@ fn position(held: &[u8], what: &[u8]) -> Option<usize> {
     held.windows(what.len()).position(|window| window == what)
 }
 
+/// For the fuzz target: an answer in pieces, the sizes of which are the first four bytes. The
+/// parts are the same as those of the answer in one piece.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let Some((sizes, bytes)) = bytes.split_first_chunk::<4>() else { return };
+    let (in_pieces, whole) = (all(bytes, sizes.map(usize::from).as_slice()), all(bytes, &[bytes.len()]));
+    assert_eq!(in_pieces, whole);
+}
+
+/// The longest part in there, in bytes.
+const LARGEST: usize = 1_000;
+
+/// All parts of an answer that comes in pieces of these sizes, and why there are no more.
+fn all(mut rest: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, Option<Bad>) {
+    let (mut parts, mut all) = (Parts::new("MIME", LARGEST), Vec::new());
+    let mut sizes = sizes.iter().cycle();
+    while !rest.is_empty() {
+        let size = sizes.next().copied().unwrap_or(1).clamp(1, rest.len());
+        let (piece, next) = rest.split_at(size);
+        rest = next;
+        parts.push(piece);
+        loop {
+            match parts.next() {
+                Ok(Some(part)) => {
+                    assert!(part.len() <= LARGEST, "{}", part.len());
+                    all.push(part);
+                }
+                Ok(None) => break,
+                Err(bad) => return (all, Some(bad)),
+            }
+        }
+        assert!(parts.held() <= HEAD + piece.len(), "{} are held", parts.held());
+    }
+    (all, None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    const LARGEST: usize = 1_000;
 
     fn part(kind: &str, length: bool, body: &[u8]) -> Vec<u8> {
         let mut text = format!("--MIME\r\nContent-Type: {kind}\r\n");
@@ -226,43 +262,23 @@ mod tests {
         [text.as_bytes(), b"\r\n", body, b"\r\n"].concat()
     }
 
-    /// What is read from bytes that come in pieces of these sizes.
-    fn read(bytes: &[u8], pieces: &[usize]) -> (Vec<Vec<u8>>, Option<Bad>) {
-        let (mut parts, mut all, mut rest) = (Parts::new("MIME", LARGEST), Vec::new(), bytes);
-        let mut sizes = pieces.iter().cycle();
-        while !rest.is_empty() {
-            let (piece, next) = rest.split_at((*sizes.next().unwrap()).clamp(1, rest.len()));
-            rest = next;
-            parts.push(piece);
-            loop {
-                match parts.next() {
-                    Ok(Some(part)) => all.push(part),
-                    Ok(None) => break,
-                    Err(bad) => return (all, Some(bad)),
-                }
-            }
-            assert!(parts.held() <= HEAD + piece.len(), "{}", parts.held());
-        }
-        (all, None)
-    }
-
     #[test]
     fn a_part_is_there_when_its_length_is_and_not_only_with_the_next_boundary() {
         let bytes = part("application/xml", true, b"<a/>");
         let whole = &bytes[..bytes.len() - 2];
-        assert_eq!(read(whole, &[1]), (vec![b"<a/>".to_vec()], None));
-        assert_eq!(read(&whole[..whole.len() - 1], &[1]), (vec![], None));
+        assert_eq!(all(whole, &[1]), (vec![b"<a/>".to_vec()], None));
+        assert_eq!(all(&whole[..whole.len() - 1], &[1]), (vec![], None));
     }
 
     #[test]
     fn without_a_length_a_part_ends_with_its_document_or_the_next_boundary() {
         let alert = b"<EventNotificationAlert>a</EventNotificationAlert>";
         let bytes = part("application/xml", false, alert);
-        assert_eq!(read(&bytes[..bytes.len() - 2], &[7]).0, [alert.to_vec()]);
+        assert_eq!(all(&bytes[..bytes.len() - 2], &[7]).0, [alert.to_vec()]);
         let both = [part("application/json", false, b"{}"), part("application/xml", false, alert)].concat();
-        assert_eq!(read(&both, &[both.len()]).0, [b"{}\r\n".to_vec(), alert.to_vec()]);
+        assert_eq!(all(&both, &[both.len()]).0, [b"{}\r\n".to_vec(), alert.to_vec()]);
         let bytes = [part("application/json", false, b"{}"), b"--MIME\r\n".to_vec()].concat();
-        assert_eq!(read(&bytes, &[7]).0, [b"{}\r\n".to_vec()]);
+        assert_eq!(all(&bytes, &[7]).0, [b"{}\r\n".to_vec()]);
     }
 
     #[test]
@@ -270,26 +286,47 @@ mod tests {
         let picture = vec![0xff; 200_000];
         for length in [true, false] {
             let bytes = [part("image/jpeg", length, &picture), part("text/xml", true, b"<b/>")].concat();
-            assert_eq!(read(&bytes, &[1_000]), (vec![b"<b/>".to_vec()], None));
+            assert_eq!(all(&bytes, &[1_000]), (vec![b"<b/>".to_vec()], None));
         }
         let endless = [part("image/jpeg", false, b""), vec![0; PICTURE + 10]].concat();
-        assert_eq!(read(&endless, &[1_000]).1, Some(Bad::TooLong));
+        assert_eq!(all(&endless, &[1_000]).1, Some(Bad::TooLong));
+    }
+
+    #[test]
+    fn a_part_is_as_long_as_it_is_wherever_it_is_cut() {
+        let of = |length: usize| {
+            [part("text/xml", false, &vec![b'x'; length - 2]), b"--MIME\r\n".to_vec()].concat()
+        };
+        for pieces in [1, 3, 5_000] {
+            assert_eq!(all(&of(LARGEST), &[pieces]).0.len(), 1, "{pieces}");
+            assert_eq!(all(&of(LARGEST + 1), &[pieces]), (vec![], Some(Bad::TooLong)), "{pieces}");
+        }
+        let of = |length: usize| format!("--MIME\r\nA:{}\r\n\r\n--MIME\r\n", "x".repeat(length));
+        // With the line end after the boundary, the name, and the empty line.
+        let longest = HEAD - 2 - 2 - 4;
+        for pieces in [1, 3, 10_000] {
+            assert_eq!(all(of(longest).as_bytes(), &[pieces]).1, None, "{pieces}");
+            assert_eq!(all(of(longest + 1).as_bytes(), &[pieces]).1, Some(Bad::Head), "{pieces}");
+        }
     }
 
     #[test]
     fn what_does_not_end_is_given_up() {
-        assert_eq!(read(&vec![b'x'; 20_000], &[100]).1, Some(Bad::NoBoundary));
+        for pieces in [100, 20_000] {
+            let late = [vec![b'x'; 10_000], part("text/xml", true, b"<a/>")].concat();
+            assert_eq!(all(&late, &[pieces]), (vec![], Some(Bad::NoBoundary)), "{pieces}");
+        }
         let head = [b"--MIME\r\n".to_vec(), b"a: b\r\n".repeat(5_000)].concat();
-        assert_eq!(read(&head, &[100]).1, Some(Bad::Head));
+        assert_eq!(all(&head, &[100]).1, Some(Bad::Head));
         let body = [part("text/xml", false, b""), vec![b'x'; 20_000]].concat();
-        assert_eq!(read(&body, &[100]).1, Some(Bad::TooLong));
+        assert_eq!(all(&body, &[100]).1, Some(Bad::TooLong));
         for (length, bad) in
             [("1001", Bad::TooLong), ("-1", Bad::Head), ("99999999999999999999999", Bad::Head)]
         {
             let bytes = format!("--MIME\r\nContent-Length: {length}\r\n\r\n");
-            assert_eq!(read(bytes.as_bytes(), &[100]).1, Some(bad), "{length}");
+            assert_eq!(all(bytes.as_bytes(), &[100]).1, Some(bad), "{length}");
         }
-        assert_eq!(read(b"--MIME--\r\n", &[3]).1, Some(Bad::Ended));
+        assert_eq!(all(b"--MIME--\r\n", &[3]).1, Some(Bad::Ended));
     }
 
     proptest! {
@@ -303,7 +340,7 @@ mod tests {
                 .iter()
                 .flat_map(|(picture, length, body)| part(kind(*picture), *length, body.as_bytes()))
                 .collect();
-            prop_assert_eq!(read(&bytes, &pieces), read(&bytes, &[bytes.len()]));
+            prop_assert_eq!(all(&bytes, &pieces), all(&bytes, &[bytes.len()]));
         }
 
         #[test]
@@ -311,7 +348,7 @@ mod tests {
             bytes in "(--MIME|\r\n|\n|content-length: [0-9]{1,4}|content-type: image/|[a-z<>/]{1,9}|-){0,60}",
             pieces in prop::collection::vec(1_usize..50, 1..8),
         ) {
-            let _ = read(bytes.as_bytes(), &pieces);
+            let _ = all(bytes.as_bytes(), &pieces);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! once, with a login that nobody can read on the way.
 
 use crate::notify::outgoing;
+use domain::Secret;
 use domain::device::Pull;
 use http_auth::{PasswordClient, PasswordParams};
 use relay::ingest::address::Policy;
@@ -49,7 +50,9 @@ pub async fn open(pull: &Pull, policy: &Policy, tls: &ClientConfig) -> Result<(R
     let client = client(&url, policy, tls).await?;
     let mut response = get(&client, &url, None).await?;
     if response.status() == StatusCode::UNAUTHORIZED {
-        let login = answer(pull, &response)?;
+        let values = response.headers().get_all(WWW_AUTHENTICATE).iter();
+        let challenges = values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ");
+        let login = answer(pull, &challenges)?;
         response = get(&client, &url, Some(login)).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             return Err(Failed::Refused("the device refuses the password".to_owned()));
@@ -93,14 +96,12 @@ async fn get(client: &Client, url: &Url, login: Option<String>) -> Result<Respon
     answer.map_err(|_| other("the device does not answer in time"))?.map_err(|error| plain(&error))
 }
 
-/// What answers the challenge: Digest, or nothing.
-fn answer(pull: &Pull, response: &Response) -> Result<String, Failed> {
-    let values = response.headers().get_all(WWW_AUTHENTICATE).iter();
-    let challenges = values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ");
+/// What answers the challenges: Digest, or nothing.
+fn answer(pull: &Pull, challenges: &str) -> Result<String, Failed> {
     if challenges.is_empty() || challenges.len() > CHALLENGES {
         return Err(other("the device asks for a login and does not say which"));
     }
-    let mut client = PasswordClient::try_from(challenges.as_str()).map_err(other)?;
+    let mut client = PasswordClient::try_from(challenges).map_err(other)?;
     let password = http_auth::password(pull.password.expose(), false);
     let with = PasswordParams {
         username: &pull.username,
@@ -120,4 +121,18 @@ fn plain(error: &reqwest::Error) -> Failed {
     } else {
         "the connection to the device broke"
     })
+}
+
+/// For the fuzz target: challenges of a device. What answers them shows no password.
+pub(super) fn fuzz(bytes: &[u8]) {
+    const SECRET: &str = "correct horse battery staple";
+    let Ok(challenges) = std::str::from_utf8(bytes) else { return };
+    let pull =
+        Pull { url: "http://device".to_owned(), username: "admin".to_owned(), password: Secret::new(SECRET) };
+    let Ok(answer) = answer(&pull, challenges) else { return };
+    assert!(answer.starts_with("Digest ") && answer.contains("response=\""), "{answer}");
+    // What the device itself has said comes back; it does not know this.
+    assert!(challenges.contains(SECRET) || !answer.contains(SECRET), "{answer}");
+    // It is a header's value, and one line of it.
+    assert!(reqwest::header::HeaderValue::from_str(&answer).is_ok() || challenges.contains(char::is_control));
 }

@@ -13,6 +13,12 @@ impl Timestamp {
         Self(i64::try_from(span.as_micros()).unwrap_or(i64::MAX))
     }
 
+    /// From milliseconds since the Unix epoch, if that is a moment of the years that can be written.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        jiff::Timestamp::from_millisecond(millis).ok().map(|t| Self(t.as_microsecond()))
+    }
+
     /// This moment moved by `span` into the future.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
@@ -109,6 +115,10 @@ mod tests {
         assert_eq!(day("2026-11-23"), Some(("2026-11-22T16:00:00Z".into(), "2026-11-23T16:00:00Z".into())));
         assert_eq!(time.day(None, "Asia/Shanghai"), time.day(Some("2026-11-23"), "Asia/Shanghai"));
         assert_eq!(day("yesterday"), None);
+        assert_eq!(Timestamp::from_millis(time.0 / 1_000), Some(time));
+        for beyond in [i64::MAX, i64::MIN, 253_402_300_800_000] {
+            assert_eq!(Timestamp::from_millis(beyond), None, "{beyond}");
+        }
         assert_eq!(time.after(Duration::from_secs(1)).before(Duration::from_secs(1)), time);
     }
 }

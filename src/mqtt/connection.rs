@@ -116,11 +116,7 @@ impl Connection {
 
     /// A packet that is here already.
     pub fn ready(&mut self) -> Result<Option<Packet>, Error> {
-        match Packet::read(&mut self.read, Some(PACKET)) {
-            Ok(packet) => Ok(Some(packet)),
-            Err(Malformed::InsufficientBytes(_)) => Ok(None),
-            Err(error) => Err(Error::Malformed(error)),
-        }
+        packet(&mut self.read)
     }
 
     /// Acknowledges messages: the broker forgets them.
@@ -144,6 +140,15 @@ impl Connection {
             self.socket.flush().await
         };
         Ok(timeout(WRITE, written).await.map_err(|_| Error::Slow)??)
+    }
+}
+
+/// A packet that is whole; it is taken away.
+fn packet(read: &mut BytesMut) -> Result<Option<Packet>, Error> {
+    match Packet::read(read, Some(PACKET)) {
+        Ok(packet) => Ok(Some(packet)),
+        Err(Malformed::InsufficientBytes(_)) => Ok(None),
+        Err(error) => Err(Error::Malformed(error)),
     }
 }
 
@@ -205,4 +210,35 @@ fn trusted(settings: &Mqtt) -> Result<Arc<ClientConfig>, Error> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// For the fuzz target: what a broker says, in pieces of as many bytes as the first one says. The
+/// packets are the same as those of the same in one piece.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let Some((size, bytes)) = bytes.split_first() else { return };
+    let all = |size: usize| {
+        let (mut read, mut packets) = (BytesMut::new(), Vec::new());
+        for piece in bytes.chunks(size.max(1)) {
+            read.extend_from_slice(piece);
+            loop {
+                let before = read.len();
+                match packet(&mut read) {
+                    Ok(Some(packet)) => {
+                        assert!(read.len() < before, "it goes on");
+                        packets.push(packet);
+                    }
+                    Ok(None) => break,
+                    Err(_) => return (packets, true),
+                }
+            }
+        }
+        (packets, false)
+    };
+    let whole = all(bytes.len());
+    assert_eq!(all(usize::from(*size)), whole);
+    for packet in whole.0 {
+        if let Packet::Publish(publish) = packet {
+            assert!(publish.payload.len() + publish.topic.len() <= PACKET as usize);
+        }
+    }
 }

@@ -298,3 +298,8 @@ fn message(Held(publish, at): &Held) -> Message {
 fn jitter() -> f64 {
     f64::from(u16::from_be_bytes(web::token::random())) / f64::from(u16::MAX)
 }
+
+/// For the fuzz target: what a broker says.
+pub fn fuzz(bytes: &[u8]) {
+    connection::fuzz(bytes);
+}

@@ -1,6 +1,6 @@
 //! CloudEvents 1.0 in JSON, single or in batches: the gateway's own format.
 
-use super::{BATCH, BODY, Counters, NAME, Outcome, Told, What, keep, wrong_name};
+use super::{BATCH, BODY, Counters, NAME, Outcome, Told, What, fuzz, keep, wrong_name};
 use crate::access::Sender;
 use crate::extract::has_type;
 use crate::{App, Problem};
@@ -175,9 +175,13 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let items = serde_json::from_slice::<Vec<Value>>(bytes)
         .or_else(|_| serde_json::from_slice(bytes).map(|one| vec![one]));
     for item in items.unwrap_or_default() {
-        let (_, told) = read(item);
-        assert!(
-            told.is_err() || told.is_ok_and(|told| !wrong_name(&told.source) && !wrong_name(&told.event_id))
-        );
+        let members = ["specversion", "id", "source", "type", "time", "sequality"];
+        let plain = fuzz::only(&item, &members, "data", &["direction", "method", "reason"]);
+        let ((id, told), (_, of_plain)) = (read(item), read(plain));
+        assert!(id.is_none_or(|id| id.chars().count() <= NAME));
+        assert_eq!(told.as_ref().ok(), of_plain.as_ref().ok(), "what else is in it changes nothing");
+        for device in told.iter().flat_map(|_| fuzz::devices()) {
+            told.iter().for_each(|told| fuzz::can_be_kept(told, &device));
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! are read. Names, card and employee numbers, faces, temperatures and pictures are
 //! not: the picture of a door event is our own camera's.
 
-use super::{BATCH, Counters, Told, What, keep, moment};
+use super::{BATCH, Counters, Told, What, fuzz, keep, moment};
 use crate::access::Sender;
 use crate::extract::has_type;
 use crate::{App, Problem, token};
@@ -18,6 +18,7 @@ use domain::device::{Device, DeviceKind};
 use domain::event::device::DeviceEventKind as Tells;
 use domain::event::door::{DoorEventKind as Door, Quality};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// The largest alert without its pictures, in bytes.
@@ -210,18 +211,23 @@ pub(super) fn alert(bytes: &[u8]) -> Result<Alert, Problem> {
     if bytes.len() > ALERT {
         return Err(Problem::TooLarge("64 KiB for an alert without pictures"));
     }
+    let value = value(bytes)?;
+    if value.is_string() {
+        // An element without elements says nothing.
+        return Ok(Alert::default());
+    }
+    let wrong = |error| Problem::Malformed(format!("the alert cannot be read: {error}"));
+    serde_json::from_value(value).map_err(wrong)
+}
+
+/// The same objects and texts, in whichever format they come.
+fn value(bytes: &[u8]) -> Result<Value, Problem> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if bytes.first() == Some(&b'<') {
         let wrong = |why| Problem::Malformed(format!("the alert is no XML that can be read: {why}"));
-        let alert = super::xml::read(bytes).map_err(wrong)?;
-        if alert.is_string() {
-            // Without elements it says nothing.
-            return Ok(Alert::default());
-        }
-        return serde_json::from_value(alert).map_err(|error| wrong(error.to_string()));
+        return super::xml::read(bytes).map_err(wrong);
     }
-    let wrong = |error: serde_json::Error| Problem::NotJson(error.to_string());
-    serde_json::from_slice(bytes).map_err(wrong)
+    serde_json::from_slice(bytes).map_err(|error| Problem::NotJson(error.to_string()))
 }
 
 impl Alert {
@@ -339,14 +345,31 @@ fn what(major: u64, minor: u64, kind: DeviceKind) -> Option<What> {
 }
 
 /// For the fuzz target: an alert as it comes, and the same bytes as a multipart message.
-pub(crate) fn fuzz(bytes: &[u8], device: &Device, now: Timestamp) {
-    let told = alert(bytes).ok().and_then(|alert| alert.told(device, now));
-    assert!(told.is_none_or(|told| !super::wrong_name(&told.source) && !super::wrong_name(&told.event_id)));
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let plain = |value: &Value| {
+        let members = ["eventType", "eventState", "dateTime", "inputIOPortID"];
+        let inner = ["majorEventType", "subEventType", "doorNo", "serialNo", "currentEvent"];
+        serde_json::from_value::<Alert>(fuzz::only(value, &members, "AccessControllerEvent", &inner))
+    };
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static("multipart/form-data; boundary=b"));
-    // The body is there as a whole, so it is never waited for.
-    let _ = futures_util::FutureExt::now_or_never(alerts(&headers, Bytes::copy_from_slice(bytes)));
-    let _ = std::str::from_utf8(bytes).ok().and_then(boundary);
+    for device in fuzz::devices() {
+        let told = alert(bytes).ok().and_then(|alert| alert.told(&device, fuzz::NOW));
+        if let (Some(told), Ok(value)) = (&told, value(bytes)) {
+            fuzz::is_in_our_words(told, &device);
+            let of_plain = plain(&value).ok().and_then(|alert| alert.told(&device, fuzz::NOW));
+            assert_eq!(of_plain.as_ref(), Some(told), "what else is in it changes nothing");
+        }
+        // The body is there as a whole, so it is never waited for.
+        let parts = alerts(&headers, Bytes::copy_from_slice(bytes));
+        let parts = futures_util::FutureExt::now_or_never(parts).and_then(Result::ok).unwrap_or_default();
+        assert!(parts.len() <= BATCH);
+        for told in parts.into_iter().filter_map(|alert| alert.told(&device, fuzz::NOW)) {
+            fuzz::is_in_our_words(&told, &device);
+        }
+    }
+    let boundary = std::str::from_utf8(bytes).ok().and_then(boundary);
+    assert!(boundary.is_none_or(|boundary| (1..=70).contains(&boundary.len())));
 }
 
 #[cfg(test)]

@@ -9,14 +9,15 @@
 pub mod alert_stream;
 pub(crate) mod cloudevents;
 mod counters;
+mod fuzz;
 pub(crate) mod hikvision;
 mod known_devices;
 mod levels;
 pub(crate) mod list;
 pub mod mqtt;
-mod onvif;
+pub(crate) mod onvif;
 mod xml;
-mod zigbee;
+pub(crate) mod zigbee;
 pub(crate) mod zkteco;
 
 pub use counters::Counters;

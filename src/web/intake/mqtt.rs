@@ -3,7 +3,7 @@
 
 pub use super::levels::Levels;
 
-use super::{BODY, Counters, Told, keep, onvif, zigbee};
+use super::{BODY, Counters, Told, fuzz, keep, onvif, zigbee};
 use crate::{App, Problem};
 use axum::body::Bytes;
 use domain::Timestamp;
@@ -92,6 +92,46 @@ fn read(message: &Message, device: &Device, levels: &mut Levels) -> Result<Vec<T
     // The broker does not say how long it has had it.
     let told = told.ok_or(Dropped::Unknown)?;
     Ok(told.into_iter().map(|told| told.kept_on_the_way(*now)).collect())
+}
+
+/// For the fuzz targets: messages of one device, a line each. A line is what follows the device's
+/// topic, a space, and the body; `~` in front says that it was retained. `members` and `inner` are
+/// what may be looked at in a body, and in the object `Data` of it.
+pub(crate) fn fuzz(bytes: &[u8], device_topic: &str, members: &[&str], inner: &[&str]) {
+    let text = String::from_utf8_lossy(bytes);
+    for device in fuzz::devices() {
+        let mut levels = Levels::default();
+        for line in text.lines() {
+            let (retained, line) = line.strip_prefix('~').map_or((false, line), |line| (true, line));
+            let (topic, payload) = line.split_once(' ').unwrap_or_default();
+            let message = |payload: &[u8]| Message {
+                topic: format!("{device_topic}{topic}"),
+                payload: Bytes::copy_from_slice(payload),
+                retained,
+                at: fuzz::NOW,
+            };
+            let mut before = levels.clone();
+            let told = read(&message(payload.as_bytes()), &device, &mut levels).unwrap_or_default();
+            assert!(told.len() <= 8 && levels.count() <= 64, "{told:?}");
+            for told in &told {
+                fuzz::is_in_our_words(told, &device);
+                assert!(!retained || told.quality == Quality::State, "{told:?}");
+            }
+            if let Ok(body) = serde_json::from_str::<Value>(payload)
+                && body.is_object()
+            {
+                let plain = fuzz::only(&body, members, "Data", inner).to_string();
+                let of_plain = read(&message(plain.as_bytes()), &device, &mut before).unwrap_or_default();
+                assert_eq!(told, of_plain, "what else is in it changes nothing");
+                assert_eq!(levels, before);
+            }
+            // The same once more is the same, or nothing.
+            for again in read(&message(payload.as_bytes()), &device, &mut levels).unwrap_or_default() {
+                let same = |told: &Told| (&told.source, &told.event_id) == (&again.source, &again.event_id);
+                assert!(told.iter().any(same), "{again:?} is not among {told:?}");
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -154,3 +154,11 @@ fn reason(word: &str) -> &'static str {
         _ => "other",
     }
 }
+
+/// For the fuzz target: messages of one device, as [`super::mqtt::fuzz`] wants them.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let members = ["UtcTime", "PropertyOperation", "Source"];
+    super::mqtt::fuzz(bytes, "gate/onvif-ej/", &members, &["State", "LogicalState", "Reason"]);
+    let topic = String::from_utf8_lossy(bytes);
+    assert!(local(&topic).is_none_or(|topic| topic.len() <= TOPIC));
+}

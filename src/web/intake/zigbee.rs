@@ -146,6 +146,13 @@ fn contact(closed: bool, kind: DeviceKind) -> What {
 fn time(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => Timestamp::parse(text),
-        value => value.as_i64().and_then(|millis| millis.checked_mul(1_000)).map(Timestamp),
+        value => value.as_i64().and_then(Timestamp::from_millis),
     }
+}
+
+/// For the fuzz target: messages of one device, as [`super::mqtt::fuzz`] wants them.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let presses = ["action", "sos", "contact", "battery", "battery_low", "last_seen", "state"];
+    let members: Vec<&str> = ALARMS.iter().map(|(input, _)| *input).chain(presses).collect();
+    super::mqtt::fuzz(bytes, "zigbee2mqtt/3-201", &members, &[]);
 }
