@@ -145,9 +145,11 @@ impl Connection {
 
 /// A packet that is whole; it is taken away.
 fn packet(read: &mut BytesMut) -> Result<Option<Packet>, Error> {
+    let before = read.len();
     match Packet::read(read, Some(PACKET)) {
         Ok(packet) => Ok(Some(packet)),
-        Err(Malformed::InsufficientBytes(_)) => Ok(None),
+        // Where something was taken away it is the packet itself that is too short.
+        Err(Malformed::InsufficientBytes(_)) if read.len() == before => Ok(None),
         Err(error) => Err(Error::Malformed(error)),
     }
 }
