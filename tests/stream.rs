@@ -243,6 +243,50 @@ async fn what_cannot_be_read_keeps_nothing_else_from_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_what_cannot_be_read_hides_neither_what_can_nor_that_there_is_more() {
+    const FLOOD: i64 = 250;
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let resident = house.sign_in_as(Role::Resident).await;
+        let flood = async || {
+            let rows = format!(
+                "insert into outbox (seq, at, topic, site_id, place_id, object, word, drill)
+                 with recursive n(i) as (select 1 union all select i + 1 from n where i < {FLOOD})
+                 select i + (select seq from outbox_head), 0, 'nonsense', 'x', null, 'x', 'x', 0 from n"
+            );
+            house.sql(&rows).await;
+            house.sql(&format!("update outbox_head set seq = seq + {FLOOD}")).await;
+        };
+        let begin = house.store.last_notice().await.unwrap();
+        flood().await;
+        let incident = press(&resident, "panic").await;
+        flood().await;
+        let end = house.store.last_notice().await.unwrap();
+        assert!(end >= begin + 2 * FLOOD + 1, "{database:?}");
+        let (mut cursor, mut pages, mut read) = (begin, Vec::new(), 0);
+        while let page = house.store.notices(cursor, 100).await.unwrap()
+            && page.to > cursor
+        {
+            (cursor, read) = (page.to, read + page.notices.len());
+            pages.push(page.is_full);
+        }
+        assert_eq!((cursor, i64::try_from(read).unwrap()), (end, end - begin - 2 * FLOOD), "{database:?}");
+        assert_eq!(pages, [true, true, true, true, true, false], "{database:?}");
+        let mut page = Page::open(&desk, Some(begin)).await;
+        let heard = loop {
+            let heard = page.heard().await;
+            if heard.event != "reset" {
+                break heard;
+            }
+        };
+        assert_eq!(heard.data["incident_id"], json!(incident), "{database:?}");
+        drop(page);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_the_session_ends_so_does_the_stream_and_a_right_that_ends_is_heard_no_more() {
     let house = House::start().await;
     let (_, door) = house.door(&house.lobby).await;

@@ -50,6 +50,19 @@ pub struct Posted {
     pub notice: Notice,
 }
 
+/// A page of the outbox. How far it goes and whether it is full is said of the rows that were
+/// looked at: however many of them cannot be read, whoever reads gets past them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// What can be read, in the order of its numbers. What is missing among them was removed,
+    /// or cannot be read.
+    pub notices: Vec<Posted>,
+    /// The last number that was looked at; the one that was asked for if there is nothing after it.
+    pub to: i64,
+    /// Whether there may be more after it.
+    pub is_full: bool,
+}
+
 /// How far a way of telling reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {

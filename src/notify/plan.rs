@@ -159,16 +159,14 @@ impl Planner {
     pub async fn read(&self) -> Result<bool> {
         let from = self.repository.read_up_to().await?;
         let page = self.repository.notices(from, PAGE).await?;
-        let to = match page.last() {
-            Some(last) => last.seq,
-            None => self.repository.last_notice().await?,
-        };
+        // Behind the last row nothing is left but what was removed before anybody read it.
+        let to = if page.to > from { page.to } else { self.repository.last_notice().await? };
         if to <= from {
             return Ok(false);
         }
         // Numbers have no gaps: what is missing was removed while nobody read, or cannot be read.
         // Whoever is called now is called.
-        let missed = (to - from).saturating_sub(i64::try_from(page.len()).unwrap_or(i64::MAX));
+        let missed = (to - from).saturating_sub(i64::try_from(page.notices.len()).unwrap_or(i64::MAX));
         if missed > 0 {
             warn!(missed, "notices are gone that nobody was told of; all that is open is looked at");
             for incident in self.repository.calling().await? {
@@ -178,12 +176,12 @@ impl Planner {
         let mut seen = BTreeSet::new();
         let about = |notice: &Notice| matches!(notice.topic, Topic::Alarm | Topic::Incident);
         let mut notices: Vec<Notice> =
-            page.iter().map(|posted| posted.notice.clone()).filter(about).collect();
+            page.notices.iter().map(|posted| posted.notice.clone()).filter(about).collect();
         notices.retain(|notice| seen.insert(notice.object.clone()));
         notice::tell(self, &notices).await?;
         // If another gateway was faster it has made the same messages; this one goes on from where that is.
         self.repository.has_read(from, to).await?;
-        Ok(page.len() >= PAGE as usize)
+        Ok(page.is_full)
     }
 
     /// Plans an incident. One that cannot be read is left out: nobody can be told of it, and

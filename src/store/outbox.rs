@@ -8,7 +8,7 @@ use crate::row::{get, marks, time, truth, word, word_opt};
 use crate::{Store, failed};
 use async_trait::async_trait;
 use domain::incident::repository::Outbox;
-use domain::notice::{Notice, Notify, Posted, Range, Topic};
+use domain::notice::{Notice, Notify, Page, Posted, Range, Topic};
 use domain::repository::Result;
 use domain::{PlaceId, SiteId};
 use sqlx::any::AnyRow;
@@ -71,23 +71,16 @@ impl Outbox for Store {
         tx.commit().await
     }
 
-    async fn notices(&self, after: i64, limit: u32) -> Result<Vec<Posted>> {
-        let mut after = after;
-        loop {
-            let rows = sqlx::query("select * from outbox where seq > $1 order by seq limit $2")
-                .bind(after)
-                .bind(i64::from(limit))
-                .fetch_all(&self.read)
-                .await
-                .map_err(failed)?;
-            let Some(last) = rows.last() else { return Ok(Vec::new()) };
-            after = get(last, "seq")?;
-            // Readers find the gap; a page of nothing that can be read would end their reading.
-            let page = self.all_understood("outbox", "seq", &rows, posted)?;
-            if !page.is_empty() {
-                return Ok(page);
-            }
-        }
+    async fn notices(&self, after: i64, limit: u32) -> Result<Page> {
+        let rows = sqlx::query("select * from outbox where seq > $1 order by seq limit $2")
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(&self.read)
+            .await
+            .map_err(failed)?;
+        let to = rows.last().map_or(Ok(after), |row| get(row, "seq"))?;
+        let is_full = rows.len() >= limit as usize;
+        Ok(Page { notices: self.all_understood("outbox", "seq", &rows, posted)?, to, is_full })
     }
 
     async fn last_notice(&self) -> Result<i64> {

@@ -188,15 +188,16 @@ impl Listener {
             }
         }
         let page = repository.notices(self.cursor, PAGE).await?;
-        if page.is_empty() {
+        if page.to <= self.cursor {
             return Ok(true);
         }
         let (mut ready, mut cursor) = (VecDeque::new(), self.cursor);
-        let (full, scene) = (page.len() >= PAGE as usize, repository.scene().await?);
-        for posted in &page {
+        let reset = || Event::default().event("reset").data("{}");
+        let scene = repository.scene().await?;
+        for posted in &page.notices {
             // Numbers have no gaps: one that is missing was removed, or cannot be read.
             if posted.seq != cursor + 1 {
-                ready.push_back(Event::default().event("reset").data("{}"));
+                ready.push_back(reset());
             }
             cursor = posted.seq;
             let data = match seen(&self.app, &self.who.standing, &scene, posted, now).await {
@@ -215,9 +216,12 @@ impl Listener {
                 ready.push_back(event.data(data.to_string()));
             }
         }
-        self.cursor = cursor;
+        if page.to != cursor {
+            ready.push_back(reset());
+        }
+        self.cursor = page.to;
         self.ready.append(&mut ready);
-        if full {
+        if page.is_full {
             self.bell.mark_changed();
         }
         Ok(true)

@@ -6,7 +6,7 @@ use super::{Answer, Change, Due, Incident, LogRow, Reached, State};
 use crate::drill::{ButtonTest, Trial};
 use crate::event::alarm::Alarm;
 use crate::group::Group;
-use crate::notice::{Notice, Posted};
+use crate::notice::{self, Notice};
 use crate::repository::{Page, Result};
 use crate::{DeviceId, GroupId, HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Timestamp};
 use async_trait::async_trait;
@@ -173,9 +173,9 @@ pub trait Groups: Send + Sync {
 pub trait Outbox: Send + Sync {
     /// Adds notices that no other change goes with.
     async fn post(&self, notices: &[Notice]) -> Result<()>;
-    /// Notices after number `after`, the oldest first. What cannot be read is left out, and so is a
-    /// gap in the numbers.
-    async fn notices(&self, after: i64, limit: u32) -> Result<Vec<Posted>>;
+    /// Notices after number `after`, the oldest first: those of the next `limit` rows that can be
+    /// read.
+    async fn notices(&self, after: i64, limit: u32) -> Result<notice::Page>;
     /// The newest notice's number; 0 while there is none.
     async fn last_notice(&self) -> Result<i64>;
     /// Removes all but the newest `keep`. Answers how many.
