@@ -11,6 +11,8 @@ use domain::CameraId;
 use domain::camera::Transport;
 use domain::repository::Rights as _;
 use domain::role::Role;
+use relay::ingest;
+use std::future::Future as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -196,6 +198,88 @@ struct Background<T>(tokio::task::JoinHandle<()>, T);
 impl<T> Drop for Background<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// How long one poll of a session that is lied to may keep a thread, and with it everybody's
+/// pictures that wait behind it: half of what they may be late, in processor time, which
+/// goes on only while the thread runs. So it does not matter what else the machine does.
+const POLL: Duration = Duration::from_millis(LATER.as_millis() as u64 / 2);
+
+/// Processor time that this thread has used.
+fn used() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
+/// Pulls from a camera that lies until it has dropped it. Answers how often that was polled, and
+/// the longest poll.
+async fn longest_poll(hostile: &Hostile, lie: Lie, transport: ingest::Transport) -> (usize, Duration) {
+    hostile.lie(lie);
+    let clock = relay::WallClock::new(|| Duration::from_secs(1_000));
+    let (publisher, hub) = relay::hub::hub(media::gop::Budget::default(), &clock);
+    let source = ingest::Source {
+        url: format!("rtsp://{}/a", hostile.address).parse().unwrap(),
+        login: None,
+        allow_basic: false,
+        transport,
+        pull: ingest::Pull::Always,
+        audio: false,
+    };
+    let (_source, sources) = tokio::sync::watch::channel(source);
+    let policy = ingest::address::Policy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let context = ingest::Context::new(policy, 1);
+    let pulling = ingest::run("hostile".into(), sources, publisher, hub, context, stop.clone());
+    let pulling = tokio::spawn(async move {
+        let (mut pulling, mut polls, mut longest) = (std::pin::pin!(pulling), 0, Duration::ZERO);
+        std::future::poll_fn(|context| {
+            let before = used();
+            let polled = pulling.as_mut().poll(context);
+            (polls, longest) = (polls + 1, longest.max(used() - before));
+            polled
+        })
+        .await;
+        (polls, longest)
+    });
+    until(|| hostile.visits().iter().any(|visit| visit.dropped.is_some())).await;
+    stop.cancel();
+    hostile.lie(Lie::Nothing);
+    pulling.await.unwrap()
+}
+
+/// C27: other cameras' pictures come at most 20 ms later. They wait where the gateway works for a
+/// camera that lies and lets nobody else work meanwhile: that is measured itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn c27_no_work_for_a_hostile_camera_keeps_a_thread_from_others_for_long() {
+    use ingest::Transport::{Tcp, Udp};
+    let hostile = Hostile::start();
+    let lies = [
+        (Lie::EndlessBody, Tcp),
+        (Lie::EndlessHeaders, Tcp),
+        (Lie::EndlessLine, Tcp),
+        (Lie::MillionLines, Tcp),
+        (Lie::HugePicture, Tcp),
+        (Lie::HugeLater, Tcp),
+        (Lie::HugeUnit, Tcp),
+        (Lie::HugeUnit, Udp),
+        (Lie::Crumbs, Tcp),
+        (Lie::NoMarker, Tcp),
+        (Lie::BodyAmid, Tcp),
+        (Lie::LineAmid, Tcp),
+    ];
+    for (lie, transport) in lies {
+        // An interrupt counts for whomever it interrupts: what is too long is so again.
+        let mut longest = Duration::MAX;
+        for _ in 0..=REPEATS {
+            let (polls, took) = longest_poll(&hostile, lie, transport).await;
+            longest = longest.min(took);
+            println!("{lie:?} {transport:?}: {polls} polls, the longest {took:?}");
+            if longest <= POLL {
+                break;
+            }
+        }
+        assert!(longest <= POLL, "{lie:?} {transport:?}: one poll takes {longest:?} of a processor's time");
     }
 }
 
