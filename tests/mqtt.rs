@@ -14,8 +14,14 @@ use domain::{DeviceId, PlaceId};
 use serde_json::{Value, json};
 use sharp_eyes::Settings;
 use sqlx::Connection as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 const SOS: &str = "zigbee2mqtt/3-201";
 const GATE: &str = "gate/onvif-ej/Device/Trigger/DigitalInput/&DigitInputToken_1";
@@ -255,6 +261,78 @@ async fn a_gateway_that_is_killed_loses_no_press_and_keeps_none_twice() {
     all.dedup();
     assert_eq!((all.len(), times(0).await.len()), (expected, expected), "none lost, none twice");
     println!("{expected} presses over {kills} kills");
+}
+
+/// A line to the broker, on which what the gateway says can be lost.
+struct Line {
+    address: SocketAddr,
+    deaf: Arc<AtomicBool>,
+    cut: watch::Sender<()>,
+    _serving: JoinSet<()>,
+}
+
+impl Line {
+    async fn start(broker: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, deaf, cut) =
+            (listener.local_addr().unwrap(), Arc::<AtomicBool>::default(), watch::Sender::new(()));
+        let mut serving = JoinSet::new();
+        serving.spawn({
+            let (deaf, cut) = (Arc::clone(&deaf), cut.clone());
+            async move {
+                loop {
+                    let (mut near, _) = listener.accept().await.unwrap();
+                    let mut far = TcpStream::connect(broker).await.unwrap();
+                    let (mut said, mut cut) = ([0; 4_096], cut.subscribe());
+                    let (mut heard, mut to_near) = near.split();
+                    let (mut from_far, mut to_far) = far.split();
+                    let there = async {
+                        while let Ok(n @ 1..) = heard.read(&mut said).await {
+                            if !deaf.load(Ordering::SeqCst) && to_far.write_all(&said[..n]).await.is_err() {
+                                return;
+                            }
+                        }
+                    };
+                    tokio::select! {
+                        () = there => {}
+                        _ = tokio::io::copy(&mut from_far, &mut to_near) => {}
+                        _ = cut.changed() => {}
+                    }
+                }
+            }
+        });
+        Self { address, deaf, cut, _serving: serving }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_press_that_is_sent_again_because_its_acknowledgement_was_lost_is_one_press_and_a_new_one_is_another()
+ {
+    let broker = Broker::start().await;
+    let line = Line::start(broker.address).await;
+    let settings = format!("[mqtt]\nurl = \"mqtt://{}\"\n", line.address);
+    let house = House::start_with(Database::Sqlite, &settings).await;
+    device(&house, &house.lobby, DeviceKind::Button, SOS).await;
+    sessions(&house, 1).await;
+    let (patrol, intake) = (house.sign_in_as(Role::Patrol).await, house.web.intake());
+    // So that what is subscribed to has arrived.
+    broker.publish(SOS, &press(1)).await;
+    kept(&house, 1).await;
+    line.deaf.store(true, Ordering::SeqCst);
+    broker.publish(SOS, PRESS).await;
+    // And what a wrong clock leads to was kept with the first.
+    kept(&house, 2).await;
+    // Longer than what is told twice by a device without a clock is the same anyway.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    line.deaf.store(false, Ordering::SeqCst);
+    line.cut.send_replace(());
+    sessions(&house, 2).await;
+    until_within(LONG, || count(&intake.duplicate) == 1).await;
+    broker.publish(SOS, PRESS).await;
+    kept(&house, 3).await;
+    let rows = incidents(&patrol).await;
+    assert_eq!((rows.len(), &rows[0]["alarms"]), (1, &json!(3)), "{rows:?}");
+    assert_eq!([&intake.accepted, &intake.duplicate].map(count), [3, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

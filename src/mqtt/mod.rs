@@ -7,9 +7,11 @@
 //! (quality of service 0) the broker does not have any more. What comes under a topic that is no
 //! device's is counted and dropped.
 
+mod again;
 mod connection;
 
 use crate::settings::Mqtt;
+use again::Unconfirmed;
 use connection::{Connection, Error};
 use domain::device::Device;
 use domain::repository::Repository;
@@ -67,6 +69,7 @@ pub struct Listener {
     dropped: Dropped,
     /// In their order; at most [`HELD`].
     held: Vec<Held>,
+    unconfirmed: Unconfirmed,
 }
 
 /// What was dropped since it was last said.
@@ -107,6 +110,7 @@ impl Listener {
             devices: Devices::default(),
             dropped: Dropped::default(),
             held: Vec::new(),
+            unconfirmed: Unconfirmed::default(),
         }
     }
 
@@ -177,6 +181,7 @@ impl Listener {
         // The broker sends again what it has no acknowledgement of, and what it knows by a number
         // is known by it in one session only.
         self.held.retain(|Held(publish, _)| number(publish).is_none());
+        self.unconfirmed.begin(kept);
         let (mut spoken, mut asked) = (Instant::now(), false);
         let mut again = Instant::now();
         loop {
@@ -188,6 +193,7 @@ impl Listener {
                     return Err(Error::Slow);
                 }
                 connection.ping().await?;
+                self.unconfirmed.asked();
                 spoken = Instant::now();
             }
             let wake = if self.held.is_empty() { spoken + PING } else { again.min(spoken + PING) };
@@ -202,8 +208,16 @@ impl Listener {
             }
             while let Some(packet) = next.take() {
                 match packet {
-                    Packet::Publish(publish) => self.held.push(Held(publish, self.app.now())),
-                    Packet::PingResp(_) => asked = false,
+                    Packet::Publish(publish) => {
+                        let now = self.app.now();
+                        let known = number(&publish).is_some();
+                        let came = if known { self.unconfirmed.came(&publish, now) } else { now };
+                        self.held.push(Held(publish, came));
+                    }
+                    Packet::PingResp(_) => {
+                        self.unconfirmed.answered();
+                        asked = false;
+                    }
                     Packet::SubAck(answer) => {
                         let refused = connection::refused(&answer.return_codes, &self.settings.topics);
                         refused.map_or(Ok(()), |topic| Err(Error::Topic(topic.clone())))?;
@@ -219,7 +233,10 @@ impl Listener {
             again = Instant::now() + RETRY;
             if !acks.is_empty() {
                 connection.acknowledge(&acks).await?;
-                spoken = Instant::now();
+                // What is answered behind them says that they have arrived.
+                connection.ping().await?;
+                self.unconfirmed.asked();
+                (spoken, asked) = (Instant::now(), true);
             }
         }
     }
@@ -263,7 +280,11 @@ impl Listener {
                 Ok((levels, refused)) => {
                     self.devices.levels.insert(device, levels);
                     self.dropped.refused += refused;
-                    acks.extend(part.iter().filter_map(|Held(publish, _)| number(publish)));
+                    for Held(publish, came) in &part {
+                        let Some(number) = number(publish) else { continue };
+                        self.unconfirmed.acknowledged(publish, *came, HELD);
+                        acks.push(number);
+                    }
                 }
                 Err(problem) => {
                     debug!(%device, ?problem, "messages of a device are not kept yet");

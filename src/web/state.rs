@@ -1,7 +1,7 @@
 //! What every handler can reach.
 
 use crate::health::Health;
-use crate::intake::{self, KnownDevices, Later};
+use crate::intake::{self, KnownDevices, Later, Recent};
 use crate::live::Admit;
 use crate::passkey::Passkeys;
 use crate::password::Passwords;
@@ -133,6 +133,7 @@ pub struct Inner {
     pub(crate) streams: Streams,
     pub(crate) intake: intake::Counters,
     pub(crate) known_devices: KnownDevices,
+    pub(crate) recent: Recent,
     pub(crate) passkeys: Option<Passkeys>,
 }
 
@@ -163,6 +164,7 @@ impl App {
             streams,
             intake,
             known_devices,
+            recent: Recent::default(),
             passkeys,
         }))
     }

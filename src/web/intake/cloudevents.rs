@@ -167,7 +167,8 @@ fn told(event: CloudEvent) -> Result<Told, String> {
     if device_time == Some(None) {
         return Err("time is not RFC 3339".to_owned());
     }
-    Ok(Told { source: event.source, event_id: event.id, what, quality, device_time: device_time.flatten() })
+    let device_time = device_time.flatten();
+    Ok(Told { source: event.source, event_id: event.id, unnamed: None, what, quality, device_time })
 }
 
 /// For the fuzz target: a batch, or one event.

@@ -3,7 +3,7 @@
 //! That nothing private is kept is asked for by leaving out: an adapter is given the same
 //! message without everything that it is not meant to look at, and must tell the same.
 
-use super::{DIRECTIONS, METHODS, REASONS, Told, What, wrong_name};
+use super::{DIRECTIONS, METHODS, REASONS, Recent, Told, What, wrong_name};
 use domain::device::{Device, DeviceKind};
 use domain::event::Event;
 use domain::{DeviceId, PlaceId, SiteId, Timestamp};
@@ -29,6 +29,7 @@ pub(super) fn devices() -> impl Iterator<Item = Device> {
 
 /// Of every adapter: names can be kept, words are of the closed lists, a time can be shown.
 pub(super) fn can_be_kept(told: &Told, device: &Device) {
+    let told = &Recent::default().named(device, told.clone());
     assert!(!wrong_name(&told.source) && !wrong_name(&told.event_id), "{told:?}");
     if let Some(at) = told.device_time {
         assert_eq!(Timestamp::parse(&at.to_string()), Some(at), "{told:?}");
@@ -45,7 +46,8 @@ pub(super) fn can_be_kept(told: &Told, device: &Device) {
 /// put no text of its own into them.
 pub(super) fn is_in_our_words(told: &Told, device: &Device) {
     can_be_kept(told, device);
-    let ours = |c: char| c.is_ascii_alphanumeric() || "/:_-".contains(c);
+    let told = &Recent::default().named(device, told.clone());
+    let ours = |c: char| c.is_ascii_alphanumeric() || "/:_-.".contains(c);
     assert!(told.source.chars().all(ours) && told.event_id.chars().all(ours), "{told:?}");
     if let What::Door { direction, method, reason, .. } = &told.what {
         for (word, words) in [(direction, DIRECTIONS), (method, METHODS), (reason, REASONS)] {

@@ -5,7 +5,7 @@
 //! are read. Names, card and employee numbers, faces, temperatures and pictures are
 //! not: the picture of a door event is our own camera's.
 
-use super::{BATCH, Counters, Told, What, fuzz, keep, moment};
+use super::{BATCH, Counters, Told, What, fuzz, keep, moment, unnamed};
 use crate::access::Sender;
 use crate::extract::has_type;
 use crate::{App, Problem, token};
@@ -211,13 +211,8 @@ pub(super) fn alert(bytes: &[u8]) -> Result<Alert, Problem> {
     if bytes.len() > ALERT {
         return Err(Problem::TooLarge("64 KiB for an alert without pictures"));
     }
-    let value = value(bytes)?;
-    if value.is_string() {
-        // An element without elements says nothing.
-        return Ok(Alert::default());
-    }
     let wrong = |error| Problem::Malformed(format!("the alert cannot be read: {error}"));
-    serde_json::from_value(value).map_err(wrong)
+    serde_json::from_value(value(bytes)?).map_err(wrong)
 }
 
 /// The same objects and texts, in whichever format they come.
@@ -225,7 +220,11 @@ fn value(bytes: &[u8]) -> Result<Value, Problem> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if bytes.first() == Some(&b'<') {
         let wrong = |why| Problem::Malformed(format!("the alert is no XML that can be read: {why}"));
-        return super::xml::read(bytes).map_err(wrong);
+        return super::xml::read(bytes).map_err(wrong).map(|value| match value {
+            // An element without elements says nothing.
+            Value::String(_) => Value::Object(serde_json::Map::new()),
+            value => value,
+        });
     }
     serde_json::from_slice(bytes).map_err(|error| Problem::NotJson(error.to_string()))
 }
@@ -247,11 +246,12 @@ impl Alert {
         let door = access.door_no.unwrap_or(1);
         let event_id = match access.serial_no {
             // A device that was reset counts anew, at another time.
-            Some(serial) => format!("{serial}:{}", moment(device_time, now)),
-            None => hashed(&[&major.to_string(), &minor.to_string(), &moment(device_time, now).to_string()]),
+            Some(serial) => format!("{serial}:{}", moment(device_time)),
+            None => hashed(&[&major.to_string(), &minor.to_string(), &moment(device_time)]),
         };
         let quality = if access.current_event == Some(false) { Quality::Backlog } else { Quality::Live };
-        Some(Told { source: format!("hikvision/door/{door}"), event_id, what, quality, device_time })
+        let (source, unnamed) = (format!("hikvision/door/{door}"), unnamed(device_time, now));
+        Some(Told { source, event_id, unnamed, what, quality, device_time })
     }
 
     /// An input of a panel or a recorder.
@@ -266,9 +266,9 @@ impl Alert {
             (DeviceKind::Door, _) => Tells::Input,
         });
         let input = self.input.unwrap_or(1);
-        let event_id = hashed(&[&self.event_state, &moment(device_time, now).to_string()]);
-        let source = format!("hikvision/input/{input}");
-        Some(Told { source, event_id, what, quality: Quality::Live, device_time })
+        let event_id = hashed(&[&self.event_state, &moment(device_time)]);
+        let (source, unnamed) = (format!("hikvision/input/{input}"), unnamed(device_time, now));
+        Some(Told { source, event_id, unnamed, what, quality: Quality::Live, device_time })
     }
 }
 

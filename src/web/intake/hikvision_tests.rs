@@ -51,6 +51,7 @@ fn a_card_at_a_door_is_read_without_whose_it_is() {
         Told {
             source: "hikvision/door/1".into(),
             event_id: format!("257:{}", at.0),
+            unnamed: None,
             what: What::Door {
                 kind: Door::Granted,
                 direction: None,

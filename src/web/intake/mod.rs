@@ -16,12 +16,14 @@ mod levels;
 pub(crate) mod list;
 pub mod mqtt;
 pub(crate) mod onvif;
+mod recent;
 mod xml;
 pub(crate) mod zigbee;
 pub(crate) mod zkteco;
 
 pub use counters::Counters;
 pub(crate) use known_devices::KnownDevices;
+pub(crate) use recent::Recent;
 
 use crate::{App, Problem, token};
 use async_trait::async_trait;
@@ -80,6 +82,8 @@ struct Told {
     /// Which part of the device; with `event_id` and the device it is unique.
     source: String,
     event_id: String,
+    /// When it came, where `event_id` says only what happened and nothing says when ([`Recent`]).
+    unnamed: Option<Timestamp>,
     what: What,
     quality: Quality,
     device_time: Option<Timestamp>,
@@ -116,10 +120,15 @@ impl Outcome {
     }
 }
 
-/// What makes an id unique where a counter begins anew or there is none: the device's time,
-/// or, where it says none, when it came. Told twice within five seconds it is the same.
-fn moment(device_time: Option<Timestamp>, received_at: Timestamp) -> i64 {
-    device_time.map_or(received_at.0 / 5_000_000 * 5_000_000, |at| at.0)
+/// What makes an id unique where a counter begins anew or there is none: the device's time.
+/// Where it says none, [`unnamed`] says when it came.
+fn moment(device_time: Option<Timestamp>) -> String {
+    device_time.map(|at| at.0.to_string()).unwrap_or_default()
+}
+
+/// When it came, where the device does not say when it was.
+fn unnamed(device_time: Option<Timestamp>, came: Timestamp) -> Option<Timestamp> {
+    device_time.is_none().then_some(came)
 }
 
 fn known(word: Option<String>, words: &[&str]) -> Option<String> {
@@ -147,7 +156,7 @@ impl Told {
     }
 
     fn event(self, device: &Device, received_at: Timestamp) -> Event {
-        let Self { source, event_id, what, quality, device_time } = self;
+        let Self { source, event_id, unnamed: _, what, quality, device_time } = self;
         let (device_id, site_id) = (device.id.clone(), device.site_id.clone());
         let place_id = device.place_id.clone();
         match what {
@@ -188,6 +197,7 @@ fn skew(device: &Device, received_at: Timestamp) -> Told {
     Told {
         source: "gateway".to_owned(),
         event_id: format!("clock_skew:{device}:{day}", device = device.id),
+        unnamed: None,
         what: What::Device(DeviceEventKind::ClockSkew),
         quality: Quality::Live,
         device_time: None,
@@ -201,7 +211,8 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     }
     let received_at = app.now();
     let skewed = told.iter().any(|told| is_skewed(told.quality, told.device_time, received_at));
-    let events: Vec<Event> = told.into_iter().map(|told| told.event(device, received_at)).collect();
+    let named = told.into_iter().map(|told| app.recent.named(device, told));
+    let events: Vec<Event> = named.map(|told| told.event(device, received_at)).collect();
     // A press for help gets through whatever else the device has sent.
     let wait =
         app.throttle.take_events(&device.id, events.iter().filter(|event| !event.is_pressing()).count());

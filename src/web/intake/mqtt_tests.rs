@@ -102,6 +102,7 @@ fn a_button_asks_for_help_once_for_each_press() {
         [Told {
             source: "zigbee2mqtt/action".into(),
             event_id: hashed(&["emergency", &at.0.to_string()]),
+            unnamed: None,
             what: What::Device(Tells::Panic),
             quality: Quality::Live,
             device_time: Some(at),

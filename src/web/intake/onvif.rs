@@ -6,7 +6,7 @@
 
 use super::hikvision::hashed;
 use super::levels::Levels;
-use super::{Told, What, moment};
+use super::{Told, What, moment, unnamed};
 use domain::Timestamp;
 use domain::device::DeviceKind;
 use domain::event::device::DeviceEventKind as Tells;
@@ -122,8 +122,8 @@ fn one(
     now: Timestamp,
 ) -> Vec<Told> {
     let device_time = payload.get("UtcTime").and_then(Value::as_str).and_then(Timestamp::parse);
-    let event_id = hashed(&[state, &moment(device_time, now).to_string()]);
-    vec![Told { source, event_id, what, quality, device_time }]
+    let event_id = hashed(&[state, &moment(device_time)]);
+    vec![Told { source, event_id, unnamed: unnamed(device_time, now), what, quality, device_time }]
 }
 
 /// The topic without name spaces and without the source, which is in the body, too.

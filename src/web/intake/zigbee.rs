@@ -7,7 +7,7 @@
 
 use super::hikvision::hashed;
 use super::levels::{Edge, Levels};
-use super::{Told, What, moment};
+use super::{Told, What, moment, unnamed};
 use domain::Timestamp;
 use domain::device::DeviceKind;
 use domain::event::device::DeviceEventKind as Tells;
@@ -40,10 +40,11 @@ pub(super) fn told(
     now: Timestamp,
 ) -> Option<Vec<Told>> {
     let device_time = payload.get("last_seen").and_then(time);
-    let moment = moment(device_time, now).to_string();
+    let moment = moment(device_time);
     let tell = |input: &str, word: &str, what: What, quality: Quality| Told {
         source: format!("zigbee2mqtt/{input}"),
         event_id: hashed(&[word, &moment]),
+        unnamed: unnamed(device_time, now),
         what,
         quality,
         device_time,
@@ -84,7 +85,11 @@ pub(super) fn told(
             // It says so with every message: one a day is enough.
             let day = now.to_string().chars().take(10).collect::<String>();
             let what = What::Device(Tells::LowBattery);
-            all.push(Told { event_id: format!("low:{day}"), ..tell("battery", "low", what, quality) });
+            all.push(Told {
+                event_id: format!("low:{day}"),
+                unnamed: None,
+                ..tell("battery", "low", what, quality)
+            });
         }
     }
     known.then_some(all)
@@ -110,7 +115,8 @@ pub(super) fn availability(
     }
     Some(vec![Told {
         source: "zigbee2mqtt/availability".to_owned(),
-        event_id: hashed(&[what.word(), &moment(None, now).to_string()]),
+        event_id: what.word().to_owned(),
+        unnamed: Some(now),
         what: What::Device(what),
         quality,
         device_time: None,

@@ -4,7 +4,7 @@
 //! Of a line only the code of what happened, the door, the direction, how it was opened,
 //! the index and the time are read; the person's number and the card's are not.
 
-use super::{BATCH, BODY, Counters, Told, What, fuzz, keep, moment, site};
+use super::{BATCH, BODY, Counters, Told, What, fuzz, keep, moment, site, unnamed};
 use crate::access::Sender;
 use crate::extract::{Path, Query};
 use crate::{App, Problem};
@@ -177,9 +177,10 @@ fn attlog(line: &str, zone: &str, now: Timestamp) -> Option<Told> {
 }
 
 fn told(source: String, index: &str, what: What, device_time: Option<Timestamp>, now: Timestamp) -> Told {
-    let event_id = format!("{index}:{}", moment(device_time, now));
+    let event_id = format!("{index}:{}", moment(device_time));
+    let unnamed = unnamed(device_time, now);
     // Controllers do not say that they have kept something.
-    Told { source, event_id, what, quality: Quality::Live, device_time }.kept_on_the_way(now)
+    Told { source, event_id, unnamed, what, quality: Quality::Live, device_time }.kept_on_the_way(now)
 }
 
 /// How somebody was recognised, for cards and codes; anything of a body is `other`.
