@@ -353,6 +353,43 @@ async fn c40_nothing_forged_is_taken_and_what_is_replayed_or_out_of_order_is_kep
     }
 }
 
+/// C37: a device that is told one thing of a whole message must not keep a press behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn c37_where_there_is_room_for_alarms_alone_a_message_with_one_is_taken_and_one_without_is_not() {
+    // A reserve that no disk has room for.
+    let settings = "[disk]\nreserve_bytes = 1000000000000000\n";
+    let house = House::start_with(Database::Sqlite, settings).await;
+    let (_, token) = house.door(&house.gate).await;
+    let (device, patrol) = (house.client(), house.sign_in_as(Role::Patrol).await);
+    // Opened by force, by a device that says neither its number nor the time.
+    let forced = "{\"AccessControllerEvent\": {\"majorEventType\": 5, \"subEventType\": 27, \"doorNo\": 1}}";
+    let body = |alerts: &[&str]| {
+        let head =
+            "--b\r\nContent-Disposition: form-data; name=\"e\"\r\nContent-Type: application/json\r\n\r\n";
+        let parts: String = alerts.iter().map(|alert| format!("{head}{alert}\r\n")).collect();
+        format!("{parts}--b--\r\n")
+    };
+    let path = format!("/ingest/v1/hikvision/{token}");
+    let kind = "multipart/form-data; boundary=b";
+    assert_eq!(post(&device, &path, kind, body(&[GRANTED, forced])).await.0, 200);
+    assert_eq!(post(&device, &path, kind, body(&[GRANTED, GRANTED])).await.0, 429);
+    // The controller's lines as well: 102 is forced, 0 is granted.
+    let zk = format!("/ingest/v1/zkteco/{token}/iclock/cdata?table=rtlog");
+    let line = |event: u8| format!("time=2026-11-23 08:15:02\teventaddr=1\tevent={event}\tindex={event}\n");
+    assert_eq!(post(&device, &zk, "text/plain", line(0) + &line(102)).await, (200, "OK: 2".to_owned()));
+    assert_eq!(post(&device, &zk, "text/plain", line(0)).await.0, 429);
+    let rows = incidents(&patrol).await;
+    assert_eq!(
+        (rows.len(), &rows[0]["kind"], &rows[0]["alarms"]),
+        (1, &json!("intrusion"), &json!(2)),
+        "{rows:?}"
+    );
+    let counters = house.web.intake();
+    let counted =
+        [&counters.accepted, &counters.no_room].map(|n| n.load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(counted, [2, 5]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_cannot_be_read_are_refused_with_the_reason_and_nothing_is_kept() {
     let house = House::start().await;

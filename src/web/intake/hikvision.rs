@@ -5,7 +5,7 @@
 //! are read. Names, card and employee numbers, faces, temperatures and pictures are
 //! not: the picture of a door event is our own camera's.
 
-use super::{BATCH, Counters, Told, What, fuzz, keep, moment, unnamed};
+use super::{BATCH, Counters, Told, What, all_in_all, fuzz, keep, moment, unnamed};
 use crate::access::Sender;
 use crate::extract::has_type;
 use crate::{App, Problem, token};
@@ -159,12 +159,9 @@ pub(crate) async fn receive(
             None => Counters::add(&app.intake.unknown, 1),
         }
     }
-    let outcomes = keep(&app, &device, all).await?;
-    match outcomes.iter().find_map(super::Outcome::wait) {
-        // The device sends all of it again; what was kept is not kept twice.
-        Some(wait) => Err(Problem::TooMany(wait)),
-        None => Ok(StatusCode::OK),
-    }
+    // Told no, the device sends all of it again; what was kept is not kept twice.
+    all_in_all(&keep(&app, &device, all).await?)?;
+    Ok(StatusCode::OK)
 }
 
 /// The alerts of a body.

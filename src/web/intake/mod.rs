@@ -247,6 +247,19 @@ async fn keep(app: &App, device: &Device, told: Vec<Told>) -> Result<Vec<Outcome
     Ok(outcomes)
 }
 
+/// What a device is told that is told one thing of a whole message. Where there is only room for
+/// alarms and one of the message was kept, it is yes: as long as it is no, the device sends the
+/// alarm again, and keeps behind it what happens next.
+fn all_in_all(outcomes: &[Outcome]) -> Result<(), Problem> {
+    let kept = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Kept(_)));
+    let refused = outcomes.iter().find(|outcome| outcome.wait().is_some());
+    match refused {
+        None => Ok(()),
+        Some(Outcome::NoRoom(_)) if kept => Ok(()),
+        Some(outcome) => Err(Problem::TooMany(outcome.wait().unwrap_or_default())),
+    }
+}
+
 /// Says that events are in the database.
 fn tell(app: &App, taken: &[Taken], recorded: &[Recorded]) {
     app.posted();

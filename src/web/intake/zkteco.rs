@@ -4,7 +4,7 @@
 //! Of a line only the code of what happened, the door, the direction, how it was opened,
 //! the index and the time are read; the person's number and the card's are not.
 
-use super::{BATCH, BODY, Counters, Told, What, fuzz, keep, moment, site, unnamed};
+use super::{BATCH, BODY, Counters, Told, What, all_in_all, fuzz, keep, moment, site, unnamed};
 use crate::access::Sender;
 use crate::extract::{Path, Query};
 use crate::{App, Problem};
@@ -101,11 +101,8 @@ pub(crate) async fn receive(
             None => Counters::add(&app.intake.unknown, 1),
         }
     }
-    let outcomes = keep(&app, &device, all).await?;
-    match outcomes.iter().find_map(super::Outcome::wait) {
-        Some(wait) => Err(Problem::TooMany(wait)),
-        None => Ok(format!("OK: {}", lines.len())),
-    }
+    all_in_all(&keep(&app, &device, all).await?)?;
+    Ok(format!("OK: {}", lines.len()))
 }
 
 fn registered(device: &Device) -> String {
