@@ -269,17 +269,15 @@ async fn c27_no_work_for_a_hostile_camera_keeps_a_thread_from_others_for_long() 
         (Lie::LineAmid, Tcp),
     ];
     for (lie, transport) in lies {
-        // An interrupt counts for whomever it interrupts: what is too long is so again.
-        let mut longest = Duration::MAX;
-        for _ in 0..=REPEATS {
+        // An interrupt counts for whomever it interrupts: what is long once must not be so again.
+        let (mut runs, mut long) = (0, Vec::new());
+        while runs <= long.len() * REPEATS {
             let (polls, took) = longest_poll(&hostile, lie, transport).await;
-            longest = longest.min(took);
             println!("{lie:?} {transport:?}: {polls} polls, the longest {took:?}");
-            if longest <= POLL {
-                break;
-            }
+            runs += 1;
+            long.extend(Some(took).filter(|took| *took > POLL));
+            assert!(long.len() < 2, "{lie:?} {transport:?}: polls take {long:?} of a processor's time");
         }
-        assert!(longest <= POLL, "{lie:?} {transport:?}: one poll takes {longest:?} of a processor's time");
     }
 }
 
