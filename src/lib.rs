@@ -39,7 +39,6 @@ pub mod notices;
 pub mod notify;
 mod pictures;
 pub mod pulse;
-mod questions;
 pub mod questions;
 mod quota;
 pub mod reconcile;
