@@ -380,7 +380,7 @@ impl App {
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             self.keep_events,
-            self.health,
+            self.health.clone(),
         ));
         let photographer = Photographer {
             repository: Arc::clone(&self.store) as _,
@@ -422,6 +422,7 @@ impl App {
             Arc::clone(&self.clock),
             self.bell.subscribe(),
             pulse.subscribe(),
+            self.health,
         ));
         let (told, beats) = (self.posted, pulse.subscribe());
         reconciler.spawn(notices::ring(Arc::clone(&self.store) as _, told, beats, self.bell));

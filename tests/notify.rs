@@ -585,8 +585,8 @@ async fn of_two_gateways_at_one_database_one_sends() {
         let clock = Arc::new(house.clock.clone()) as Arc<dyn domain::Clock>;
         let ways = sharp_eyes::notify::Ways::new(&house.settings.notify, None, None, &clock).unwrap();
         let (_bell, outbox) = tokio::sync::watch::channel(0);
-        let pulse = tokio::sync::watch::channel(()).1;
-        let other = tokio::spawn(ways.run(Arc::clone(&house.store) as _, clock, outbox, pulse));
+        let (pulse, health) = (tokio::sync::watch::channel(()).1, web::health::Health::default());
+        let other = tokio::spawn(ways.run(Arc::clone(&house.store) as _, clock, outbox, pulse, health));
         let mut incidents = Vec::new();
         for n in 0..6 {
             let place = place(&house, &format!("yard {n}")).await;

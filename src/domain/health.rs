@@ -14,6 +14,8 @@ words! {
         DiskHangs = "disk_hangs",
         /// Old events should go and do not: the clock may be wrong.
         EventsKept = "old_events_kept",
+        /// A channel of the settings is told of a site that there is not.
+        ChannelSite = "channel_site_unknown",
     }
 }
 

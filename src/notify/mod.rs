@@ -19,6 +19,7 @@ pub mod outgoing;
 pub mod pace;
 pub mod plan;
 pub mod push_key;
+pub mod sites;
 pub mod web_push;
 pub mod webhook;
 mod wecom;
@@ -40,6 +41,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::error;
+use web::health::Health;
 
 /// What has failed begins anew after this.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -186,13 +188,15 @@ impl Ways {
     }
 
     /// Reads the outbox and sends what is due, for ever. `outbox` rings when there is something new in
-    /// it, and after a `pulse` another gateway may have changed what is due.
+    /// it, and after a `pulse` another gateway may have changed what is due; `health` hears of channels
+    /// that are told of nothing.
     pub async fn run(
         self,
         repository: Arc<dyn Repository>,
         clock: Arc<dyn Clock>,
         outbox: watch::Receiver<i64>,
         pulse: watch::Receiver<()>,
+        health: Health,
     ) {
         let bell = watch::Sender::new(0);
         let mut tasks = JoinSet::new();
@@ -209,7 +213,12 @@ impl Ways {
             let lane = Arc::new(lane);
             tasks.spawn(for_ever(name, move || Arc::clone(&lane).run(context.clone())));
         }
-        let planner = Arc::new(plan::Planner { repository, clock, lanes, bell });
+        let written = lanes.iter().filter_map(|lane| lane.channel.as_ref()?.0.clone()).collect();
+        let sites = Arc::new(sites::Sites::new(written));
+        let (whose, of, at) = (Arc::clone(&sites), Arc::clone(&repository), Arc::clone(&clock));
+        let watch = move || Arc::clone(&whose).watch(Arc::clone(&of), Arc::clone(&at), health.clone());
+        tasks.spawn(for_ever("sites".to_owned(), watch));
+        let planner = Arc::new(plan::Planner { repository, clock, lanes, sites, bell });
         let work = move || Arc::clone(&planner).run(outbox.clone(), pulse.clone());
         tasks.spawn(for_ever("planner".to_owned(), work));
         tasks.join_next().await;

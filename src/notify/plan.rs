@@ -4,6 +4,7 @@
 //! and what it makes twice all the same is kept once. Of an incident that is not called
 //! for any more nothing is left to wait.
 
+use super::sites::Sites;
 use crate::lasting::Lasting;
 use async_trait::async_trait;
 use domain::incident::{Answer, Call, Incident};
@@ -114,6 +115,8 @@ pub struct Planner {
     pub clock: Arc<dyn Clock>,
     /// The ways out.
     pub lanes: Vec<Target>,
+    /// Which sites channels mean.
+    pub sites: Arc<Sites>,
     /// Rings when there is something new to send.
     pub bell: watch::Sender<u64>,
 }
@@ -248,7 +251,7 @@ impl Planner {
         let mut messages = Vec::new();
         for target in &self.lanes {
             let Some((of, duress)) = &target.channel else { continue };
-            if of.as_ref().is_none_or(|of| *of == site.name) && (*duress || !silent) {
+            if of.as_ref().is_none_or(|of| self.sites.is(of, &site)) && (*duress || !silent) {
                 messages.push(message(&target.lane, Receiver::Channel, "", now));
             }
         }

@@ -630,6 +630,7 @@ export const en: Messages = {
     disk_full: 'The gateway’s disk is nearly full. Door pictures are not kept; make room on it.',
     disk_read_only: 'The gateway’s disk takes nothing. Nobody new can watch; look at it now.',
     disk_hangs: 'The gateway’s disk does not answer. Nobody new can watch; look at it now.',
+    channel_site_unknown: 'A channel of the settings names a site that there is not, so it is told of no alarm. Write the site’s id there and start the gateway again.',
     old_events_kept: 'Old events are not removed because the gateway’s clock may be wrong. Check its time.',
   },
   admin: {
