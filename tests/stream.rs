@@ -19,7 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// An event as a page gets it.
 #[derive(Clone, Debug, PartialEq)]
 struct Heard {
+    /// The number of its notice.
     id: i64,
+    /// What one goes on from after it.
+    last: String,
     event: String,
     data: Value,
 }
@@ -34,9 +37,13 @@ struct Page {
 
 impl Page {
     async fn open(client: &Client, last: Option<i64>) -> Self {
+        Self::after(client, last.map(|last| last.to_string()).as_deref()).await
+    }
+
+    async fn after(client: &Client, last: Option<&str>) -> Self {
         let mut request = client.request(Method::GET, STREAM);
         if let Some(last) = last {
-            request = request.header("last-event-id", last.to_string());
+            request = request.header("last-event-id", last);
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), 200);
@@ -73,9 +80,13 @@ impl Page {
             let block = self.block().await?;
             let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
             if let Some(event) = field("event:") {
-                let id = field("id:").map_or(0, |id| id.parse().unwrap());
+                let last = field("id:").unwrap_or("0").to_owned();
+                // How far the rest was read, then the alarms.
+                let (rest, alarms) = last.split_once('-').unwrap_or((&last, &last));
+                let id = if matches!(event, "alarm" | "incident") { alarms } else { rest };
+                let id = id.parse().unwrap();
                 let data = serde_json::from_str(field("data:").unwrap()).unwrap();
-                return Some(Heard { id, event: event.to_owned(), data });
+                return Some(Heard { id, last, event: event.to_owned(), data });
             }
         }
     }
@@ -209,7 +220,7 @@ async fn a_page_that_was_away_goes_on_where_it_was() {
         let mut old = Page::open(&client, Some(first.id)).await;
         assert_eq!(old.heard().await.event, "reset");
         assert_eq!(old.heard().await.id, first.id + 156);
-        for wrong in ["x", "-1", "1.5"] {
+        for wrong in ["x", "-1", "1.5", "1-", "1-x", "1-2-3"] {
             let answer =
                 client.request(Method::GET, STREAM).header("last-event-id", wrong).send().await.unwrap();
             assert_eq!(answer.status().as_u16(), 422, "{wrong}");
@@ -233,10 +244,71 @@ async fn what_cannot_be_read_keeps_nothing_else_from_a_page() {
         house.sql(&format!("update incidents set state = '?' where id = '{}'", ids[0])).await;
         house.sql("delete from outbox where seq = 3").await;
         let mut page = Page::open(&desk, Some(0)).await;
+        assert_eq!(page.heard().await.event, "reset", "{database:?}: something is missing");
         let heard = page.heard().await;
         assert_eq!((heard.id, &heard.data["incident_id"]), (2, &json!(ids[1])), "{database:?}");
-        assert_eq!(page.heard().await.event, "reset", "{database:?}: something is missing");
         assert_eq!(page.heard().await.id, 4, "{database:?}");
+        drop(page);
+        // A notice that is there and cannot be read is missing, too, whatever it was about.
+        for topic in ["?", "alarm"] {
+            let after = press(&resident, "panic").await;
+            let last = house.store.last_notice().await.unwrap();
+            house
+                .sql(&format!("update outbox set topic = '{topic}', site_id = '?' where seq = {last}"))
+                .await;
+            let mut page = Page::open(&desk, Some(last - 1)).await;
+            assert_eq!(page.heard().await.event, "reset", "{database:?}: {topic} {after}");
+            drop(page);
+        }
+        let page = Page::open(&desk, None).await;
+        drop(page);
+        house.stop().await;
+    }
+}
+
+/// Opened and closed doors, as a controller sends what it has kept.
+async fn doors(house: &House, count: usize) {
+    let notice = |n: usize| Notice {
+        at: house.clock.now(),
+        topic: Topic::DoorEvent,
+        site_id: house.site.clone(),
+        place_id: Some(house.lobby.clone()),
+        object: format!("door {n}"),
+        word: "door.opened".into(),
+        drill: false,
+    };
+    for chunk in (0..count).collect::<Vec<_>>().chunks(500) {
+        let notices: Vec<Notice> = chunk.iter().map(|n| notice(*n)).collect();
+        house.store.post(&notices).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_comes_before_thousands_of_door_events_that_wait() {
+    const WAIT: usize = 5_000;
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let desk = house.sign_in_as(Role::DutyOperator).await;
+        let resident = house.sign_in_as(Role::Resident).await;
+        doors(&house, WAIT).await;
+        let id = press(&resident, "panic").await;
+        let mut page = Page::open(&desk, Some(0)).await;
+        let first = page.heard().await;
+        assert_eq!((first.event.as_str(), &first.data["incident_id"]), ("alarm", &json!(id)), "{database:?}");
+        // The line breaks again and again: each notice is heard once all the same.
+        let (mut last, mut heard) = (first.last, Vec::new());
+        while heard.len() < WAIT {
+            drop(page);
+            page = Page::after(&desk, Some(&last)).await;
+            for _ in 0..700.min(WAIT - heard.len()) {
+                let one = page.heard().await;
+                assert_eq!(one.event, "door_event", "{database:?}: of the alarm it has heard");
+                heard.push(one.data["id"].as_str().unwrap().to_owned());
+                last = one.last;
+            }
+        }
+        let all: Vec<String> = (0..WAIT).map(|n| format!("door {n}")).collect();
+        assert!(heard == all, "{database:?}: each once and in order");
         drop(page);
         house.stop().await;
     }

@@ -13,12 +13,35 @@ words! {
         Camera = "camera",
         /// Something happened at a door.
         DoorEvent = "door_event",
+        /// An alarm of a device came too late to be an incident.
+        DeviceEvent = "device_event",
         /// An alarm arrived.
         Alarm = "alarm",
         /// Something was done with an incident, or a neighbour answered.
         Incident = "incident",
         /// An approval was asked for or decided.
         Approval = "approval",
+    }
+}
+
+/// One of the two lines in which notices are read. What somebody may be waiting for help by
+/// never stands behind what doors tell, of which there may be thousands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Alarms and what is done about them.
+    Alarms,
+    /// Everything else.
+    Rest,
+}
+
+impl Topic {
+    /// The line that it is read in.
+    #[must_use]
+    pub fn line(self) -> Line {
+        match self {
+            Self::Alarm | Self::Incident => Line::Alarms,
+            Self::Camera | Self::DoorEvent | Self::DeviceEvent | Self::Approval => Line::Rest,
+        }
     }
 }
 
@@ -50,17 +73,19 @@ pub struct Posted {
     pub notice: Notice,
 }
 
-/// A page of the outbox. How far it goes and whether it is full is said of the rows that were
-/// looked at: however many of them cannot be read, whoever reads gets past them.
+/// What was read of a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// What can be read, in the order of its numbers. What is missing among them was removed,
-    /// or cannot be read.
+pub struct Read {
+    /// Its notices, the oldest first, without what cannot be read.
     pub notices: Vec<Posted>,
-    /// The last number that was looked at; the one that was asked for if there is nothing after it.
+    /// Up to which number the line has been read: whatever else there is is not in it.
     pub to: i64,
-    /// Whether there may be more after it.
-    pub is_full: bool,
+    /// Whether there is more of it.
+    pub more: bool,
+    /// Numbers of either line up to there that are gone.
+    pub gone: u64,
+    /// Notices of this line that cannot be read.
+    pub unreadable: u64,
 }
 
 /// How far a way of telling reaches.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::incident::{Answer, Call, Incident};
 use domain::message::contact::Contact;
 use domain::message::{Message, Receiver, State, Way, receivers};
-use domain::notice::{self, Notice, Notify, Range, Topic};
+use domain::notice::{self, Line, Notice, Notify, Range};
 use domain::repository::{Error, Repository, Result};
 use domain::{Clock, HouseholdId, IncidentId, MessageId, PersonId, PlaceId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,15 +161,13 @@ impl Planner {
     /// Reads a page of notices. Answers whether there may be more.
     pub async fn read(&self) -> Result<bool> {
         let from = self.repository.read_up_to().await?;
-        let page = self.repository.notices(from, PAGE).await?;
-        // Behind the last row nothing is left but what was removed before anybody read it.
-        let to = if page.to > from { page.to } else { self.repository.last_notice().await? };
-        if to <= from {
+        // Only alarms and incidents call anybody: whatever doors tell is passed over at once.
+        let read = self.repository.notices(Line::Alarms, from, PAGE).await?;
+        if read.to <= from {
             return Ok(false);
         }
-        // Numbers have no gaps: what is missing was removed while nobody read, or cannot be read.
-        // Whoever is called now is called.
-        let missed = (to - from).saturating_sub(i64::try_from(page.notices.len()).unwrap_or(i64::MAX));
+        // What is missing was removed while nobody read, or cannot be read. Whoever is called now is called.
+        let missed = read.gone + read.unreadable;
         if missed > 0 {
             warn!(missed, "notices are gone that nobody was told of; all that is open is looked at");
             for incident in self.repository.calling().await? {
@@ -177,14 +175,12 @@ impl Planner {
             }
         }
         let mut seen = BTreeSet::new();
-        let about = |notice: &Notice| matches!(notice.topic, Topic::Alarm | Topic::Incident);
-        let mut notices: Vec<Notice> =
-            page.notices.iter().map(|posted| posted.notice.clone()).filter(about).collect();
+        let mut notices: Vec<Notice> = read.notices.into_iter().map(|posted| posted.notice).collect();
         notices.retain(|notice| seen.insert(notice.object.clone()));
         notice::tell(self, &notices).await?;
         // If another gateway was faster it has made the same messages; this one goes on from where that is.
-        self.repository.has_read(from, to).await?;
-        Ok(page.is_full)
+        self.repository.has_read(from, read.to).await?;
+        Ok(read.more)
     }
 
     /// Plans an incident. One that cannot be read is left out: nobody can be told of it, and

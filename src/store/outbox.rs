@@ -8,9 +8,9 @@ use crate::row::{get, marks, time, truth, word, word_opt};
 use crate::{Store, failed};
 use async_trait::async_trait;
 use domain::incident::repository::Outbox;
-use domain::notice::{Notice, Notify, Page, Posted, Range, Topic};
+use domain::notice::{Line, Notice, Notify, Posted, Range, Read, Topic};
 use domain::repository::Result;
-use domain::{PlaceId, SiteId};
+use domain::{PlaceId, SiteId, Words as _};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -71,16 +71,48 @@ impl Outbox for Store {
         tx.commit().await
     }
 
-    async fn notices(&self, after: i64, limit: u32) -> Result<Page> {
-        let rows = sqlx::query("select * from outbox where seq > $1 order by seq limit $2")
+    async fn notices(&self, line: Line, after: i64, limit: u32) -> Result<Read> {
+        let rest =
+            Topic::WORDS.iter().filter(|word| Topic::from_word(word).map(Topic::line) == Some(Line::Rest));
+        let rest = rest.map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ");
+        let not = if line == Line::Alarms { "not" } else { "" };
+        // The end of the outbox comes with it, so that what is written meanwhile is not passed over.
+        // Only constants are put into the text.
+        let sql = format!(
+            "select h.seq as head, o.* from outbox_head h
+             left join outbox o on o.seq > $1 and o.seq <= h.seq and o.topic {not} in ({rest})
+             where h.id = 1 order by o.seq limit $2"
+        );
+        let mut rows = sqlx::query(AssertSqlSafe(sql))
             .bind(after)
             .bind(i64::from(limit))
             .fetch_all(&self.read)
             .await
             .map_err(failed)?;
-        let to = rows.last().map_or(Ok(after), |row| get(row, "seq"))?;
-        let is_full = rows.len() >= limit as usize;
-        Ok(Page { notices: self.all_understood("outbox", "seq", &rows, posted)?, to, is_full })
+        let head = match rows.first() {
+            Some(row) => get::<i64>(row, "head")?.max(after),
+            None => after,
+        };
+        rows.retain(|row| !matches!(get::<Option<i64>>(row, "seq"), Ok(None)));
+        let more = rows.len() >= limit as usize;
+        let to = match rows.last() {
+            Some(last) if more => get(last, "seq")?,
+            _ => head,
+        };
+        let notices = self.all_understood("outbox", "seq", &rows, posted)?;
+        let unreadable = rows.len().saturating_sub(notices.len()) as u64;
+        // Numbers have no gaps: what is not there was removed.
+        let there = match i64::try_from(rows.len()) {
+            Ok(count) if count == to - after => count,
+            _ => {
+                let sql = "select count(*) as n from outbox where seq > $1 and seq <= $2";
+                let row =
+                    sqlx::query(sql).bind(after).bind(to).fetch_one(&self.read).await.map_err(failed)?;
+                get(&row, "n")?
+            }
+        };
+        let gone = u64::try_from(to - after - there).unwrap_or(0);
+        Ok(Read { notices, to, more, gone, unreadable })
     }
 
     async fn last_notice(&self) -> Result<i64> {

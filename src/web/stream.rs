@@ -1,8 +1,9 @@
 //! Server-sent events: what has happened, to whoever may know, as soon as it has.
 //!
-//! A page holds a place in the outbox and nothing else: what it has not read waits
-//! there and not here, so a slow page costs nothing, and one that was away goes on
-//! where it was. Before anything is written the session and the rights are asked
+//! A page holds its places in the two lines of the outbox and nothing else: what it has
+//! not read waits there and not here, so a slow page costs nothing, and one that was away
+//! goes on where it was. Alarms are a line of their own and read first: no number of door
+//! events comes before them. Before anything is written the session and the rights are asked
 //! again; when the session is over, so is the stream.
 
 use crate::access::Who;
@@ -18,7 +19,7 @@ use domain::approval::Subject;
 use domain::event::door::DoorEventKind;
 use domain::health::{Condition, Trouble};
 use domain::incident::Sight;
-use domain::notice::{Posted, Topic};
+use domain::notice::{Line, Posted, Read, Topic};
 use domain::repository::Error;
 use domain::scene::Scene;
 use domain::{ApprovalId, CameraId, IncidentId, SessionId, Timestamp};
@@ -34,7 +35,7 @@ use tracing::warn;
 
 /// Streams of one session: a few tabs.
 const PER_SESSION: usize = 8;
-/// Notices that are read at a time, and the most events that wait to be written.
+/// Notices of a line that are read at a time: so many of both lines wait to be written at most.
 const PAGE: u32 = 100;
 /// A line without meaning is written this often, so that a dead connection shows; the
 /// session is asked about as often.
@@ -77,13 +78,34 @@ impl Drop for Seat {
     }
 }
 
+/// How far a page has read each line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Cursor {
+    rest: i64,
+    alarms: i64,
+}
+
+impl Cursor {
+    /// As the id of an event. One number where both lines were read as far.
+    fn word(self) -> String {
+        let Self { rest, alarms } = self;
+        if rest == alarms { rest.to_string() } else { format!("{rest}-{alarms}") }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        let (rest, alarms) = word.split_once('-').unwrap_or((word, word));
+        let number = |text: &str| text.parse::<i64>().ok().filter(|seq| *seq >= 0);
+        Some(Self { rest: number(rest)?, alarms: number(alarms)? })
+    }
+}
+
 /// One page that listens.
 struct Listener {
     app: App,
     who: Who,
-    /// The last notice that was looked at.
-    cursor: i64,
-    /// Events that wait to be written: those of one page of notices.
+    /// The last notices that were looked at.
+    cursor: Cursor,
+    /// Events that wait to be written: those of one page of each line.
     ready: VecDeque<Event>,
     bell: watch::Receiver<i64>,
     changes: watch::Receiver<u64>,
@@ -92,11 +114,12 @@ struct Listener {
     _held: TaskTrackerToken,
 }
 
-/// Listen: `camera`, `door_event`, `alarm`, `incident`, `approval` and `health`, as far as one may know.
+/// Listen: `camera`, `door_event`, `device_event`, `alarm`, `incident`, `approval` and `health`, as far as one may know.
 ///
 /// An event says what has changed; what it is like then is read from its own address. The first
-/// one is `listening`: what happens after it is not missed. With `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
-/// everything is to be read anew.
+/// one is `listening`: what happens after it is not missed. Alarms and incidents come before whatever
+/// else waits. With `Last-Event-ID` it goes on where it was; `reset` says that something is missing,
+/// and everything is to be read anew. Nothing is to be read out of an id.
 #[utoipa::path(get, path = "/api/v1/stream", tag = "events", operation_id = "listen",
     params(("Last-Event-ID" = Option<String>, Header, description = "the id of the last event one has")),
     responses((status = 200, description = "server-sent events", content_type = "text/event-stream", body = String),
@@ -108,13 +131,13 @@ pub(crate) async fn listen(
 ) -> Result<Response, Problem> {
     let last = app.repository().last_notice().await?;
     let cursor = match headers.get("last-event-id") {
-        None => last,
+        None => Cursor { rest: last, alarms: last },
         Some(text) => {
             let wrong =
                 || Problem::field("Last-Event-ID", "it is not the id of an event; leave it out to begin now");
-            let id = text.to_str().ok().and_then(|text| text.parse::<i64>().ok()).filter(|id| *id >= 0);
+            let Cursor { rest, alarms } = text.to_str().ok().and_then(Cursor::from_word).ok_or_else(wrong)?;
             // Beyond the end is where another database had got to.
-            id.ok_or_else(wrong)?.min(last)
+            Cursor { rest: rest.min(last), alarms: alarms.min(last) }
         }
     };
     let seat = app.streams.take(&who.session.id).ok_or(Problem::TooMany(BREATH))?;
@@ -123,7 +146,7 @@ pub(crate) async fn listen(
     changes.mark_unchanged();
     let held = app.parts.viewers.token();
     // So that the page knows at once that it listens, and from where it goes on if it hears nothing else.
-    let begin = Event::default().id(cursor.to_string()).event("listening").data("{}");
+    let begin = Event::default().id(cursor.word()).event("listening").data("{}");
     let ready = VecDeque::from([begin]);
     let health = app.parts.health.subscribe();
     let listener = Listener { app, who, cursor, ready, bell, changes, health, _seat: seat, _held: held };
@@ -187,33 +210,52 @@ impl Listener {
                 self.ready.push_back(Event::default().event("health").data(data));
             }
         }
-        let page = repository.notices(self.cursor, PAGE).await?;
-        if page.to <= self.cursor {
-            return Ok(true);
+        let Cursor { rest, alarms } = self.cursor;
+        let first = repository.notices(Line::Alarms, alarms, PAGE).await?;
+        // Usually both lines are read as far, and what is new is one alarm or none.
+        let only_alarms =
+            rest == alarms && first.unreadable == 0 && first.to - alarms == count(&first.notices);
+        let second = match only_alarms {
+            true => Read { to: first.to, ..Read::default() },
+            false => repository.notices(Line::Rest, rest, PAGE).await?,
+        };
+        let mut ready = VecDeque::new();
+        // The rest is what looks at every number, sooner or later. It is said before anything that
+        // comes after it, so that no page goes on behind it without having heard.
+        if first.unreadable + second.gone + second.unreadable > 0 {
+            ready.push_back(Event::default().event("reset").data("{}"));
         }
-        let (mut ready, mut cursor) = (VecDeque::new(), self.cursor);
-        let reset = || Event::default().event("reset").data("{}");
-        let scene = repository.scene().await?;
-        for posted in &page.notices {
-            // Numbers have no gaps: one that is missing was removed, or cannot be read.
-            if posted.seq != cursor + 1 {
-                ready.push_back(reset());
-            }
-            cursor = posted.seq;
-            let data = match seen(&self.app, &self.who.standing, &scene, posted, now).await {
-                // It would be read for ever, and everything after it never.
-                Err(Error::Corrupt(why)) => {
-                    warn!(
-                        notice = cursor,
-                        why, "a page is not told of what cannot be read; correct its rows"
-                    );
-                    continue;
+        let scene = match first.notices.is_empty() && second.notices.is_empty() {
+            true => None,
+            false => Some(repository.scene().await?),
+        };
+        let mut cursor = self.cursor;
+        for (read, line) in [(&first, Line::Alarms), (&second, Line::Rest)] {
+            for posted in &read.notices {
+                let Some(scene) = &scene else { break };
+                match line {
+                    Line::Alarms => cursor.alarms = posted.seq,
+                    Line::Rest => cursor.rest = posted.seq,
                 }
-                data => data?,
-            };
-            if let Some(data) = data {
-                let event = Event::default().id(cursor.to_string()).event(posted.notice.topic.word());
-                ready.push_back(event.data(data.to_string()));
+                let data = match seen(&self.app, &self.who.standing, scene, posted, now).await {
+                    // It would be read for ever, and everything after it never.
+                    Err(Error::Corrupt(why)) => {
+                        warn!(
+                            notice = posted.seq,
+                            why, "a page is not told of what cannot be read; correct its rows"
+                        );
+                        continue;
+                    }
+                    data => data?,
+                };
+                if let Some(data) = data {
+                    let event = Event::default().id(cursor.word()).event(posted.notice.topic.word());
+                    ready.push_back(event.data(data.to_string()));
+                }
+            }
+            match line {
+                Line::Alarms => cursor.alarms = read.to,
+                Line::Rest => cursor.rest = read.to,
             }
         }
         if page.to != cursor {
@@ -221,11 +263,15 @@ impl Listener {
         }
         self.cursor = page.to;
         self.ready.append(&mut ready);
-        if page.is_full {
+        if first.more || second.more {
             self.bell.mark_changed();
         }
         Ok(true)
     }
+}
+
+fn count(notices: &[Posted]) -> i64 {
+    i64::try_from(notices.len()).unwrap_or(i64::MAX)
 }
 
 /// What somebody is told of a notice; nothing if they may not know of it.
@@ -267,6 +313,10 @@ async fn seen(
                 || json!({ "id": notice.object, "type": notice.word, "site_id": site, "place_id": notice.place_id }),
             )
         }
+        // Whoever answers alarms there reads the list that it is in.
+        Topic::DeviceEvent => decide(who, Question::Respond(site, &path), now).is_allowed().then(
+            || json!({ "id": notice.object, "type": notice.word, "site_id": site, "place_id": notice.place_id }),
+        ),
         Topic::Camera => {
             let Some(id) = CameraId::parse(&notice.object) else { return Ok(None) };
             let Some(camera) = repository.camera(&id).await? else { return Ok(None) };

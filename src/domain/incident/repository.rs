@@ -6,7 +6,7 @@ use super::{Answer, Change, Due, Incident, LogRow, Reached, State};
 use crate::drill::{ButtonTest, Trial};
 use crate::event::alarm::Alarm;
 use crate::group::Group;
-use crate::notice::{self, Notice};
+use crate::notice::{Line, Notice, Read};
 use crate::repository::{Page, Result};
 use crate::{DeviceId, GroupId, HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Timestamp};
 use async_trait::async_trait;
@@ -173,9 +173,9 @@ pub trait Groups: Send + Sync {
 pub trait Outbox: Send + Sync {
     /// Adds notices that no other change goes with.
     async fn post(&self, notices: &[Notice]) -> Result<()>;
-    /// Notices after number `after`, the oldest first: those of the next `limit` rows that can be
-    /// read.
-    async fn notices(&self, after: i64, limit: u32) -> Result<notice::Page>;
+    /// The next notices of a line after number `after`, `limit` at most. A notice whose topic is
+    /// not known counts as an alarm's that cannot be read.
+    async fn notices(&self, line: Line, after: i64, limit: u32) -> Result<Read>;
     /// The newest notice's number; 0 while there is none.
     async fn last_notice(&self) -> Result<i64>;
     /// Removes all but the newest `keep`. Answers how many.

@@ -1367,10 +1367,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Listen: `camera`, `door_event`, `alarm`, `incident`, `approval` and `health`, as far as one may know.
+         * Listen: `camera`, `door_event`, `device_event`, `alarm`, `incident`, `approval` and `health`, as far as one may know.
          * @description An event says what has changed; what it is like then is read from its own address. The first
-         *     one is `listening`: what happens after it is not missed. With `Last-Event-ID` it goes on where it was; `reset` says that too much has happened since, and
-         *     everything is to be read anew.
+         *     one is `listening`: what happens after it is not missed. Alarms and incidents come before whatever
+         *     else waits. With `Last-Event-ID` it goes on where it was; `reset` says that something is missing,
+         *     and everything is to be read anew. Nothing is to be read out of an id.
          */
         get: operations["listen"];
         put?: never;
