@@ -3,23 +3,27 @@
 use crate::support::House;
 use crate::support::browser::Browser;
 use crate::support::client::Client;
-use crate::support::database::{BOTH, Database};
+use crate::support::clock::TestClock;
+use crate::support::database::{BOTH, Database, open};
 use crate::support::fake::{Fake, Say, Seen, say};
 use crate::support::process::{Gateway, serve};
 use domain::event::alarm::{Alarm, AlarmKind, Point};
-use domain::incident::repository::{Incidents as _, Kept, Raised};
+use domain::incident::repository::{Incidents as _, Kept, Outbox as _, Raised};
 use domain::incident::{Actor, Command, Incident, Timings};
 use domain::message::contact::{Contact, Quiet};
 use domain::message::repository::{Contacts as _, Messages as _};
-use domain::message::{Message, State};
+use domain::message::{Message, State, Way};
+use domain::notice::{Notice, Topic};
 use domain::person::Person;
 use domain::place::{Place, PlaceKind};
 use domain::repository::{Persons as _, Rights as _, Sites as _};
 use domain::role::Role;
-use domain::site::SiteKind;
-use domain::{Clock as _, HouseholdId, IncidentId, PlaceId};
+use domain::site::{ResidentPolicy, Site, SiteKind};
+use domain::{Clock as _, HouseholdId, IncidentId, PlaceId, SiteId};
 use reqwest::StatusCode;
 use serde_json::json;
+use sharp_eyes::notify::plan::{Planner, Target};
+use sharp_eyes::notify::sites::Sites;
 use sqlx::Connection as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -114,7 +118,6 @@ async fn settled(house: &House, id: &IncidentId, count: usize) -> Vec<Message> {
 
 /// Waits until the planner has read everything that there is.
 async fn read_up(house: &House) {
-    use domain::incident::repository::Outbox as _;
     let last = house.store.last_notice().await.unwrap();
     let limit = tokio::time::Instant::now() + Duration::from_secs(30);
     while house.store.read_up_to().await.unwrap() < last {
@@ -859,4 +862,160 @@ async fn a_lane_with_too_many_waiting_takes_no_more_and_says_so() {
     assert!(found.iter().all(|(_, state)| *state == State::Waiting), "{found:?}");
     fake.asked(before + 2).await;
     assert_eq!(house.store.persons().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_is_planned_at_once_however_many_door_events_stand_before_it() {
+    for database in BOTH {
+        let (store, _folder) = open(database).await;
+        let (store, clock) = (Arc::new(store), TestClock::default());
+        let site = Site {
+            id: SiteId::from_random(random()),
+            name: "compound".into(),
+            kind: SiteKind::Compound,
+            time_zone: "Asia/Shanghai".into(),
+            resident_policy: ResidentPolicy::Off,
+            created_at: clock.now(),
+        };
+        store.add_site(&site).await.unwrap();
+        let gate = Place {
+            id: PlaceId::from_random(random()),
+            site_id: site.id.clone(),
+            parent_id: None,
+            name: "gate".into(),
+            kind: PlaceKind::Gate,
+            created_at: clock.now(),
+        };
+        store.add_place(&gate).await.unwrap();
+        let planner = Planner {
+            repository: Arc::clone(&store) as _,
+            clock: Arc::new(clock.clone()),
+            lanes: vec![Target { lane: "webhook:w".into(), way: Way::Webhook, channel: Some((None, false)) }],
+            sites: Arc::new(Sites::new(BTreeSet::new())),
+            bell: tokio::sync::watch::Sender::new(0),
+        };
+        let door = |n: usize| Notice {
+            at: clock.now(),
+            topic: Topic::DoorEvent,
+            site_id: site.id.clone(),
+            place_id: Some(gate.id.clone()),
+            object: format!("{n}"),
+            word: "door.opened".into(),
+            drill: false,
+        };
+        for n in 0..10 {
+            let notices: Vec<Notice> = (0..500).map(|m| door(n * 500 + m)).collect();
+            store.post(&notices).await.unwrap();
+        }
+        let alarm = Alarm {
+            kind: AlarmKind::Panic,
+            site_id: site.id.clone(),
+            place_id: gate.id.clone(),
+            point: Point::Place(gate.id.clone()),
+            drill: false,
+            late: false,
+            reporter: None,
+            received_at: clock.now(),
+        };
+        let id = IncidentId::from_random(random());
+        let opened = Incident::open(id.clone(), &alarm, None, &Timings::of(SiteKind::Compound));
+        store.raise(&alarm, &opened, &BTreeSet::new(), None, &|_| String::new()).await.unwrap();
+        store.post(&[door(5_000)]).await.unwrap();
+        // Rounds until it is planned; of pages of a hundred there are fifty before it.
+        let mut rounds = 0;
+        while store.messages(&id).await.unwrap().is_empty() {
+            planner.read().await.unwrap();
+            rounds += 1;
+            assert!(rounds <= 2, "{database:?}: it waits behind what doors tell");
+        }
+        assert_eq!(store.read_up_to().await.unwrap(), store.last_notice().await.unwrap(), "{database:?}");
+        assert!(!planner.read().await.unwrap(), "{database:?}: nothing is left");
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_station_is_reminded_of_a_report_that_is_overdue_and_no_telephone_rings_for_it() {
+    for database in BOTH {
+        let fake = Fake::start(say(200, "{}")).await;
+        let house = House::start_with(database, &settings(&fake)).await;
+        let station = worker(&house, Role::DutyOperator, "13800138000").await;
+        worker(&house, Role::GridWorker1, "13800138001").await;
+        let (guard, desk) = (house.sign_in_as(Role::Patrol).await, house.signed_in(&station).await);
+        let id = raise(&guard, "fire", &house.gate).await;
+        let path = format!("/api/v1/incidents/{id}");
+        for (version, act) in (1..).zip(["ack", "accept", "arrive"]) {
+            let (status, answer) = guard.act(&path, act, json!({ "version": version })).await;
+            assert_eq!(status, StatusCode::OK, "{act}: {answer}");
+        }
+        read_up(&house).await;
+        settled(&house, &id, 1).await;
+        let before = fake.seen().len();
+        assert_eq!(desk.get(&path).await.1["incident"]["called"], false, "{database:?}: there is time");
+        for round in 0..2 {
+            expire(&house, &id).await;
+            read_up(&house).await;
+            let version = 5 + round;
+            let limit = tokio::time::Instant::now() + Duration::from_secs(30);
+            while fake.seen().len() < before + 2 * (1 + usize::try_from(round).unwrap()) {
+                assert!(tokio::time::Instant::now() < limit, "{database:?}: {version}: it is told");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let incident = house.store.incident(&id).await.unwrap().unwrap();
+            assert!(incident.timer.is_some(), "{database:?}: and again after as long");
+            let messages = house.store.messages(&id).await.unwrap();
+            assert!(messages.iter().any(|message| message.version == version && !message.urgent));
+        }
+        let seen = fake.seen();
+        let told = seen.get(before..).unwrap();
+        assert_eq!(paths(told), ["/duty", "/duty", "/staff", "/staff"], "{database:?}: no telephone rings");
+        let text = &at(told, "/staff")[0].body;
+        assert!(String::from_utf8_lossy(text).contains("The report is overdue"), "{database:?}");
+        let (_, whole) = desk.get(&path).await;
+        assert_eq!(whole["incident"]["called"], true, "{database:?}: it is marked on their page");
+        assert_eq!(guard.get(&path).await.1["incident"]["called"], false, "{database:?}");
+        let (_, list) = desk.get("/api/v1/incidents").await;
+        assert_eq!(list["items"][0]["called"], true, "{database:?}");
+        // It is written: nobody is reminded any more, until the follow-up is late as well.
+        desk.act(&path, "feedback", json!({ "version": 6, "note": "put out" })).await;
+        desk.act(&path, "close", json!({ "version": 7 })).await;
+        assert_eq!(desk.get(&path).await.1["incident"]["called"], false, "{database:?}");
+        expire(&house, &id).await;
+        assert_eq!(desk.get(&path).await.1["incident"]["called"], true, "{database:?}");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_follows_its_site_through_a_new_name_and_says_when_there_is_no_such_site() {
+    let fake = Fake::start(say(200, "{}")).await;
+    let key = "key = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"";
+    let channel = |name: &str, site: &str| {
+        format!(
+            "[[notify.webhook]]\nname = \"{name}\"\nsite = \"{site}\"\nurl = \"{}\"\n{key}\n",
+            fake.url(&format!("/{name}"))
+        )
+    };
+    let more = format!(
+        "[notify]\nallow_networks = [\"127.0.0.0/8\"]\n{}{}",
+        channel("one", "Xingfuli"),
+        channel("none", "Nowhere")
+    );
+    let house = House::start_with(Database::Sqlite, &more).await;
+    let owner = house.sign_in_as(Role::Owner).await;
+    let desk = house.sign_in_as(Role::DutyOperator).await;
+    let rename = async |name: &str| house.sql(&format!("update sites set name = '{name}'")).await;
+    rename("Xingfuli").await;
+    let said = async || owner.get("/api/v1/health").await.1["items"].to_string();
+    let limit = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !said().await.contains("Nowhere") || said().await.contains("Xingfuli") {
+        assert!(tokio::time::Instant::now() < limit, "{}", said().await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    raise(&desk, "fire", &house.gate).await;
+    assert_eq!(paths(&fake.asked(1).await), ["/one"]);
+    rename("Garden of joy").await;
+    raise(&desk, "panic", &house.gate).await;
+    assert_eq!(paths(&fake.asked(2).await), ["/one", "/one"], "it is the site that it was");
+    house.stop().await;
 }

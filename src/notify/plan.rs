@@ -228,7 +228,9 @@ impl Planner {
         let (now, repository) = (self.clock.now(), &*self.repository);
         let Some(site) = repository.site(&incident.site_id).await? else { return Ok(Vec::new()) };
         let told = told(repository, incident, call, now).await?;
-        let (urgent, silent) = (incident.kind.is_grave(), incident.kind.is_silent());
+        // What is left to write rings nobody out of bed.
+        let (urgent, silent) =
+            (incident.kind.is_grave() && call.ask.is_pressing(), incident.kind.is_silent());
         let message = |lane: &str, receiver, device: &str, due_at| Message {
             id: MessageId::from_random(web::token::random()),
             incident_id: incident.id.clone(),
@@ -279,7 +281,9 @@ impl Planner {
                     }
                     Way::Mail if contact.mail.is_some() => vec![String::new()],
                     // A telephone rings for those whose work it is, and only if it must.
-                    Way::Sms if is_staff && contact.phone.is_some() => vec![String::new()],
+                    Way::Sms if is_staff && call.ask.is_pressing() && contact.phone.is_some() => {
+                        vec![String::new()]
+                    }
                     Way::Voice if is_staff && urgent && contact.phone.is_some() => vec![String::new()],
                     _ => Vec::new(),
                 };

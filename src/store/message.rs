@@ -192,7 +192,8 @@ impl Messages for Store {
     async fn calling(&self) -> Result<Vec<Incident>> {
         let sql = select(
             "where i.closed_at is null and i.drill = 0
-             and i.state in ('open', 'reopened', 'acked', 'dispatched', 'accepted') order by i.seq",
+             and i.state in ('open', 'reopened', 'acked', 'dispatched', 'accepted', 'on_scene', 'transferred')
+             order by i.seq",
         );
         let rows = sqlx::query(sql).fetch_all(&self.read).await;
         self.all_understood("incidents", "id", &rows.map_err(failed)?, incident)

@@ -3,7 +3,7 @@
 
 use crate::access::Who;
 use crate::{App, Problem};
-use domain::incident::{Call, Incident, LogRow, Sight, State};
+use domain::incident::{Call, Incident, LogRow, Sight, State, Step};
 use domain::message::receivers;
 use domain::repository::{Error, Result};
 use domain::role::Grant;
@@ -32,7 +32,10 @@ impl Roster {
         let is_me = |person: &Option<PersonId>| person.as_ref() == Some(&who.person.id);
         // Whoever is on the way is late and knows; others are called in addition.
         let goes = incident.state == State::Accepted && is_me(&incident.assignee);
-        if goes || is_me(&incident.reporter) || !incident.state.is_handled() {
+        // Of what is closed the station may be reminded, and nobody else.
+        let asks = incident.state.is_handled()
+            || (incident.state == State::Closed && incident.step == Step::Station);
+        if goes || is_me(&incident.reporter) || !asks {
             return Ok(false);
         }
         match self.asks(app, &who.person.id, incident, path, log).await {

@@ -43,7 +43,8 @@ pub(crate) struct IncidentView {
     assignee: Option<PersonId>,
     /// Whether that is the one who asks.
     assigned_to_me: bool,
-    /// Whether the one who asks is called now, to take it or to go: staff only.
+    /// Whether the one who asks is called now: to take it or to go; where help is there, or it is
+    /// closed, to write down what is overdue. Staff only.
     called: bool,
     /// It was raised by the one who asks, or at their home.
     own: bool,

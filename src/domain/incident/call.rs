@@ -17,6 +17,18 @@ pub enum Ask {
     Take,
     /// To go there.
     Go,
+    /// To write down what was found and done.
+    Report,
+    /// To ask whoever raised it whether it is settled.
+    FollowUp,
+}
+
+impl Ask {
+    /// Whether somebody waits for help, rather than for what is to be written afterwards.
+    #[must_use]
+    pub fn is_pressing(self) -> bool {
+        matches!(self, Self::Take | Self::Go)
+    }
 }
 
 /// Somebody is called.
@@ -69,6 +81,9 @@ impl Incident {
             State::Dispatched => self.asked(log).into_iter().collect(),
             // Somebody goes and is late: others are called in addition.
             State::Accepted => calls(since(|row| row.act == Act::Accept), Ask::Go),
+            // What is left is to be written down, and the station is reminded of it: the last time counts.
+            State::OnScene | State::Transferred => reminded(since(enters), Ask::Report),
+            State::Closed => reminded(since(enters), Ask::FollowUp),
             _ => Vec::new(),
         }
     }
@@ -92,6 +107,17 @@ impl Incident {
 /// about who is called.
 fn begins(row: &LogRow) -> bool {
     row.act == Act::Open || (row.act == Act::Reopen && row.to == State::Reopened)
+}
+
+/// Whether it came to stand as it does by it.
+fn enters(row: &LogRow) -> bool {
+    row.from != Some(row.to)
+}
+
+/// The call of the last reminder among `rows`. Whoever could not go can write all the same.
+fn reminded(rows: &[LogRow], ask: Ask) -> Vec<Call> {
+    let row = rows.iter().rfind(|row| row.act == Act::Remind);
+    row.map(|row| call(row, ask, None, &[])).into_iter().collect()
 }
 
 /// Who has said that they cannot go since it was taken or somebody was sent.
@@ -187,10 +213,36 @@ mod tests {
         assert_eq!(story.late(), [(10, Go, Step::Decide, false)], "late on the way: others in addition");
         assert_eq!(story.then(&Command::Arrive), []);
         assert_eq!(story.then(&Command::Feedback), []);
-        story.then(&Command::Close);
+        assert_eq!(story.then(&Command::Close), []);
         let again = story.then(&Command::FollowUp { satisfied: false });
         assert_eq!(again, [(14, Take, Step::GridWorker, false)], "reopened: only from there");
         assert_eq!(story.late().len(), 2);
+    }
+
+    #[test]
+    fn the_station_is_reminded_of_what_is_left_to_write_until_it_is_written() {
+        use Ask::{FollowUp, Report};
+        let mut story = Story::new();
+        story.then(&Command::Ack);
+        story.then(&Command::Assign { to: None, step: None });
+        story.then(&Command::Decline { left: true });
+        story.then(&Command::Accept);
+        assert_eq!(story.then(&Command::Arrive), [], "within the limit nobody is reminded");
+        assert_eq!(story.late(), [(7, Report, Step::Station, false)]);
+        assert_eq!(story.0.calls(&story.1)[0].declined, BTreeSet::new(), "to write it is not to go there");
+        assert_eq!(story.0.timer.map(|timer| timer.kind), Some(crate::incident::TimerKind::Feedback));
+        assert_eq!(story.then(&Command::Note), [(7, Report, Step::Station, false)]);
+        assert_eq!(story.late(), [(9, Report, Step::Station, false)], "and again, of which the last counts");
+        let transferred = story.then(&Command::Transfer { reference: "110-7".to_owned() });
+        assert_eq!(transferred, [], "they are others' now, within a limit of their own");
+        assert_eq!(story.late(), [(11, Report, Step::Station, false)]);
+        assert_eq!(story.then(&Command::Feedback), []);
+        assert_eq!(story.then(&Command::Close), []);
+        assert_eq!(story.late(), [(14, FollowUp, Step::Station, false)]);
+        assert_eq!(story.late(), [(15, FollowUp, Step::Station, false)]);
+        assert_eq!(story.then(&Command::FollowUp { satisfied: true }), []);
+        assert!(story.0.timer.is_none());
+        assert!(!Report.is_pressing() && !FollowUp.is_pressing() && Ask::Go.is_pressing());
     }
 
     #[test]

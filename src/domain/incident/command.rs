@@ -195,7 +195,8 @@ fn timer_in(state: State) -> Option<TimerKind> {
     }
 }
 
-/// Whether somebody is called when a limit runs out there, rather than the station reminded once.
+/// Whether somebody is called when a limit runs out there, rather than the station reminded of what
+/// is left to write.
 fn calls(state: State) -> bool {
     !matches!(state, State::OnScene | State::Transferred | State::Closed)
 }
@@ -386,8 +387,10 @@ impl Incident {
     /// The time limit that begins with `act`, which was done while it stood `from`.
     fn timer_after(&self, from: State, act: Act, timings: &Timings, now: Timestamp) -> Option<Timer> {
         let kind = match act {
-            // At the end of the chain until somebody acts; the station once.
-            Act::Remind => calls(self.state).then_some(TimerKind::Remind)?,
+            // At the end of the chain until somebody acts. Of what is left to write the station is
+            // reminded after each span anew; of practice once.
+            Act::Remind if calls(self.state) => TimerKind::Remind,
+            Act::Remind if self.drill => return None,
             // Whoever took it does nothing: from now on it is as urgent as if nobody had.
             Act::Escalate if from == State::Acked => TimerKind::Ack,
             _ => timer_in(self.state)?,

@@ -34,7 +34,8 @@ pub trait Messages: Send + Sync {
     async fn postpone(&self, id: &MessageId, due: Timestamp, reason: &str, counts: bool) -> Result<()>;
     /// How many of a lane were tried after `since`.
     async fn tried_since(&self, lane: &str, since: Timestamp) -> Result<u64>;
-    /// Incidents that call somebody, without practice and without what cannot be read.
+    /// Incidents in which somebody may be called, without practice, without what cannot be read, and
+    /// without those that are closed: of a follow-up the station is reminded again.
     async fn calling(&self) -> Result<Vec<Incident>>;
     /// All messages of an incident, the oldest first.
     async fn messages(&self, id: &IncidentId) -> Result<Vec<Message>>;

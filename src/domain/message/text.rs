@@ -84,6 +84,8 @@ impl Facts<'_> {
                 (_, Ask::Take, _) if silent => "Do not call back. Take it in Sharp Eyes.",
                 (_, Ask::Take, _) => "Nobody has taken it yet. Take it in Sharp Eyes.",
                 (_, Ask::Go, _) => "Please go there, and say so in Sharp Eyes.",
+                (_, Ask::Report, _) => "The report is overdue. Write in Sharp Eyes what was found and done.",
+                (_, Ask::FollowUp, _) => "The follow-up is overdue. Finish it in Sharp Eyes.",
             };
             Text { title: format!("{kind}{late}: {point}"), body: format!("{time}. {ask}") }
         } else {
@@ -94,6 +96,8 @@ impl Facts<'_> {
                 (_, Ask::Take, _) if silent => "请勿回拨，请在应用中接警。",
                 (_, Ask::Take, _) => "尚无人接警，请在应用中接警。",
                 (_, Ask::Go, _) => "请前往现场，并在应用中确认。",
+                (_, Ask::Report, _) => "反馈已超时，请在应用中写明看到了什么、做了什么。",
+                (_, Ask::FollowUp, _) => "回访已超时，请在应用中完成回访。",
             };
             Text { title: format!("{kind}{late}：{point}"), body: format!("{time}。{ask}") }
         }
@@ -144,6 +148,8 @@ mod tests {
             panic.clone(),
             Facts { neighbour: true, ..panic.clone() },
             Facts { ask: Ask::Go, ..panic.clone() },
+            Facts { ask: Ask::Report, step: Step::Station, ..panic.clone() },
+            Facts { ask: Ask::FollowUp, step: Step::Station, ..panic.clone() },
             Facts { step: Step::Decide, ..panic.clone() },
             facts(AlarmKind::Duress),
         ];

@@ -2151,7 +2151,10 @@ export interface components {
             assigned_to_me: boolean;
             /** @description Who is to go, or goes; to staff only. */
             assignee?: string | null;
-            /** @description Whether the one who asks is called now, to take it or to go: staff only. */
+            /**
+             * @description Whether the one who asks is called now: to take it or to go; where help is there, or it is
+             *     closed, to write down what is overdue. Staff only.
+             */
             called: boolean;
             /** @description Whoever raised it takes it back, and nobody has confirmed that yet. */
             cancel_asked: boolean;
@@ -2540,7 +2543,10 @@ export interface components {
                 assigned_to_me: boolean;
                 /** @description Who is to go, or goes; to staff only. */
                 assignee?: string | null;
-                /** @description Whether the one who asks is called now, to take it or to go: staff only. */
+                /**
+                 * @description Whether the one who asks is called now: to take it or to go; where help is there, or it is
+                 *     closed, to write down what is overdue. Staff only.
+                 */
                 called: boolean;
                 /** @description Whoever raised it takes it back, and nobody has confirmed that yet. */
                 cancel_asked: boolean;
