@@ -112,6 +112,56 @@ async fn one_press_reaches_the_neighbours_at_once_and_they_say_who_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn neighbours_who_have_a_role_as_well_are_called_and_answer_like_any_other() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let admin = house.sign_in_as(Role::Administrator).await;
+        let homes = neighbours(&house, 2).await;
+        let group = group(&house, &admin).await;
+        let mut called = Vec::new();
+        for (n, role) in
+            [Role::GridWorker3, Role::GridWorker2, Role::Auditor, Role::Patrol].into_iter().enumerate()
+        {
+            let person = house.person(role.word()).await;
+            let household = house.household(&format!("3-2-{n:02}")).await;
+            house.store.add_member(&household, &person.id, house.clock.now()).await.unwrap();
+            house.store.add_grant(&house.grant(&person, role)).await.unwrap();
+            let home = (house.signed_in(&person).await, household);
+            assert_eq!(join(&group, &home).await, 201);
+            called.push(home);
+        }
+        for home in &homes {
+            assert_eq!(join(&group, home).await, 201);
+        }
+        let (path, _) = press(&homes[0].0, json!({ "kind": "medical" })).await;
+        let answer_of = async |client: &Client| {
+            let (_, list) = client.get("/api/v1/incidents").await;
+            let (_, whole) = client.get(&path).await;
+            let listed = list["items"][0]["answer"].clone();
+            assert_eq!(listed, whole["incident"]["answer"], "the list says the same");
+            (whole["incident"]["seen_as"].clone(), listed)
+        };
+        for (client, _) in &called {
+            assert_eq!(answer_of(client).await, (json!("staff"), json!("queued")), "{database:?}");
+            let answer = client.post(&format!("{path}/answer"), json!({ "answer": "coming" })).await;
+            assert_eq!(answer.0.as_u16(), 200, "{}", answer.1);
+            assert_eq!(answer_of(client).await.1, json!("coming"), "{database:?}");
+        }
+        assert_eq!(answer_of(&homes[1].0).await, (json!("neighbour"), json!("queued")));
+        assert_eq!(answer_of(&homes[0].0).await, (json!("own"), json!(null)), "their own");
+        assert_eq!(answer_of(&admin).await, (json!("staff"), json!(null)), "who lives elsewhere");
+        // Of a silent one nobody is a neighbour, with a role or without.
+        let (silent, receipt) = press(&homes[0].0, json!({ "kind": "duress" })).await;
+        assert_eq!(receipt["households"], 0);
+        for (client, _) in &called {
+            assert_eq!(client.get(&silent).await.1["incident"]["answer"], json!(null));
+        }
+        assert_eq!(homes[1].0.get(&silent).await.0.as_u16(), 404);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_press_that_is_repeated_says_whom_the_first_was_sent_to() {
     for database in BOTH {
         let house = House::start_on(database).await;

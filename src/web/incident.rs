@@ -133,7 +133,10 @@ pub(crate) async fn list(
         let Some(sight) = sight else { continue };
         let unit = unit(&app, incident.point.household()).await?;
         let called = roster.calls(&app, &who, &incident, &path, None, sight).await?;
-        items.push(view(&app, &who, incident, unit, sight, called));
+        // Whoever has a role is a neighbour all the same.
+        let asks = incident.closed_at.is_none() && !filter.households.is_empty();
+        let reached = if asks { app.repository().reached(&incident.id).await? } else { Vec::new() };
+        items.push(view(&app, &who, incident, unit, sight, called, &reached));
     }
     Ok(axum::Json(List { items, next: next.map(|seq| seq.to_string()) }))
 }
@@ -268,7 +271,7 @@ pub(crate) async fn act(
     let keyed = key(&app, &who, &headers, &format!("{incident}/{act}"), &body)?;
     let missing = || Problem::field(HEADER, "it is missing; send a new one with each act");
     let keyed = keyed.ok_or_else(missing)?;
-    let Found { incident, path, sight, .. } = find(&app, &who.standing, &incident).await?;
+    let Found { incident, reached, path, sight } = find(&app, &who.standing, &incident).await?;
     let command = input.command(&app, &who.person.id, &act, &incident).await?.ok_or(Problem::NotFound)?;
     let actor = actor(&app, &who, &incident, sight);
     let Some(actor) = actor else { return Err(who.forbidden(&app, Some(&incident.site_id))) };
@@ -289,7 +292,7 @@ pub(crate) async fn act(
     let mut log = app.repository().incident_log(&incident.id).await?;
     log.push(change.row.clone());
     let called = Roster::default().calls(&app, &who, &change.incident, &path, Some(&log), sight).await?;
-    let seen = view(&app, &who, change.incident.clone(), unit, sight, called);
+    let seen = view(&app, &who, change.incident.clone(), unit, sight, called, &reached);
     let text = serde_json::to_string(&seen).map_err(|_| Problem::Internal)?;
     match app.repository().change(&change, Some(&keyed), &text).await? {
         Kept::Done(()) => {

@@ -46,6 +46,9 @@ pub(crate) struct IncidentView {
     /// Whether the one who asks is called now: to take it or to go; where help is there, or it is
     /// closed, to write down what is overdue. Staff only.
     called: bool,
+    /// What the household of the one who asks has answered, if it was called as a neighbour.
+    #[schema(value_type = Option<String>)]
+    answer: Option<Answer>,
     /// It was raised by the one who asks, or at their home.
     own: bool,
     /// It was raised by the one who asks, and not only at their home.
@@ -178,7 +181,15 @@ fn may(app: &App, who: &Who, incident: &Incident, sight: Sight) -> Vec<&'static 
     allowed.map(|(name, _)| name).collect()
 }
 
-/// The incident as `who` sees it, whom it calls or not.
+/// What their household has answered, if it was called.
+fn answer_of(who: &Who, reached: &[Reached], now: Timestamp) -> Option<Answer> {
+    let mine = |household: &HouseholdId| {
+        who.standing.memberships.iter().any(|m| m.household_id == *household && m.in_force(now))
+    };
+    reached.iter().find(|one| mine(&one.household_id)).map(|one| one.answer)
+}
+
+/// The incident as `who` sees it, whom it calls or not, and that went to `reached`.
 pub(crate) fn view(
     app: &App,
     who: &Who,
@@ -186,6 +197,7 @@ pub(crate) fn view(
     unit: Option<String>,
     sight: Sight,
     called: bool,
+    reached: &[Reached],
 ) -> IncidentView {
     let staff = matches!(sight, Sight::Staff { .. });
     let may = may(app, who, &incident, sight);
@@ -207,6 +219,7 @@ pub(crate) fn view(
         assignee: incident.assignee.filter(|_| staff),
         assigned_to_me,
         called,
+        answer: answer_of(who, reached, app.now()),
         own,
         raised_by_me,
         left_lying,
@@ -254,24 +267,20 @@ pub(crate) async fn whole(
         assignee_name: row.assignee.as_ref().and_then(|person| names.get(person).cloned()),
         note: row.note.filter(|_| staff),
     };
-    let now = app.now();
-    let mine = |household: &HouseholdId| {
-        who.standing.memberships.iter().any(|m| m.household_id == *household && m.in_force(now))
-    };
     let with = |answer| reached.iter().filter(move |one| one.answer == answer);
     let call = CallView {
         asked: reached.len(),
         seen: reached.iter().filter(|one| one.answer != Answer::Queued).count(),
         coming: with(Answer::Coming).map(|one| one.unit.clone()).filter(|_| !neighbour).collect(),
         declined: with(Answer::Declined).count(),
-        own: reached.iter().find(|one| mine(&one.household_id)).map(|one| one.answer),
+        own: answer_of(who, &reached, app.now()),
         households: if staff { reached.iter().map(reached_view).collect() } else { Vec::new() },
     };
     let unit = unit(app, incident.point.household()).await?;
     Ok(WholeIncident {
         log: log.into_iter().map(row).collect(),
         call,
-        incident: view(app, who, incident, unit, sight, called),
+        incident: view(app, who, incident, unit, sight, called, &reached),
     })
 }
 

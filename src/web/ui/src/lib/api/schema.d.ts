@@ -2147,6 +2147,8 @@ export interface components {
              * @description Presses that it has had.
              */
             alarms: number;
+            /** @description What the household of the one who asks has answered, if it was called as a neighbour. */
+            answer?: string | null;
             /** @description Whether that is the one who asks. */
             assigned_to_me: boolean;
             /** @description Who is to go, or goes; to staff only. */
@@ -2539,6 +2541,8 @@ export interface components {
                  * @description Presses that it has had.
                  */
                 alarms: number;
+                /** @description What the household of the one who asks has answered, if it was called as a neighbour. */
+                answer?: string | null;
                 /** @description Whether that is the one who asks. */
                 assigned_to_me: boolean;
                 /** @description Who is to go, or goes; to staff only. */
