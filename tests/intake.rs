@@ -232,6 +232,48 @@ async fn old_alarms_of_doors_are_in_the_operators_list_page_by_page_beside_the_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_desk_has_a_list_of_late_alarms_and_of_devices_that_need_somebody() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (_, door) = house.door(&house.lobby).await;
+        let (_, button) = house.device(&house.gate, DeviceKind::Button).await;
+        let (device, patrol) = (house.client(), house.sign_in_as(Role::Patrol).await);
+        let minutes = |n: i64| domain::Timestamp(house.clock.now().0 - n * 60_000_000).to_string();
+        let kept = |id: &str, kind: &str, ago| {
+            with(with(event(id, kind), "sequality", "backlog"), "time", minutes(ago))
+        };
+        // What is an incident is not in it, nor what is no alarm.
+        let inside =
+            json!([event("1", "alarm.panic"), kept("2", "alarm.fire", 4), kept("3", "input.changed", 60)]);
+        device.events(&button, BATCH, &inside).await;
+        let listed = json!([
+            kept("4", "alarm.panic", 11),
+            kept("4", "alarm.panic", 11),
+            event("5", "device.low_battery"),
+            event("6", "device.offline"),
+            with(event("7", "input.changed"), "time", minutes(2)),
+        ]);
+        device.events(&button, BATCH, &listed).await;
+        let at_door = json!([kept("8", "door.opened", 60), kept("9", "door.forced", 60)]);
+        device.events(&door, BATCH, &at_door).await;
+        let (mut read, mut path) = (Vec::new(), "/api/v1/device-events?desk=true&limit=2".to_owned());
+        loop {
+            let (status, list) = patrol.get(&path).await;
+            assert_eq!(status, 200, "{list}");
+            let kinds = list["items"].as_array().unwrap().iter().map(|row| row["type"].to_string());
+            read.extend(kinds);
+            let Some(next) = list["next"].as_str() else { break };
+            path = format!("/api/v1/device-events?desk=true&limit=2&cursor={next}");
+        }
+        read.sort();
+        let all = ["alarm.panic", "device.clock_skew", "device.low_battery", "device.offline", "door.forced"];
+        assert_eq!(read, all.map(|kind| format!("\"{kind}\"")), "{database:?}");
+        assert_eq!(patrol.get("/api/v1/device-events?desk=true&cursor=5").await.0, 422);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_door_that_is_forced_is_an_alarm_and_duress_is_a_silent_one() {
     let house = House::start().await;
     let (_, token) = house.door(&house.lobby).await;

@@ -337,11 +337,11 @@ async fn a_flood_of_what_cannot_be_read_hides_neither_what_can_nor_that_there_is
         let end = house.store.last_notice().await.unwrap();
         assert!(end > begin + 2 * FLOOD, "{database:?}");
         let (mut cursor, mut pages, mut read) = (begin, Vec::new(), 0);
-        while let page = house.store.notices(cursor, 100).await.unwrap()
+        while let page = house.store.notices(Line::Alarms, cursor, 100).await.unwrap()
             && page.to > cursor
         {
             (cursor, read) = (page.to, read + page.notices.len());
-            pages.push(page.is_full);
+            pages.push(page.more);
         }
         assert_eq!((cursor, i64::try_from(read).unwrap()), (end, end - begin - 2 * FLOOD), "{database:?}");
         assert_eq!(pages, [true, true, true, true, true, false], "{database:?}");
@@ -354,6 +354,42 @@ async fn a_flood_of_what_cannot_be_read_hides_neither_what_can_nor_that_there_is
         };
         assert_eq!(heard.data["incident_id"], json!(incident), "{database:?}");
         drop(page);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_that_is_too_late_to_be_an_incident_is_told_to_whoever_answers_alarms_there() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (_, door) = house.door(&house.lobby).await;
+        let mut desk = Page::open(&house.sign_in_as(Role::DutyOperator).await, None).await;
+        let mut resident = Page::open(&house.sign_in_as(Role::Resident).await, None).await;
+        let old = domain::Timestamp(house.clock.now().0 - 3_600_000_000).to_string();
+        let event = |id: &str, kind: &str| json!({ "specversion": "1.0", "id": id, "source": "/d", "type": kind, "time": old, "sequality": "backlog" });
+        // Sent again, it is told once; the battery is in the list and calls nobody.
+        for _ in 0..2 {
+            let forced = event("1", "sharpeyes.door.forced");
+            house.client().events(&door, "application/json", &forced).await;
+        }
+        house.client().events(&door, "application/json", &event("2", "sharpeyes.device.low_battery")).await;
+        bell(&house, &door).await;
+        let mut all = Vec::new();
+        for page in [&mut desk, &mut resident] {
+            let mut heard = Vec::new();
+            loop {
+                let one = page.heard().await;
+                if one.data["type"] == "door.opened" {
+                    break;
+                }
+                heard.push((one.event, one.data["type"].as_str().unwrap().to_owned()));
+            }
+            all.push(heard);
+        }
+        let one = |event: &str| (event.to_owned(), "door.forced".to_owned());
+        assert_eq!(all[0], [one("door_event"), one("device_event")], "{database:?}");
+        assert_eq!(all[1], [one("door_event")], "{database:?}: their own door, and not the desk's list");
+        drop((desk, resident));
         house.stop().await;
     }
 }

@@ -7,7 +7,7 @@ use crate::camera::{Camera, Removed};
 use crate::device::Device;
 use crate::event::device::DeviceEvent;
 use crate::event::door::{Bookmark, DoorEvent, Recorded};
-use crate::event::{Event, Taken};
+use crate::event::{Event, Listing, Taken};
 use crate::household::{Household, Membership, Unit};
 use crate::incident::repository::{Groups, Incidents, Outbox};
 use crate::invitation::Invitation;
@@ -444,10 +444,11 @@ pub trait Devices: Send + Sync {
     async fn remove_old_events(&self, before: Timestamp) -> Result<u64>;
     /// Events of devices at these places, the newest first, each with its place in the order.
     async fn device_events(&self, places: &[PlaceId], page: &Page) -> Result<Vec<(i64, DeviceEvent)>>;
-    /// Alarms of devices and doors at these places, the newest first: before the one that
+    /// Events of devices and doors at these places, the newest first: before the one that
     /// came at a moment and has this id.
-    async fn alarm_events(
+    async fn listed_events(
         &self,
+        listing: Listing,
         places: &[PlaceId],
         before: Option<&(Timestamp, String)>,
         limit: u32,

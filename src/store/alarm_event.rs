@@ -1,13 +1,14 @@
-//! Alarms of doors and of other devices as one list: people do not look for an alarm by
+//! Events of doors and of other devices as one list: people do not look for an alarm by
 //! the table that it is in.
 
 use crate::device_event::device_event;
 use crate::door_event::door_event;
 use crate::failed;
 use crate::row::get;
-use domain::event::Event;
+use domain::event::alarm::BACKLOG;
 use domain::event::device::DeviceEventKind;
-use domain::event::door::DoorEventKind;
+use domain::event::door::{DoorEventKind, Quality};
+use domain::event::{Event, Listing};
 use domain::repository::Result;
 use domain::{PlaceId, Timestamp, Words as _};
 use sqlx::any::AnyRow;
@@ -28,6 +29,7 @@ fn event(row: &AnyRow) -> Result<Event> {
 /// arrival; where two have come at once their ids decide.
 pub(crate) async fn list(
     pool: &AnyPool,
+    listing: Listing,
     places: &[PlaceId],
     before: Option<&(Timestamp, String)>,
     limit: u32,
@@ -43,11 +45,29 @@ pub(crate) async fn list(
     let others = kinds(DeviceEventKind::WORDS, |word| {
         DeviceEventKind::from_word(word).is_some_and(|kind| kind.alarm().is_some())
     });
+    // As `domain::event::alarm::opening` lists them.
+    let late = format!(
+        "quality = '{}' and received_at - device_time >= {}",
+        Quality::Backlog.word(),
+        BACKLOG.as_micros()
+    );
+    let (doors, others) = match listing {
+        Listing::Alarms => (format!("kind in ({doors})"), format!("kind in ({others})")),
+        Listing::Desk => {
+            let conditions = kinds(DeviceEventKind::WORDS, |word| {
+                DeviceEventKind::from_word(word).is_some_and(DeviceEventKind::is_condition)
+            });
+            (
+                format!("kind in ({doors}) and {late}"),
+                format!("(kind in ({others}) and {late} or kind in ({conditions}))"),
+            )
+        }
+    };
     let columns =
         "id, source, event_id, device_id, site_id, place_id, kind, quality, device_time, received_at";
-    let part = |table: &str, more: &str, kinds: &str| {
+    let part = |table: &str, more: &str, which: &str| {
         format!(
-            "select {columns}, {more} from {table} where kind in ({kinds}) and place_id in ({marks})
+            "select {columns}, {more} from {table} where {which} and place_id in ({marks})
              and (received_at < $1 or received_at = $1 and id < $2)"
         )
     };

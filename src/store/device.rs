@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::device::{Device, DeviceKind, Pull};
 use domain::event::device::DeviceEvent;
 use domain::event::door::{Bookmark, DoorEvent, Recorded};
-use domain::event::{Event, Taken};
+use domain::event::{Event, Listing, Taken};
 use domain::repository::{Devices, DoorEventFilter, Page, Result};
 use domain::retention::Rows;
 use domain::{DeviceId, DoorEventId, PlaceId, SiteId, Timestamp};
@@ -161,12 +161,13 @@ impl Devices for Store {
         device_event::list(&self.read, places, page).await
     }
 
-    async fn alarm_events(
+    async fn listed_events(
         &self,
+        listing: Listing,
         places: &[PlaceId],
         before: Option<&(Timestamp, String)>,
         limit: u32,
     ) -> Result<Vec<Event>> {
-        alarm_event::list(&self.read, places, before, limit).await
+        alarm_event::list(&self.read, listing, places, before, limit).await
     }
 }

@@ -117,6 +117,20 @@ fn notice(event: &DoorEvent) -> Notice {
     }
 }
 
+/// That an alarm is in the operators' list.
+fn listed(event: &Event) -> Notice {
+    let (_, site, place) = event.origin();
+    Notice {
+        at: event.received_at(),
+        topic: Topic::DeviceEvent,
+        site_id: site.clone(),
+        place_id: Some(place.clone()),
+        object: event.id().to_owned(),
+        word: event.word().to_owned(),
+        drill: false,
+    }
+}
+
 /// Commits a group in one transaction; one answer per request. An alarm is raised by
 /// the event that is new: sent again, it raises nothing.
 async fn commit(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>> {
@@ -156,6 +170,9 @@ async fn commit(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>>
         }
         if let Event::Door(event) = &taken.event {
             notices.push(notice(event));
+        }
+        if taken.is_listed() {
+            notices.push(listed(&taken.event));
         }
     }
     outbox::post(&mut tx, &notices).await?;

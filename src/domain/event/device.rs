@@ -38,6 +38,12 @@ words! {
 }
 
 impl DeviceEventKind {
+    /// Whether it is about the device itself: its battery, its line, its clock.
+    #[must_use]
+    pub fn is_condition(self) -> bool {
+        matches!(self, Self::Fault | Self::LowBattery | Self::Offline | Self::Online | Self::ClockSkew)
+    }
+
     /// The alarm that it is, if it is one.
     #[must_use]
     pub fn alarm(self) -> Option<AlarmKind> {

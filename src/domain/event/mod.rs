@@ -11,6 +11,16 @@ use crate::incident::{Change, Incident, Timings};
 use crate::{DeviceId, IncidentId, PlaceId, SiteId, Timestamp};
 use std::time::Duration;
 
+/// Which events of devices and doors are listed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// All alarms.
+    Alarms,
+    /// What nobody else sees to: alarms that came too late to be an incident, and what devices
+    /// say of their own condition.
+    Desk,
+}
+
 /// What a device has told, whichever format it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -27,6 +37,15 @@ impl Event {
         match self {
             Self::Door(event) => event.kind.alarm(),
             Self::Device(event) => event.kind.alarm(),
+        }
+    }
+
+    /// Its kind in one word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Door(event) => event.kind.word(),
+            Self::Device(event) => event.kind.word(),
         }
     }
 
@@ -79,7 +98,9 @@ impl Event {
         self.origin().1
     }
 
-    fn origin(&self) -> (&DeviceId, &SiteId, &PlaceId) {
+    /// Where it came from.
+    #[must_use]
+    pub fn origin(&self) -> (&DeviceId, &SiteId, &PlaceId) {
         match self {
             Self::Door(event) => (&event.device_id, &event.site_id, &event.place_id),
             Self::Device(event) => (&event.device_id, &event.site_id, &event.place_id),
@@ -124,6 +145,12 @@ pub struct Taken {
 pub const LATE: Duration = Duration::from_secs(60);
 
 impl Taken {
+    /// Whether it is an alarm that came too late to be an incident: it is in the operators' list.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.raises.is_none() && self.event.is_pressing()
+    }
+
     /// The same where it could be kept only now: an alarm that has waited is late, however
     /// old it is. It was taken on, so nobody else knows of it, and it must not vanish.
     #[must_use]

@@ -7,9 +7,9 @@ use crate::schema::{List, next_after, word};
 use crate::{App, Problem};
 use axum::extract::State;
 use domain::access::{Question, decide};
-use domain::event::Event;
 use domain::event::device::DeviceEventKind;
 use domain::event::door::{DoorEventKind, Quality};
+use domain::event::{Event, Listing};
 use domain::repository::Page;
 use domain::{DeviceId, PlaceId, SiteId, Timestamp, Words as _};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,10 @@ pub(crate) struct Filter {
     /// Only alarms, those of doors as well.
     #[serde(default)]
     alarms: bool,
+    /// Only what nobody else sees to: alarms that came too late to be an incident, those of doors as
+    /// well, and what devices say of their battery, their line and their clock.
+    #[serde(default)]
+    desk: bool,
     /// From the last page's `next`.
     cursor: Option<String>,
     /// Rows, at most 500.
@@ -95,13 +99,18 @@ pub(crate) async fn events(
         .collect();
     let wrong = || Problem::field("cursor", "it is not from a list's next");
     let cursor = filter.cursor.as_deref();
-    if filter.alarms {
+    let listing = match (filter.desk, filter.alarms) {
+        (true, _) => Some(Listing::Desk),
+        (false, true) => Some(Listing::Alarms),
+        (false, false) => None,
+    };
+    if let Some(listing) = listing {
         let before = cursor.map(|text| {
             let (at, id) = text.split_once('-')?;
             Some((Timestamp(at.parse().ok()?), id.to_owned()))
         });
         let before = before.map(|before| before.ok_or_else(wrong)).transpose()?;
-        let rows = app.repository().alarm_events(&readable, before.as_ref(), limit).await?;
+        let rows = app.repository().listed_events(listing, &readable, before.as_ref(), limit).await?;
         let next = next_after(&rows, limit, |event| format!("{}-{}", event.received_at().0, event.id()));
         return Ok(axum::Json(List { items: rows.into_iter().map(DeviceEventView::from).collect(), next }));
     }

@@ -4597,6 +4597,11 @@ export interface operations {
                 site_id?: string;
                 /** @description Only alarms, those of doors as well. */
                 alarms?: boolean;
+                /**
+                 * @description Only what nobody else sees to: alarms that came too late to be an incident, those of doors as
+                 *     well, and what devices say of their battery, their line and their clock.
+                 */
+                desk?: boolean;
                 /** @description From the last page's `next`. */
                 cursor?: string;
                 /** @description Rows, at most 500. */
