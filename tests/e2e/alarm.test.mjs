@@ -159,6 +159,16 @@ test('a drill is marked on every page, and asks nobody about 110', { timeout: 12
   await portray(resident, 'drill-help');
   await resident.getByText('起火').click();
   await hold(resident);
+  // One press is practice: whoever presses on this page tonight needs help. So it is after a look elsewhere.
+  assert.equal(await resident.getByLabel('这是演练').isChecked(), false, 'the next press is real');
+  await resident.getByLabel('这是演练').check();
+  await resident.evaluate(() => {
+    Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+    delete document.visibilityState;
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  assert.equal(await resident.getByLabel('这是演练').isChecked(), false, 'a page that was left is not in practice');
   for (const one of [neighbour, patrol]) {
     await one.locator('[data-testid=banner][data-drill=true]').waitFor({ timeout: ARRIVES_MS });
     assert.equal(await banner(one).getByTestId('drill').innerText(), '演练');
