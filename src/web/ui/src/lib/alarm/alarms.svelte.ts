@@ -1,5 +1,6 @@
 // The incidents that this person may see, as they stand: told by the gateway, asked for in full.
 import { api, outcome } from '../api/client';
+import { everyPage, type PageQuery } from '../api/everyPage';
 import type { Incident, WholeIncident } from '../api/types';
 import { pollWhileVisible } from '../poll';
 import { askSession, who } from '../session.svelte';
@@ -14,7 +15,6 @@ const PATIENCE_MS = 10_000;
 const RETRY_MS = 2_000;
 /** Of those that are over, the newest are shown, too. */
 const NEWEST = 50;
-const MOST = 200;
 
 let views = $state.raw<ReadonlyMap<string, Incident>>(new Map());
 let wholes = $state.raw<ReadonlyMap<string, WholeIncident>>(new Map());
@@ -133,10 +133,14 @@ export function refreshIncidents(): Promise<void> {
 async function refresh(): Promise<void> {
   const asker = who()?.person.id;
   meanwhile.clear();
-  const [unfinished, newest] = await Promise.all([ask({ state: 'unfinished', limit: MOST }), ask({ limit: NEWEST })]);
+  // To the end, however many: the list begins with the newest, and those that have waited longest are its last.
+  const [unfinished, newest] = await Promise.all([
+    everyPage((page) => ask({ ...page, state: 'unfinished' })),
+    outcome(ask({ limit: NEWEST })),
+  ]);
   if (!unfinished.ok || !newest.ok || who()?.person.id !== asker) return;
   const found = new Map<string, Incident>();
-  for (const one of [...newest.data.items, ...unfinished.data.items]) {
+  for (const one of [...newest.data.items, ...unfinished.data]) {
     const before = views.get(one.id);
     found.set(one.id, before && before.version > one.version ? before : one);
   }
@@ -151,8 +155,15 @@ async function refresh(): Promise<void> {
   await Promise.all(full.map(({ id }) => refreshIncident(id)));
 }
 
-function ask(query: { state?: string; limit: number }) {
-  return outcome(api.GET('/api/v1/incidents', { params: { query }, signal: AbortSignal.timeout(PATIENCE_MS) }));
+function ask(query: PageQuery & { state?: string }) {
+  return api.GET('/api/v1/incidents', { params: { query }, signal: AbortSignal.timeout(PATIENCE_MS) });
+}
+
+/** Whatever may have been missed. */
+function everything(): void {
+  void refreshIncidents();
+  // Nobody else has such a list.
+  if (answersAlarms()) refreshLate();
 }
 
 /** What the gateway tells of an incident; of the rest of its events other pages ask by themselves. */
