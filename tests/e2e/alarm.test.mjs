@@ -223,11 +223,11 @@ test('who calls for help may ask to cancel it; neighbours leave and join as they
   await dialog(resident).getByRole('button', { name: '退出' }).click();
   await group.getByText('10 户').waitFor();
   await hold(resident);
-  await resident.getByText('没有发给邻居：您家还没有加入联防组。').waitFor({ timeout: ARRIVES_MS });
+  await resident.getByText('没有发给邻居：您家不在已开始互助的联防组里（满 5 户才开始）。').waitFor({ timeout: ARRIVES_MS });
   await resident.getByTestId('own-incident').getByRole('button', { name: '取消求助' }).click();
   await portray(resident, 'help-cancel');
   await dialog(resident).getByRole('button', { name: '要求取消' }).click();
-  await resident.getByText('报警人要求取消，等待确认').waitFor();
+  await resident.getByText('已要求取消，等值班人员确认').waitFor();
   const patrol = await page('patrol@demo', '/incidents', { viewport: DESK });
   await patrol.getByTestId('queue-row').filter({ hasText: '3-1-601' }).click();
   await patrol.getByTestId('state').getByText('报警人要求取消，等待确认').waitFor();

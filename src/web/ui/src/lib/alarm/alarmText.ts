@@ -12,8 +12,14 @@ export function kindText({ kind }: Pick<Incident, 'kind'>, t: Messages): string 
   return t.alarm.kinds[kind];
 }
 
-/** How it stands, as whoever looks at it needs to hear it. */
+const cancels = ({ cancel_asked, closed_at }: Incident): boolean => cancel_asked && closed_at == null;
+
+/** How it stands, for those on duty, who decide. */
 export function stateText(incident: Incident, t: Messages): string {
-  if (incident.cancel_asked && incident.closed_at == null) return t.alarm.cancelAsked;
-  return incident.seen_as === 'staff' ? t.alarm.states[incident.state] : t.help.states[incident.state];
+  return cancels(incident) ? t.alarm.cancelAsked : t.alarm.states[incident.state];
+}
+
+/** How it stands, for who needs help and for their neighbours. */
+export function helpText(incident: Incident, t: Messages): string {
+  return cancels(incident) ? t.help.cancelAsked : t.help.states[incident.state];
 }

@@ -5,7 +5,7 @@ import type { Incident, WholeIncident } from '../api/types';
 import { pollWhileVisible } from '../poll';
 import { askSession, who } from '../session.svelte';
 import { Listener } from './listener';
-import { quiet, rings, worstFirst } from './severity';
+import { isOwn, quiet, rings, worstFirst } from './severity';
 
 /** Without a line it is asked this often, and with one now and then all the same. */
 const LOOK_MS = 5_000;
@@ -26,7 +26,7 @@ let unwell = $state(0);
 let silenced = $state.raw<ReadonlySet<string>>(new Set());
 
 const sorted = $derived(worstFirst(views.values()));
-const calling = $derived(sorted.filter((one) => rings(one, wholes.get(one.id)?.call)));
+const calling = $derived(sorted.filter((one) => rings(one)));
 const quietly = $derived(quiet(sorted));
 
 const mark = ({ id, version, alarms }: Incident): string => `${id} ${version} ${alarms}`;
@@ -151,7 +151,8 @@ async function refresh(): Promise<void> {
   views = found;
   [heard, refreshedAt] = [true, performance.now()];
   // Who needs help and who is called see all that there is; the desk opens one at a time.
-  const full = [...found.values()].filter(({ id, seen_as }) => seen_as !== 'staff' || wholes.has(id));
+  const near = (one: Incident): boolean => one.seen_as !== 'staff' || (isOwn(one) && one.closed_at == null);
+  const full = [...found.values()].filter((one) => near(one) || wholes.has(one.id));
   await Promise.all(full.map(({ id }) => refreshIncident(id)));
 }
 

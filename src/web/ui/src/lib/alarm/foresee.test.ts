@@ -38,6 +38,10 @@ it('offers nobody what is not theirs', () => {
   expect(foresee(incident, acts('ack', ['assign', { to: 'you' }]), 'me', true).may).not.toContain('accept');
   expect(foresee(incident, acts('ack', 'assign', 'accept'), 'me', false).may).toEqual(['arrive', 'note']);
   expect(foresee({ ...incident, drill: true }, acts('ack'), 'me', true).may).toEqual(['assign', 'accept', 'false_alarm', 'note']);
-  const own = { ...incident, seen_as: 'own' };
-  expect(foresee(own, acts('cancel'), 'me', false)).toMatchObject({ state: 'open', cancel_asked: true });
+  const own = { ...incident, own: true, may: ['ack', 'cancel', 'note'] };
+  expect(foresee(own, acts('cancel'), 'me', false)).toMatchObject({
+    state: 'open',
+    cancel_asked: true,
+    may: ['ack', 'note'],
+  });
 });

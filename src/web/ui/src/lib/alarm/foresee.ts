@@ -39,7 +39,11 @@ export function foresee(incident: Incident, waiting: readonly Waiting[], me: str
   const seen = { ...incident };
   for (const { act, body } of waiting.filter((one) => one.kind === 'act' && one.incident === incident.id)) {
     seen.version += 1;
-    if (act === 'cancel' && incident.seen_as === 'own') seen.cancel_asked = true;
+    if (act === 'cancel' && incident.own) {
+      // Of one's own it is asked for; somebody else confirms it.
+      seen.cancel_asked = true;
+      seen.may = seen.may.filter((next) => next !== 'cancel');
+    }
     const state = act === 'follow_up' && body['satisfied'] === false ? 'reopened' : LEADS_TO[act ?? ''];
     if (!state) continue;
     seen.state = state;

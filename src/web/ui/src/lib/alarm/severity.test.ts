@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Incident } from '../api/types';
-import { quiet, rings, stageOf, worstFirst } from './severity.ts';
+import { isNeighbours, isOwn, isReminded, quiet, rings, stageOf, worstFirst } from './severity.ts';
 
 function incident(id: string, more: Partial<Incident> = {}): Incident {
   return {
@@ -54,8 +54,7 @@ it('knows what is left to do', () => {
 });
 
 it('rings for who is asked for, and never where help is needed', () => {
-  const call = (own: string | null): Parameters<typeof rings>[1] => ({ asked: 1, seen: 0, coming: [], declined: 0, own });
-  const ringsFor = (more: Partial<Incident>): boolean => rings(incident('a', more), undefined);
+  const ringsFor = (more: Partial<Incident>): boolean => rings(incident('a', more));
   expect(ringsFor({ may: ['ack'] })).toBe(true);
   expect(ringsFor({ may: [] })).toBe(false);
   // Who is called is said by the gateway: whoever has the next step if nobody has the one that is called.
@@ -65,16 +64,22 @@ it('rings for who is asked for, and never where help is needed', () => {
   // Whoever is called in addition cannot accept what somebody has, and who decides about 110 may only read.
   expect(ringsFor({ state: 'accepted', may: ['assign'], called: true })).toBe(true);
   expect(ringsFor({ step: 'decide', called: true })).toBe(true);
-  expect(rings(incident('a', { seen_as: 'own', may: ['ack'] }), call(null))).toBe(false);
-  for (const [own, state, loud] of [
+  expect(ringsFor({ seen_as: 'own', may: ['ack'] })).toBe(false);
+  // What is left to write is marked and makes no sound.
+  for (const state of ['on_scene', 'transferred', 'closed'] as const) expect(ringsFor({ state, called: true }), state).toBe(false);
+  for (const [answer, state, loud] of [
     ['queued', 'open', true],
     ['shown', 'accepted', true],
     ['coming', 'open', false],
     ['declined', 'open', false],
     ['shown', 'closed', false],
   ] as const) {
-    expect(rings(incident('a', { seen_as: 'neighbour', state }), call(own)), `${own} ${state}`).toBe(loud);
+    // A neighbour is one with a role as well: of an auditor or a volunteer the household is called, too.
+    for (const seen_as of ['neighbour', 'staff'] as const) {
+      expect(ringsFor({ seen_as, answer, state }), `${seen_as} ${answer} ${state}`).toBe(loud);
+    }
   }
+  expect(ringsFor({ kind: 'duress', answer: 'queued' }), 'nothing of a silent one').toBe(false);
 });
 
 it('is quiet where somebody calls for help, on duty or not', () => {
@@ -94,13 +99,35 @@ it('is quiet where somebody calls for help, on duty or not', () => {
   // The desk reports for others, too, and goes on hearing when somebody has it.
   expect(quiet([incident('a', { raised_by_me: true })])).toBe('reporting');
   expect(quiet([incident('a', { raised_by_me: true, state: 'acked' })])).toBeNull();
-  expect(rings(incident('a', { ...home, may: ['ack'] }), undefined)).toBe(false);
-  expect(rings(incident('a', { raised_by_me: true, may: ['ack'] }), undefined)).toBe(false);
+  expect(rings(incident('a', { ...home, may: ['ack'] }))).toBe(false);
+  expect(rings(incident('a', { raised_by_me: true, may: ['ack'] }))).toBe(false);
 });
 
 it('goes on hearing at the desk when a relative presses at home', () => {
   const relatives = incident('a', { own: true, unit: '3-1-502', may: ['ack'] });
   const other = incident('b', { unit: '3-1-101', may: ['ack'] });
   expect(quiet([relatives, other])).toBeNull();
-  for (const one of [relatives, other]) expect(rings(one, undefined), one.id).toBe(true);
+  for (const one of [relatives, other]) expect(rings(one), one.id).toBe(true);
+});
+
+it('shows one’s own calls and the neighbours’ to residents with any other role as well', () => {
+  const own = incident('a', { own: true, unit: '3-1-502' });
+  const reported = incident('b', { raised_by_me: true });
+  const called = incident('c', { answer: 'queued', unit: '3-1-101' });
+  const others = incident('d', { unit: '3-1-201' });
+  for (const seen_as of ['staff', 'own'] as const) expect(isOwn({ ...own, seen_as }), seen_as).toBe(true);
+  expect([own, reported, called, others].map(isOwn)).toEqual([true, true, false, false]);
+  expect([own, reported, called, others].map(isNeighbours)).toEqual([false, false, true, false]);
+  expect(isNeighbours(incident('e', { seen_as: 'neighbour', closed_at: '2026-11-25T11:00:00Z' }))).toBe(true);
+  expect(isNeighbours({ ...called, closed_at: '2026-11-25T11:00:00Z' }), 'over for who has it in the queue').toBe(false);
+  // Whoever forces somebody may be looking at this page, whoever holds the phone.
+  const silent = { kind: 'duress', own: true, raised_by_me: true, answer: 'queued' } as const;
+  expect([isOwn(incident('f', silent)), isNeighbours(incident('f', silent))]).toEqual([false, false]);
+});
+
+it('knows a reminder by who is called where help was there', () => {
+  expect(isReminded(incident('a', { state: 'on_scene', called: true }))).toBe(true);
+  expect(isReminded(incident('a', { state: 'closed', called: true }))).toBe(true);
+  expect(isReminded(incident('a', { state: 'closed' }))).toBe(false);
+  expect(isReminded(incident('a', { state: 'accepted', called: true }))).toBe(false);
 });

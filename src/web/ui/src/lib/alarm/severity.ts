@@ -1,5 +1,5 @@
 // What is worst comes first, and what rings.
-import type { Incident, WholeIncident } from '../api/types';
+import type { Incident } from '../api/types';
 
 /** The gravest kind first. */
 const KINDS: readonly Incident['kind'][] = ['duress', 'panic', 'fire', 'medical', 'intrusion', 'tamper'];
@@ -40,6 +40,29 @@ export function worstFirst(incidents: Iterable<Incident>): Incident[] {
   });
 }
 
+/** Whether it stands among the calls of one's own home, whatever roles one has. */
+export function isOwn({ kind, own, raised_by_me }: Incident): boolean {
+  // Whoever forces somebody may be looking: what is silent has no place there.
+  return kind !== 'duress' && (own || raised_by_me);
+}
+
+/** Whether one's household is called for it as a neighbour: with or without a role. */
+export function isNeighbours(incident: Incident): boolean {
+  if (incident.kind === 'duress' || isOwn(incident)) return false;
+  return incident.seen_as === 'neighbour' || (incident.answer != null && incident.closed_at == null);
+}
+
+/** Whether the neighbours of one's household wait for its answer. */
+export function isAsked(incident: Incident): boolean {
+  const open = incident.answer === 'queued' || incident.answer === 'shown';
+  return open && isNeighbours(incident) && stageOf(incident) === 'unfinished';
+}
+
+/** Whether whoever looks at it is reminded of what is to be written: nobody waits for help any more. */
+export function isReminded({ called, state }: Pick<Incident, 'called' | 'state'>): boolean {
+  return called && (state === 'on_scene' || state === 'transferred' || state === 'closed');
+}
+
 /**
  * Whether it is a call for help of whoever looks at it. On duty only if they have pressed: for what
  * somebody else presses at their home they are called as for any other.
@@ -52,13 +75,12 @@ function isMine({ seen_as, raised_by_me }: Incident): boolean {
  * Whether this page calls out: for who may take it, who is called beyond the page as well, and who is
  * called as a neighbour.
  */
-export function rings(incident: Incident, call: WholeIncident['call'] | undefined): boolean {
+export function rings(incident: Incident): boolean {
   // Whoever needs help may be hiding, and whoever has reported it knows.
   if (isMine(incident)) return false;
-  if (incident.seen_as === 'neighbour') {
-    return stageOf(incident) === 'unfinished' && (call?.own === 'queued' || call?.own === 'shown');
-  }
-  return incident.called || incident.may.includes('ack');
+  if (isAsked(incident)) return true;
+  // What is left to write is marked where it stands.
+  return (incident.called && !isReminded(incident)) || incident.may.includes('ack');
 }
 
 /**
