@@ -1,7 +1,7 @@
 // What this device remembers. Storage may be forbidden (private windows): then
 // it remembers nothing and the page works on.
 
-type Key = 'language' | 'stream' | 'ways' | 'saver' | 'wall' | 'waiting';
+type Key = 'language' | 'stream' | 'ways' | 'saver' | 'wall' | 'waiting' | 'late';
 
 export const kept = {
   get(key: Key): string | null {

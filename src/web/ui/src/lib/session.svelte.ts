@@ -68,6 +68,13 @@ export function seesIncidents(): boolean {
   return who()?.roles.some(({ role }) => role !== 'resident') ?? false;
 }
 
+const RESPONDERS = new Set(['owner', 'duty_operator', 'patrol', 'grid_worker_1', 'grid_worker_2', 'grid_worker_3']);
+
+/** Whether they answer alarms somewhere, rather than read of them. */
+export function answersAlarms(): boolean {
+  return who()?.roles.some(({ role }) => RESPONDERS.has(role)) ?? false;
+}
+
 export function enter(signedIn: SignedIn): void {
   // Who joins by a link may do so where somebody else was signed in.
   if (state.name === 'in' && state.who.person.id !== signedIn.person.id) leave(false);

@@ -3,7 +3,8 @@ import { api, outcome } from '../api/client';
 import { everyPage, type PageQuery } from '../api/everyPage';
 import type { Incident, WholeIncident } from '../api/types';
 import { pollWhileVisible } from '../poll';
-import { askSession, who } from '../session.svelte';
+import { answersAlarms, askSession, who } from '../session.svelte';
+import { forgetLate, refreshLate } from './late.svelte';
 import { Listener } from './listener';
 import { isOwn, quiet, rings, worstFirst } from './severity';
 
@@ -169,7 +170,8 @@ function everything(): void {
 
 /** What the gateway tells of an incident; of the rest of its events other pages ask by themselves. */
 function told(event: { event: string; data: string }): void {
-  if (event.event === 'reset') void refreshIncidents();
+  if (event.event === 'reset') everything();
+  if (event.event === 'device_event') refreshLate();
   if (event.event === 'health') unwell += 1;
   if (event.event !== 'alarm' && event.event !== 'incident') return;
   const { incident_id: id } = JSON.parse(event.data) as { incident_id?: unknown };
@@ -183,7 +185,7 @@ export function followAlarms(): () => void {
       told,
       listening: (resumed) => {
         broken = false;
-        if (!resumed) void refreshIncidents();
+        if (!resumed) everything();
       },
       deaf: () => (broken = true),
       signedOut: () => void askSession(),
@@ -207,5 +209,6 @@ export function followAlarms(): () => void {
     document.removeEventListener('visibilitychange', hurry);
     [views, wholes, silenced, heard, broken] = [new Map(), new Map(), new Set(), false, false];
     refreshedAt = -Infinity;
+    forgetLate();
   };
 }

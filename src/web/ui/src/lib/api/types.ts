@@ -20,6 +20,7 @@ export type DeviceInput = Schemas['DeviceInput'];
 export type ViewerKey = Schemas['KeyView'];
 export type ShownToken = Schemas['ShownToken'];
 export type ShownKey = Schemas['ShownKey'];
+export type DeviceEvent = Schemas['DeviceEventView'];
 export type DoorEvent = Schemas['DoorEventView'];
 export type Bookmark = Schemas['BookmarkView'];
 export type NewAccount = Schemas['Newcomer'];
