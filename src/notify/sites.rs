@@ -128,8 +128,8 @@ mod tests {
         let sites = Sites::new([by_id.clone(), "Xingfuli".to_owned(), "Nowhere".to_owned()].into());
         assert!(sites.is("Xingfuli", &first), "also before it is looked up");
         assert_eq!(sites.bind(&[first.clone(), second.clone()]), ["Nowhere"]);
-        let renamed = Site { name: "Xingfu Garden".to_owned(), ..first.clone() };
-        let taken_over = Site { name: "Xingfuli".to_owned(), ..second.clone() };
+        let renamed = Site { name: "Xingfu Garden".to_owned(), ..first };
+        let taken_over = Site { name: "Xingfuli".to_owned(), ..second };
         assert!(sites.is("Xingfuli", &renamed), "renamed, it is the same site");
         assert!(!sites.is("Xingfuli", &taken_over), "and no other");
         assert!(sites.is(&by_id, &taken_over) && !sites.is(&by_id, &renamed));
