@@ -86,7 +86,7 @@ test('a volunteer follows their own call and answers a neighbour’s like any ot
   await portray(helper, 'duties-column');
   await assertNoBarriers(helper, 'a neighbour’s alarm on duty');
   await helper.goto(`${here.world.url}/help`);
-  const card = helper.getByTestId('neighbour-alarm');
+  const card = helper.getByTestId('neighbour-alarm').filter({ hasText: '3-1-502' });
   await card.getByRole('button', { name: '我来帮忙' }).click();
   await resident.getByText('正在赶来：3-1-101').waitFor({ timeout: ARRIVES_MS });
   // Their own: the steps, who comes, and to ask to cancel it.
@@ -147,10 +147,10 @@ test('an alarm that was kept for an hour shows on every page of those on duty, a
   }
   await told.getByRole('link', { name: '查看' }).click();
   const rows = patrol.getByTestId('late-row');
-  await rows.first().scrollIntoViewIfNeeded();
   await patrol.locator('[data-testid=late-row][data-type="device.low_battery"]').first().waitFor({ timeout: ARRIVES_MS });
   const more = patrol.getByTestId('late').getByRole('button', { name: '显示更多' });
   assert.equal(await rows.count(), 10);
+  await patrol.getByTestId('late').scrollIntoViewIfNeeded();
   await portray(patrol, 'late-list');
   for (const count of [20, 26]) {
     await more.click();
