@@ -6,7 +6,7 @@ use crate::support::database::{BOTH, Database};
 use crate::support::{House, camera_at};
 use domain::Clock as _;
 use domain::incident::repository::Outbox as _;
-use domain::notice::{Notice, Topic};
+use domain::notice::{Line, Notice, Topic};
 use domain::repository::{Persons as _, Rights as _};
 use domain::role::Role;
 use reqwest::{Method, Response};
