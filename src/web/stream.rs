@@ -258,10 +258,7 @@ impl Listener {
                 Line::Rest => cursor.rest = read.to,
             }
         }
-        if page.to != cursor {
-            ready.push_back(reset());
-        }
-        self.cursor = page.to;
+        self.cursor = cursor;
         self.ready.append(&mut ready);
         if first.more || second.more {
             self.bell.mark_changed();
