@@ -371,3 +371,30 @@ async fn a_browser_that_is_not_ours_decodes_the_picture() {
     });
     assert_eq!(said, expected);
 }
+
+/// A browser has six connections to the gateway: a wall of cameras that are away must leave it some.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_for_a_camera_that_is_away_is_answered_as_soon_as_that_is_known() {
+    let (cameras, house) = (camera::start(&[("a", camera::clip(H264))]).await, House::start().await);
+    let away = house.camera("rtsp://127.0.0.1:9/a").await;
+    let back = house.camera(&cameras.url("a")).await;
+    let client = house.sign_in_as(Role::Patrol).await;
+    let took = async |camera| {
+        let began = Instant::now();
+        (whep::try_open(&client, camera).await.map(|_| ()), began.elapsed())
+    };
+    // Idle before, and known to be away before.
+    for _ in 0..3 {
+        let (answer, took) = took(&away).await;
+        assert_eq!(answer, Err(503));
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+    // Who asks has it tried again, and is not sent away if it is there by now.
+    cameras.control().refuse(true);
+    assert_eq!(took(&back).await.0, Err(503));
+    cameras.control().refuse(false);
+    let began = Instant::now();
+    while took(&back).await.0.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is there");
+    }
+}

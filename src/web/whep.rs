@@ -18,10 +18,10 @@ use domain::CameraId;
 use domain::camera::StreamKind;
 use domain::viewing::{Purpose, ViewingTransport};
 use media::Params;
-use relay::StreamId;
 use relay::hub::{Hub, State as StreamState};
 use relay::rendition::{Rendition, Video};
 use relay::whep::{Chosen, Fit, MAX_OFFER, Malformed, Offer, Refused, Restart, Server, fit};
+use relay::{Admission, StreamId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 /// How long a camera is waited for that has to be opened first.
 const OPENING: Duration = Duration::from_secs(8);
+/// … and one that is known to be away: it is tried again as soon as somebody asks. Who waited
+/// longer would keep one of the six connections of their browser from the rest of the page.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long somebody waits who has as many sessions as they may.
 const FULL: Duration = Duration::from_secs(15);
 
@@ -65,7 +68,7 @@ pub(crate) async fn open(
     let server = server(&app)?;
     server.has_room(who.person.id.as_str()).map_err(refused)?;
     let (pass, hub) = app.parts.admit.admit(&who, &camera, stream, ViewingTransport::Whep, purpose).await?;
-    let (hub, chosen) = playable(&app, &stream_id(&camera, stream), hub, &offer).await?;
+    let (hub, chosen) = playable(&app, &stream_id(&camera, stream), hub, &offer, &pass).await?;
     let path = path(&camera, stream);
     let wanted =
         relay::whep::Wanted { owner: who.session.id.as_str(), person: who.person.id.as_str(), path: &path };
@@ -82,15 +85,21 @@ pub(crate) async fn open(
 
 /// The stream that is sent to this viewer. The one place that decides whether it is
 /// the camera's own or has to be another rendition of it.
-async fn playable(app: &App, id: &StreamId, hub: Hub, offer: &Offer) -> Result<(Hub, Vec<Chosen>), Problem> {
-    let wanted = relay::whep::rendition(&*params(&hub).await?, offer);
+async fn playable(
+    app: &App,
+    id: &StreamId,
+    hub: Hub,
+    offer: &Offer,
+    pass: &Admission,
+) -> Result<(Hub, Vec<Chosen>), Problem> {
+    let wanted = relay::whep::rendition(&*params(&hub, pass).await?, offer);
     let wanted = if app.parts.decoder.is_there() { wanted } else { Rendition::default() };
     let hub = match rendition::choose(app, id, hub.clone(), wanted) {
         // A picture without its sound is better than none.
         Err(_) if wanted.video == Video::Keep => hub,
         chosen => chosen?,
     };
-    let params = params(&hub).await?;
+    let params = params(&hub, pass).await?;
     match fit(&params, offer) {
         Fit::AsItIs(chosen) => Ok((hub, chosen)),
         Fit::NeedsH264 { have } => Err(Problem::NotPlayable(format!(
@@ -104,10 +113,20 @@ async fn playable(app: &App, id: &StreamId, hub: Hub, offer: &Offer) -> Result<(
     }
 }
 
-/// What the stream carries; a camera that nobody watched is opened first.
-async fn params(hub: &Hub) -> Result<Arc<Params>, Problem> {
+/// What the stream carries; a camera that nobody watched is opened first. Waits no longer
+/// than until the camera turns out to be away.
+async fn params(hub: &Hub, pass: &Admission) -> Result<Arc<Params>, Problem> {
     let _wanted = hub.want();
-    if let Ok(Some(params)) = tokio::time::timeout(OPENING, hub.params_known()).await {
+    let opened = async {
+        if hub.status().state == StreamState::Offline {
+            return tokio::time::timeout(AGAIN, hub.params_known()).await.ok().flatten();
+        }
+        tokio::select! {
+            params = hub.params_known() => params,
+            Err(_away) = hub.key_frame(pass) => None,
+        }
+    };
+    if let Ok(Some(params)) = tokio::time::timeout(OPENING, opened).await {
         return Ok(params);
     }
     // What the camera's trouble is, is for its administrators to read.

@@ -47,6 +47,8 @@ function opened({ library = true, status = 200, behind = 0 } = {}) {
     cancelVideoFrameCallback: () => (seen = undefined),
   };
   const events = {
+    queued: vi.fn<Events['queued']>(),
+    asking: vi.fn<Events['asking']>(),
     reached: vi.fn<Events['reached']>(),
     shown: vi.fn<Events['shown']>(),
     frame: vi.fn<Events['frame']>(),

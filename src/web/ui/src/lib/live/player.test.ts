@@ -134,6 +134,40 @@ describe('the ladder', () => {
     expect(v.learnt).toEqual([['whep', []]]);
   });
 
+  it('does not keep a request waiting for a camera that is away', async () => {
+    const v = viewer();
+    v.state.diagnosis = 'offline';
+    v.player.watch('sub');
+    const before = v.way('whep').hungUp;
+    await pass(FIRST_PICTURE_MS);
+    expect(v.scene()).toBe('offline');
+    expect(v.way('whep').hungUp).toBe(before + 1);
+    await pass(600);
+    expect(v.way('whep').opened).toHaveLength(2);
+    expect(v.tried).toEqual(['whep']);
+    v.way('whep').bring();
+    expect(v.learnt).toEqual([['whep', []]]);
+  });
+
+  it('blames no way for the time that it waits for its turn', async () => {
+    const v = viewer();
+    v.player.watch('sub');
+    v.way('whep').events?.queued();
+    await pass(3 * FIRST_PICTURE_MS - 1);
+    v.state.diagnosis = 'offline';
+    await pass(FIRST_PICTURE_MS);
+    expect(v.scene()).toBe('offline');
+    expect(v.way('whep').opened).toHaveLength(1);
+    v.state.diagnosis = 'live';
+    v.way('whep').events?.asking();
+    await pass(FIRST_PICTURE_MS - 1);
+    expect(v.tried).toEqual(['whep']);
+    await pass(1);
+    expect(v.tried).toEqual(['whep', 'websocket']);
+    v.way('websocket').bring();
+    expect(v.learnt).toEqual([['websocket', ['whep']]]);
+  });
+
   it('does not blame a way that reached the gateway, but tries another one for a camera that sends', async () => {
     const v = viewer();
     v.player.watch('sub');

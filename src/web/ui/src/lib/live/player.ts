@@ -58,6 +58,8 @@ export class Player {
   /** It was waited for longer, as what comes next are stills. */
   #patient = false;
   #reached = false;
+  /** It is not its turn yet: it has had no time to show what it can. */
+  #queued = false;
   /** A picture of this connection is visible. */
   #shown = false;
   /** A picture of this stream was visible, maybe on a connection before. */
@@ -214,6 +216,7 @@ export class Player {
     this.#connected = true;
     this.#patient = false;
     this.#reached = false;
+    this.#queued = false;
     this.#shown = false;
     this.#fresh.begin();
     if (way.name === 'websocket') this.#fresh.word('live', this.#host.now());
@@ -231,6 +234,11 @@ export class Player {
       };
     };
     return {
+      queued: mind(() => (this.#queued = true)),
+      asking: mind(() => {
+        this.#queued = false;
+        this.#expect();
+      }),
       reached: mind(() => {
         this.#reached = true;
         this.#tell();
@@ -347,8 +355,13 @@ export class Player {
       this.#retryLater('lost');
     } else if (name === 'tap') {
       this.#expect();
+    } else if ((diagnosis === 'offline' || diagnosis === 'refused') && !this.#reached && !this.#queued) {
+      // A request that waits for such a camera keeps a connection from the rest of the page.
+      this.#retryLater(diagnosis);
     } else if (diagnosis === 'offline' || diagnosis === 'refused') {
       this.#show(diagnosis);
+      this.#expect();
+    } else if (this.#queued) {
       this.#expect();
     } else if (this.#reached && (diagnosis !== 'live' || this.#fresh.camera === 'reconnecting')) {
       // The gateway answers by this way: another one would wait for the same camera.

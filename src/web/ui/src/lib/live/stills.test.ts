@@ -18,6 +18,8 @@ function opened(answer: (number: number) => Promise<Response>) {
   let most = 0;
   const show = vi.fn(() => Promise.resolve());
   const events = {
+    queued: vi.fn<Events['queued']>(),
+    asking: vi.fn<Events['asking']>(),
     reached: vi.fn<Events['reached']>(),
     shown: vi.fn<Events['shown']>(),
     frame: vi.fn<Events['frame']>(),

@@ -28,3 +28,25 @@ it('lets four in at a time and gives everybody a turn, failures or not', async (
   expect(results.map(({ status }) => status).filter((status) => status === 'rejected')).toHaveLength(1);
   expect(await turns.take(() => Promise.resolve('again'))).toBe('again');
 });
+
+it('leaves of the turns within which it is one some to others', async () => {
+  const all = new Turns(4);
+  const [stills, offers] = [new Turns(3, all), new Turns(3, all)];
+  const running: string[] = [];
+  const ended: (() => void)[] = [];
+  const task = (name: string) => async () => {
+    running.push(name);
+    await new Promise<void>((done) => ended.push(done));
+  };
+  const taken = ['a', 'b', 'c', 'd', 'e'].map((name) => stills.take(task(name)));
+  taken.push(...['A', 'B'].map((name) => offers.take(task(name))));
+  const settled = () => new Promise((done) => setTimeout(done, 0));
+  await settled();
+  expect(running).toEqual(['a', 'b', 'c', 'A']);
+  while (ended.length > 0) {
+    ended.shift()?.();
+    await settled();
+  }
+  await Promise.all(taken);
+  expect(running).toHaveLength(7);
+});

@@ -24,6 +24,10 @@ export type Ending =
 
 /** What a way reports of one connection; nothing any more after `ended` or `hangUp`. */
 export interface Events {
+  /** It waits for its turn among the pictures of this page: that is nobody's fault. */
+  queued(): void;
+  /** It is its turn. */
+  asking(): void;
   /** The gateway answers by this way: what is missing now is the camera's picture. */
   reached(): void;
   /** The first picture of this connection is visible. */

@@ -6,7 +6,7 @@ import { HlsWay } from './hls';
 import { inOrder, learn, parseMemory, possible, type Device } from './ladder';
 import { MediaScreen } from './screen';
 import { StillsWay } from './stills';
-import { stillTurns } from './turns';
+import { offerTurns, stillTurns } from './turns';
 import type { Way, WayName } from './way';
 import { WebSocketWay } from './websocket';
 import { WhepWay } from './whep';
@@ -47,6 +47,7 @@ export function makeWay(name: WayName, wanted: Wanted, { video, still, width }: 
           connection: () => new RTCPeerConnection({ bundlePolicy: 'max-bundle' }),
           media: () => new MediaStream(),
           fetch: ask,
+          turns: offerTurns,
           url: (stream) => whepUrl(wanted, stream),
         },
         video,

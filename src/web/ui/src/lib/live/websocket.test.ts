@@ -41,6 +41,8 @@ function opened({ roomy = true } = {}) {
     clear: vi.fn<Screen['clear']>(),
   };
   const events = {
+    queued: vi.fn<Events['queued']>(),
+    asking: vi.fn<Events['asking']>(),
     reached: vi.fn<Events['reached']>(),
     shown: vi.fn<Events['shown']>(),
     frame: vi.fn<Events['frame']>(),

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Turns } from './turns.ts';
 import type { Events } from './way.ts';
 import { WhepWay } from './whep.ts';
 
@@ -45,7 +46,7 @@ class FakeMedia {
   removeTrack = (track: { kind: string }) => (this.tracks = this.tracks.filter((one) => one !== track));
 }
 
-function opened(status = 201) {
+function opened(status = 201, turns = new Turns(1)) {
   const connections: FakeConnection[] = [];
   const asked: [string, RequestInit | undefined][] = [];
   const frames = new Map<number, () => void>();
@@ -60,6 +61,8 @@ function opened(status = 201) {
     cancelVideoFrameCallback: (which: number) => frames.delete(which),
   };
   const events = {
+    queued: vi.fn<Events['queued']>(),
+    asking: vi.fn<Events['asking']>(),
     reached: vi.fn<Events['reached']>(),
     shown: vi.fn<Events['shown']>(),
     frame: vi.fn<Events['frame']>(),
@@ -80,6 +83,7 @@ function opened(status = 201) {
         asked.push([url, init]);
         return Promise.resolve(new Response('the answer', { status, headers: { location: '/sessions/7' } }));
       }) as typeof fetch,
+      turns,
       url: (stream) => `/${stream}/whep`,
     },
     video as unknown as HTMLVideoElement,
@@ -200,4 +204,21 @@ it('listens to no answer that comes after it was hung up', async () => {
   await settled();
   expect(w.connection().answer).toBe('');
   expect(w.events.ended).not.toHaveBeenCalled();
+});
+
+it('asks when it is its turn, and not at all when it was hung up before', async () => {
+  const turns = new Turns(1);
+  let end: () => void = () => undefined;
+  void turns.take(() => new Promise<void>((done) => (end = done)));
+  const [stays, leaves] = [opened(201, turns), opened(201, turns)];
+  await settled();
+  expect(stays.events.queued).toHaveBeenCalledTimes(1);
+  expect(stays.events.asking).not.toHaveBeenCalled();
+  expect(stays.asked).toEqual([]);
+  leaves.way.hangUp();
+  end();
+  await settled();
+  expect(stays.events.asking).toHaveBeenCalledTimes(1);
+  expect(stays.connection().answer).toBe('the answer');
+  expect(leaves.asked).toEqual([]);
 });

@@ -2,12 +2,15 @@
 // the signalling there is. The gateway's addresses are in its answer, and it learns ours
 // from our first packet: so nothing waits for candidates.
 import { eachFrame, playOr } from './frames.ts';
+import type { Turns } from './turns.ts';
 import type { Ending, Events, StreamKind, Way } from './way.ts';
 
 /** The part of the browser that this way uses; tests replace it. */
 export interface WhepHost {
   connection(): RTCPeerConnection;
   fetch: typeof fetch;
+  /** The gateway answers an offer when the camera is open: not all of a wall's may wait at a time. */
+  turns: Turns;
   url(stream: StreamKind): string;
   /** A stream that plays nothing yet. */
   media(): MediaStream;
@@ -41,6 +44,7 @@ export class WhepWay implements Way {
   open(stream: StreamKind, events: Events): void {
     this.hangUp();
     this.#events = events;
+    events.queued();
     void this.#offer(stream);
   }
 
@@ -85,17 +89,21 @@ export class WhepWay implements Way {
     connection.onconnectionstatechange = () => this.#state(connection);
     try {
       await connection.setLocalDescription(await connection.createOffer());
-      const answer = await this.#host.fetch(this.#host.url(stream), {
-        method: 'POST',
-        headers: { 'content-type': 'application/sdp' },
-        body: connection.localDescription?.sdp ?? '',
-        signal: abort.signal,
+      const answered = await this.#host.turns.take(async () => {
+        if (this.#connection !== connection) return null;
+        this.#events?.asking();
+        const answer = await this.#host.fetch(this.#host.url(stream), {
+          method: 'POST',
+          headers: { 'content-type': 'application/sdp' },
+          body: connection.localDescription?.sdp ?? '',
+          signal: abort.signal,
+        });
+        return { status: answer.status, session: answer.headers.get('location'), sdp: await answer.text() };
       });
-      const session = answer.headers.get('location');
-      const sdp = await answer.text();
-      if (this.#connection !== connection) return;
-      if (answer.status !== 201) {
-        this.#end(CODEC_STATUS.has(answer.status) ? { why: 'codec', codec: null } : { why: 'unopened' });
+      if (!answered || this.#connection !== connection) return;
+      const { status, session, sdp } = answered;
+      if (status !== 201) {
+        this.#end(CODEC_STATUS.has(status) ? { why: 'codec', codec: null } : { why: 'unopened' });
         return;
       }
       this.#session = session;
