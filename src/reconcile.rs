@@ -86,7 +86,8 @@ fn sources<'a>(
     })
 }
 
-/// Tells of cameras that come and go, for ever.
+/// Tells of cameras that come and go, for ever. A camera is as the worse of its streams is:
+/// whoever watches a wall of sub-streams knows nothing of the main one.
 pub async fn tell(
     repository: Arc<dyn Repository>,
     way: Arc<dyn Notify>,
@@ -95,37 +96,43 @@ pub async fn tell(
 ) {
     let mut seen: HashMap<StreamId, &'static str> = HashMap::new();
     let mut failing = Lasting::default();
+    let mut said: HashMap<String, &'static str> = HashMap::new();
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let mut now = HashMap::new();
-        for id in fleet.ids() {
-            let Some(status) = fleet.status(&id) else { continue };
-            let before = seen.get(&id).copied();
-            let Some(word) = word(status.state).or(before) else { continue };
-            // What is seen for the first time is no news.
-            if before.is_some_and(|before| before != word) {
-                let told = told(&*repository, &*clock, &id, word).await;
-                let told = match told {
-                    Ok(Some(notice)) => notice::tell(&*way, &[notice]).await,
-                    Ok(None) => Ok(()),
-                    Err(error) => Err(error),
-                };
-                if told.is_ok() {
-                    failing.ends();
-                }
-                if let Err(error) = told {
-                    if failing.begins() {
-                        warn!(stream = %id, %error, "pages are not told of cameras yet");
-                    }
-                    now.extend(before.map(|before| (id, before)));
-                    continue;
-                }
+        let states = fleet.ids().into_iter().filter_map(|id| {
+            let state = fleet.status(&id)?.state;
+            let word = word(state).or(seen.get(&id).copied())?;
+            Some((id, word))
+        });
+        seen = states.collect();
+        let mut now: HashMap<String, &'static str> = HashMap::new();
+        for (id, word) in &seen {
+            let worst = now.entry(id.camera.to_string()).or_insert(word);
+            if rank(word) > rank(worst) {
+                *worst = word;
             }
-            now.insert(id, word);
         }
-        seen = now;
+        for (camera, word) in &mut now {
+            // What is seen for the first time is no news.
+            let Some(before) = said.get(camera).copied().filter(|before| before != word) else { continue };
+            let told = match notice(&*repository, &*clock, camera, word).await {
+                Ok(Some(notice)) => notice::tell(&*way, &[notice]).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if told.is_ok() {
+                failing.ends();
+            }
+            if let Err(error) = told {
+                if failing.begins() {
+                    warn!(camera, %error, "pages are not told of cameras yet");
+                }
+                *word = before;
+            }
+        }
+        said = now;
     }
 }
 
@@ -140,15 +147,19 @@ fn word(state: State) -> Option<&'static str> {
     }
 }
 
-/// The notice of a camera's main stream.
-async fn told(
+/// How bad it is.
+fn rank(word: &str) -> usize {
+    ["online", "stale", "offline", "refused"].iter().position(|known| *known == word).unwrap_or(0)
+}
+
+/// The notice that a camera is so now; nothing if there is no such camera any more.
+async fn notice(
     repository: &dyn Repository,
     clock: &dyn Clock,
-    id: &StreamId,
+    camera: &str,
     word: &str,
 ) -> Kept<Option<Notice>> {
-    let camera = CameraId::parse(&id.camera).filter(|_| id.feed == StreamKind::Main.word());
-    let Some(camera) = camera else { return Ok(None) };
+    let Some(camera) = CameraId::parse(camera) else { return Ok(None) };
     let camera = repository.camera(&camera).await?;
     Ok(camera.map(|camera| Notice {
         at: clock.now(),

@@ -5,6 +5,7 @@ use crate::support::camera::{self, H264};
 use crate::support::live::Live;
 use camsim::viewers::Viewer;
 use domain::role::Role;
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -68,28 +69,36 @@ async fn viewers_stay_through_an_outage_of_eight_seconds() {
     outage(8).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_silent_camera_is_called_stale_and_then_live_again() {
+/// C33: what there is to see of a camera that misbehaves so, whose state is then called so.
+async fn frozen(misbehave: impl Fn(&camsim::Cameras, bool), state: &str, detail: &str) {
     let cameras = camera::start(&[("a", camera::clip(H264))]).await;
     let house = House::start().await;
     let id = house.camera(&cameras.url("a")).await;
     let patrol = house.sign_in_as(Role::Patrol).await;
+    let owner = house.sign_in_as(Role::Owner).await;
     let mut page = Live::open(&patrol, &id).await;
     page.binary().await;
-    cameras.control().stall("a", true);
+    misbehave(&cameras, true);
     let began = Instant::now();
-    loop {
-        let state = page.text("state").await;
-        if state["state"] == "stale" {
-            break;
-        }
-    }
-    assert!(began.elapsed() < Duration::from_secs(13));
-    let (_, camera) = patrol.get(&format!("/api/v1/cameras/{id}")).await;
-    assert_eq!(camera["status"]["state"], "stale");
-    let (_, camera) = house.sign_in_as(Role::Owner).await.get(&format!("/api/v1/cameras/{id}")).await;
-    assert_eq!(camera["status"]["detail"], "the camera is connected but sends no picture");
-    cameras.control().stall("a", false);
+    while page.text("state").await["state"] != "stale" {}
+    assert!(began.elapsed() <= Duration::from_secs(10), "{:?}", began.elapsed());
+    let (_, camera) = owner.get(&format!("/api/v1/cameras/{id}")).await;
+    assert_eq!((&camera["status"]["state"], &camera["status"]["detail"]), (&json!(state), &json!(detail)));
+    misbehave(&cameras, false);
     while page.text("state").await["state"] != "live" {}
     page.binary().await;
+}
+
+/// C33.
+#[tokio::test(flavor = "multi_thread")]
+async fn c33_a_silent_camera_is_called_stale_within_ten_seconds_and_then_live_again() {
+    let detail = "the camera is connected but sends no picture";
+    frozen(|cameras, on| cameras.control().stall("a", on), "stale", detail).await;
+}
+
+/// C33: stuck encoders send what they have, bit by bit.
+#[tokio::test(flavor = "multi_thread")]
+async fn c33_a_camera_that_repeats_its_picture_is_called_stale_within_ten_seconds_and_then_live_again() {
+    let detail = "the camera is connected but sends the same picture again and again";
+    frozen(|cameras, on| cameras.control().repeat("a", on), "repeating", detail).await;
 }

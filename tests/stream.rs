@@ -1,9 +1,10 @@
 //! Server-sent events: everybody is told at once what they may know, nobody anything
 //! else, and nothing is lost by a page that was away.
 
+use crate::support::camera;
 use crate::support::client::Client;
 use crate::support::database::{BOTH, Database};
-use crate::support::{House, camera_at};
+use crate::support::{House, camera_at, until};
 use domain::Clock as _;
 use domain::incident::repository::Outbox as _;
 use domain::notice::{Line, Notice, Topic};
@@ -508,6 +509,17 @@ async fn approvals_and_cameras_are_told_to_those_concerned() {
         ("camera", &json!(camera)),
         "approved for the site; and of the request nothing"
     );
+    // Its sub-stream alone, which is what a wall shows.
+    let cameras = camera::start(&[("sub", camera::clip(camera::SUB))]).await;
+    let url = cameras.url("sub");
+    let small = house.camera_like(&url, |camera| camera.sub_url = Some(url.clone())).await;
+    let hub = house.fleet.hub(&web::source::stream_id(&small, domain::camera::StreamKind::Sub)).unwrap();
+    let _wanted = hub.want();
+    until(|| hub.status().state == relay::hub::State::Live).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    cameras.control().stall("sub", true);
+    let heard = pages[1].heard().await;
+    assert_eq!((&heard.data["id"], &heard.data["state"]), (&json!(small), &json!("stale")));
     // Nothing of a camera that is gone.
     let gone = camera_at(&house.site, &house.gate, "rtsp://127.0.0.1:9/b");
     let notice = Notice {

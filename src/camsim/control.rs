@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, watch};
 #[derive(Debug, Default)]
 pub struct Knobs {
     pub(crate) stalled: AtomicBool,
+    pub(crate) repeats: AtomicBool,
     pub(crate) other_resolution: AtomicBool,
 }
 
@@ -61,6 +62,13 @@ impl Control {
     pub fn stall(&self, path: &str, on: bool) {
         if let Some(knobs) = self.knobs.get(path) {
             knobs.stalled.store(on, Ordering::Relaxed);
+        }
+    }
+
+    /// The camera at `path` sends the picture that it sent last again and again.
+    pub fn repeat(&self, path: &str, on: bool) {
+        if let Some(knobs) = self.knobs.get(path) {
+            knobs.repeats.store(on, Ordering::Relaxed);
         }
     }
 
@@ -121,13 +129,17 @@ impl Control {
                 known(path)?;
                 self.stall(path, on);
             }
+            (["repeat", path, _], Some(on)) => {
+                known(path)?;
+                self.repeat(path, on);
+            }
             (["resolution", path, _], Some(on)) => {
                 known(path)?;
                 self.other_resolution(path, on);
             }
             _ => {
                 return Err("orders are: drop, garbage, huge, refuse|trickle|password on|off, \
-                            stall|resolution PATH on|off"
+                            stall|repeat|resolution PATH on|off"
                     .to_owned());
             }
         }

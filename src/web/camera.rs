@@ -66,6 +66,9 @@ struct StatusView {
     streams: StreamsView,
 }
 
+/// Stale, as its pictures show nothing new.
+const REPEATING: &str = "repeating";
+
 /// The states in the order in which they speak for the whole camera.
 const STATES: [(StreamState, &str); 6] = [
     (StreamState::Live, "live"),
@@ -79,10 +82,12 @@ const STATES: [(StreamState, &str); 6] = [
 /// How a stream is.
 #[derive(utoipa::ToSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it names the words of STATES in the OpenAPI document")]
+#[expect(dead_code, reason = "it names the words of STATES, and REPEATING, in the OpenAPI document")]
 enum StateWord {
     Live,
     Stale,
+    /// Connected, and the same picture comes again and again.
+    Repeating,
     Refused,
     Offline,
     Connecting,
@@ -121,9 +126,11 @@ fn status(app: &App, camera: &Camera, manages: bool) -> StatusView {
         // Registered a moment ago; the reconciler is about to take it up.
         None => (StreamState::Idle, camera.created_at, String::new()),
     };
+    let repeats = state == StreamState::Stale && detail == relay::ingest::REPEATS;
     // It may name addresses, and words of the camera's own.
     let detail = if manages { detail } else { String::new() };
     let state = STATES.iter().find(|(s, _)| *s == state).map_or("idle", |(_, word)| word);
+    let state = if repeats { REPEATING } else { state };
     let streams = StreamsView {
         main: picture(app, camera, StreamKind::Main),
         sub: picture(app, camera, StreamKind::Sub),

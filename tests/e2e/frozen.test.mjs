@@ -1,7 +1,7 @@
-// C33: a camera that is connected and sends nothing more is never shown as live.
+// C33: a camera that is connected and sends nothing more, or nothing new, is never shown as live.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { STEP_MS, WAYS, by, moves, person, picture, scene, setting, stillsMove, tile } from './support.mjs';
+import { STEP_MS, WAYS, by, moves, person, picture, portray, scene, setting, stillsMove, tile } from './support.mjs';
 
 /** After the last new picture, and looked at ten times a second. */
 const TOLD_MS = 10_000;
@@ -28,7 +28,10 @@ const NOTE = () => {
   setInterval(look, 100);
 };
 
-test('a picture that stands still is called so within ten seconds, by any way (C33)', { timeout: 115_000 }, async (t) => {
+const STREAMS = ['crossroad', 'crossroad-sub'];
+
+/** Opens the camera by every way, gives `order` to it and returns how each page came to say so. */
+async function freeze(order) {
   const watching = [];
   for (const { way, without, how = '' } of WAYS) {
     const page = await person(here.chromium, here.world, 'resident@demo', { without });
@@ -39,23 +42,59 @@ test('a picture that stands still is called so within ten seconds, by any way (C
     watching.push({ name: `${way} ${how}`.trim(), page });
   }
   for (const { page } of watching) await page.evaluate(NOTE);
-  for (const stream of ['crossroad', 'crossroad-sub']) await here.world.camera(`stall ${stream} on`);
+  for (const stream of STREAMS) await here.world.camera(`${order} ${stream} on`);
+  // Later the gateway opens the camera anew, and its first frame is news.
+  await Promise.all(watching.map(({ page }) => page.waitForFunction(() => window.seen.toldAt !== null, null, { timeout: 30_000 })));
+  for (const one of watching) {
+    const { changedAt, toldAt, said } = await one.page.evaluate(() => window.seen);
+    Object.assign(one, { late: Math.round(toldAt - changedAt), said });
+  }
+  return watching;
+}
+
+async function thaw(order) {
+  for (const stream of STREAMS) await here.world.camera(`${order} ${stream} off`);
+}
+
+test('a picture that stands still is called so within ten seconds, by any way (C33)', { timeout: 115_000 }, async (t) => {
   try {
-    // Later the gateway opens the camera anew, and its first frame is news.
-    await Promise.all(watching.map(({ page }) => page.waitForFunction(() => window.seen.toldAt !== null, null, { timeout: 30_000 })));
-    const told = [];
-    for (const { name, page } of watching) {
-      const { changedAt, toldAt, said } = await page.evaluate(() => window.seen);
-      told.push({ name, late: Math.round(toldAt - changedAt), said });
-    }
-    t.diagnostic(`still to said: ${JSON.stringify(told)}`);
-    for (const { name, late, said } of told) {
+    const watching = await freeze('stall');
+    t.diagnostic(`still to said: ${JSON.stringify(watching.map(({ name, late, said }) => ({ name, late, said })))}`);
+    for (const { name, late, said } of watching) {
       assert.ok(late <= TOLD_MS, `${name}: said ${late} ms after the last new picture`);
       assert.equal(said, 'stale', name);
     }
     await picture(watching[0].page, 'frozen-whep');
+    await thaw('stall');
+    await Promise.all(watching.map(({ page }) => scene(page, 'live', 30_000)));
   } finally {
-    for (const stream of ['crossroad', 'crossroad-sub']) await here.world.camera(`stall ${stream} off`);
+    await thaw('stall');
   }
-  await Promise.all(watching.map(({ page }) => scene(page, 'live', 30_000)));
+});
+
+test('a picture that comes again and again is never called live, by any way (C33)', { timeout: 115_000 }, async (t) => {
+  try {
+    const watching = await freeze('repeat');
+    t.diagnostic(`still to said: ${JSON.stringify(watching.map(({ name, late, said }) => ({ name, late, said })))}`);
+    for (const { name, late, said } of watching) {
+      assert.ok(late <= TOLD_MS, `${name}: said ${late} ms after the last new picture`);
+      assert.match(said, /^(stale|repeating)$/, name);
+    }
+    // It goes on to be sent, so nothing is lost and opened anew, and it stays said.
+    await Promise.all(watching.map(({ page }) => scene(page, 'repeating', 30_000)));
+    for (const { page } of watching) {
+      await page.evaluate(() => {
+        const video = document.querySelector('video[data-testid=live]');
+        const look = () => (window.calledLive ||= video.dataset.scene === 'live');
+        new MutationObserver(look).observe(video, { attributes: true });
+      });
+    }
+    await portray(watching[0].page, 'frozen-repeating');
+    await new Promise((done) => setTimeout(done, 8_000));
+    for (const { name, page } of watching) assert.equal(await page.evaluate(() => window.calledLive ?? false), false, name);
+    await thaw('repeat');
+    await Promise.all(watching.map(({ page }) => scene(page, 'live', 30_000)));
+  } finally {
+    await thaw('repeat');
+  }
 });

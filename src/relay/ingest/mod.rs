@@ -8,10 +8,12 @@ mod fence;
 mod gauge;
 mod opener;
 mod pump;
+mod repetition;
 mod task;
 
 pub use gauge::{Gauge, gauge};
 pub use opener::OpenError;
+pub use pump::REPEATS;
 pub(crate) use task::abandoned;
 pub use task::{Context, run};
 

@@ -2,13 +2,19 @@
 
 use super::backoff::Outcome;
 use super::opener::{Ending, Item, OpenError, Opened, first_line};
+use super::repetition::Repetition;
 use crate::hub::{Publisher, Sample, State};
-use media::{Params, Track};
+use bytes::Bytes;
+use media::{Params, Track, TrackParams};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// Without a frame for this long a stream is stale, and shown as stale.
-pub(super) const STALE_AFTER: Duration = Duration::from_secs(10);
+/// Without a new picture for this long a stream is stale: everybody has been told two seconds
+/// later (C33).
+const STALE_AFTER: Duration = Duration::from_secs(8);
+/// How a stream is said to be that is stale because its pictures show nothing new.
+pub const REPEATS: &str = "the camera is connected but sends the same picture again and again";
+const SILENT: &str = "the camera is connected but sends no picture";
 /// Without a frame for this long the connection is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
 /// Without a frame for this long, while what is held for the next one grows.
@@ -24,30 +30,47 @@ pub(super) struct Ended {
     pub(super) outcome: Outcome,
 }
 
-/// Pumps frames until the session ends by itself.
+/// Pumps frames until the session ends by itself. What shows nothing new goes no further: to
+/// viewers of every kind such a camera is silent.
 pub(super) async fn run(mut session: Opened, publisher: &mut Publisher) -> Ended {
     publisher.restart();
     let mut outcome = Outcome::Failed;
-    let (mut last_frame, mut held) = (Instant::now(), session.held());
+    let (began, mut repetition) = (Instant::now(), Repetition::default());
+    let (mut last_new, mut last_frame, mut held) = (began, began, session.held());
+    let mut stale = false;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reason = loop {
         tokio::select! {
-            item = session.next() => match item.map_err(reason).and_then(|item| take(item, &session, publisher)) {
-                Ok(false) => {}
-                Ok(true) => {
-                    if outcome == Outcome::Failed || last_frame.elapsed() >= STALE_AFTER {
-                        publisher.set_state(State::Live, "");
+            item = session.next() => {
+                let taken = item.map_err(reason);
+                let taken = taken.and_then(|item| take(item, &session, publisher, |video, key, data| {
+                    repetition.repeats(video, key, data, began.elapsed())
+                }));
+                match taken {
+                    Ok(Taken::Other) => {}
+                    Ok(Taken::Picture { new }) => {
+                        (last_frame, held) = (Instant::now(), session.held());
+                        if new {
+                            if outcome == Outcome::Failed || stale {
+                                publisher.set_state(State::Live, "");
+                            }
+                            (outcome, last_new, stale) = (Outcome::Lost, last_frame, false);
+                        }
                     }
-                    outcome = Outcome::Lost;
-                    (last_frame, held) = (Instant::now(), session.held());
+                    Err(Reason { text, hostile }) => {
+                        // Pictures before do not earn it another try at once.
+                        outcome = if hostile { Outcome::Failed } else { outcome };
+                        break text;
+                    }
                 }
-                Err(Reason { text, hostile }) => {
-                    // Pictures before do not earn it another try at once.
-                    outcome = if hostile { Outcome::Failed } else { outcome };
-                    break text;
-                }
-            },
+            }
+            // To the moment: a second's tick may be a second late.
+            () = tokio::time::sleep_until(last_new + STALE_AFTER), if !stale => {
+                stale = true;
+                let repeats = last_frame.duration_since(last_new) > STALE_AFTER / 2;
+                publisher.set_state(State::Stale, if repeats { REPEATS } else { SILENT });
+            }
             _ = tick.tick() => {
                 publisher.set_held(usize::try_from(session.held()).unwrap_or(0));
                 let silent = last_frame.elapsed();
@@ -58,13 +81,19 @@ pub(super) async fn run(mut session: Opened, publisher: &mut Publisher) -> Ended
                 if silent >= GIVE_UP_AFTER {
                     break "the camera stopped sending".to_owned();
                 }
-                if silent >= STALE_AFTER {
-                    publisher.set_state(State::Stale, "the camera is connected but sends no picture");
-                }
             }
         }
     };
     Ended { reason, outcome }
+}
+
+/// What became of an item.
+enum Taken {
+    /// A picture; one that shows nothing new was not passed on.
+    Picture {
+        new: bool,
+    },
+    Other,
 }
 
 /// Why a session is ended.
@@ -84,23 +113,32 @@ fn reason(ending: Ending) -> Reason {
     }
 }
 
-/// Handles one item. True if it was a picture.
-fn take(item: Item, session: &Opened, publisher: &mut Publisher) -> Result<bool, Reason> {
+/// Handles one item. `repeats` judges a picture.
+fn take(
+    item: Item,
+    session: &Opened,
+    publisher: &mut Publisher,
+    repeats: impl FnOnce(&TrackParams, bool, &Bytes) -> bool,
+) -> Result<Taken, Reason> {
     match item {
         Item::Video { time, key, new_params, data } => {
             if new_params || publisher.params().video.is_none() {
                 adopt(session, publisher).map_err(|text| Reason { text, hostile: true })?;
             }
+            let Some(video) = &publisher.params().video else { return Ok(Taken::Other) };
             // retina knows IDR pictures only.
-            let key = key || publisher.params().video.as_ref().is_some_and(|video| video.is_key(&data));
-            publisher.push(Sample { track: Track::Video, key, time: time.ticks, data });
-            Ok(true)
+            let key = key || video.is_key(&data);
+            let new = !repeats(video, key, &data);
+            if new {
+                publisher.push(Sample { track: Track::Video, key, time: time.ticks, data });
+            }
+            Ok(Taken::Picture { new })
         }
         Item::Audio { time, data } => {
             publisher.push(Sample { track: Track::Audio, key: false, time: time.ticks, data });
-            Ok(false)
+            Ok(Taken::Other)
         }
-        Item::Other => Ok(false),
+        Item::Other => Ok(Taken::Other),
     }
 }
 

@@ -20,6 +20,7 @@ export function stateTone(camera: Camera): Tone {
     case 'connecting':
       return 'calm';
     case 'stale':
+    case 'repeating':
       return 'warn';
     case 'offline':
     case 'refused':

@@ -3219,7 +3219,7 @@ export interface components {
          * @description How a stream is.
          * @enum {string}
          */
-        StateWord: "live" | "stale" | "refused" | "offline" | "connecting" | "idle";
+        StateWord: "live" | "stale" | "repeating" | "refused" | "offline" | "connecting" | "idle";
         StatusView: {
             /** @description Why, in plain English, for administrators; empty where there is nothing to say. */
             detail: string;

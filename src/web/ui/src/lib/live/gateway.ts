@@ -58,5 +58,6 @@ export async function diagnose(cameraId: string): Promise<Diagnosis> {
     return isRefusal(camera.failure, 404) ? 'gone' : 'busy';
   }
   const { state } = camera.data.status;
-  return state === 'idle' ? 'connecting' : state;
+  if (state === 'idle') return 'connecting';
+  return state === 'repeating' ? 'stale' : state;
 }

@@ -5,7 +5,7 @@ import { codecName, isEnd, sentence, withReason, wordOf, type SceneName } from '
 
 it('has a sentence for every scene but the live picture', () => {
   const names: SceneName[] = [
-    'opening', 'slow', 'reconnecting', 'stale', 'lost', 'offline', 'refused', 'busy', 'streamEnded', 'away', 'tap',
+    'opening', 'slow', 'reconnecting', 'stale', 'repeating', 'lost', 'offline', 'refused', 'busy', 'streamEnded', 'away', 'tap',
     'rightEnded', 'leaseExpired', 'gone', 'signedOut', 'codec', 'codecAsked', 'saver', 'nothing', 'otherWay',
   ];
   for (const t of [en, zhCN]) {
@@ -32,6 +32,7 @@ it('names codecs as people do', () => {
 it('says why it waits', () => {
   expect(withReason({ name: 'reconnecting' }, 'refused').name).toBe('refused');
   expect(withReason({ name: 'slow' }, 'offline').name).toBe('offline');
+  expect(withReason({ name: 'stale' }, 'repeating').name).toBe('repeating');
   // A camera on demand may have been offline the last time anybody looked.
   expect(withReason({ name: 'opening' }, 'offline').name).toBe('opening');
   expect(withReason({ name: 'live' }, 'offline').name).toBe('live');
@@ -39,11 +40,12 @@ it('says why it waits', () => {
 });
 
 it('takes from the list of cameras only what it says about the picture', () => {
-  expect([undefined, 'idle', 'connecting', 'live', 'stale', 'offline', 'refused'].map(wordOf)).toEqual([
+  expect([undefined, 'idle', 'connecting', 'live', 'stale', 'repeating', 'offline', 'refused'].map(wordOf)).toEqual([
     null,
     null,
     null,
     'live',
+    'stale',
     'stale',
     'reconnecting',
     'reconnecting',

@@ -11,6 +11,8 @@ export type SceneName =
   | 'otherWay'
   | 'reconnecting'
   | 'stale'
+  /** The camera sends, and always the same. */
+  | 'repeating'
   | 'lost'
   | 'offline'
   | 'refused'
@@ -52,6 +54,7 @@ export function isEnd(name: SceneName): name is EndName {
  */
 export function withReason(scene: Scene, cameraState: string | undefined): Scene {
   const waits = scene.name === 'opening' || scene.name === 'slow' || scene.name === 'reconnecting';
+  if (scene.name === 'stale' && cameraState === 'repeating') return { name: 'repeating' };
   if (waits && cameraState === 'refused') return { name: 'refused' };
   if (waits && scene.name !== 'opening' && cameraState === 'offline') return { name: 'offline' };
   return scene;
@@ -63,6 +66,8 @@ export function wordOf(cameraState: string | undefined): CameraWord | null {
     case 'stale':
     case 'live':
       return cameraState;
+    case 'repeating':
+      return 'stale';
     case 'offline':
     case 'refused':
       return 'reconnecting';
