@@ -377,6 +377,70 @@ async fn rest(mut stream: tokio::net::TcpStream) -> (usize, bool) {
     }
 }
 
+/// C01: what has left the gateway, and the kernel still holds for who takes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn c01_small_answers_in_the_kernel_end_with_the_right() {
+    let small =
+        camera::start(&[("part", camera::synthetic(25, 50, 3_000)), ("still", camera::clip(H264))]).await;
+    let house = crate::support::decoder::house("").await;
+    let (part, still) = (house.camera(&small.url("part")).await, house.camera(&small.url("still")).await);
+    let (resident, patrol) = (house.sign_in_as(Role::Resident).await, house.sign_in_as(Role::Patrol).await);
+    let mut player = Player::open(&resident, &part).await;
+    let (newest, bytes) = player.part().await.unwrap();
+    let picture = format!("/api/v1/cameras/{still}/snapshot.jpg?width=640");
+    let whole = patrol.request(Method::GET, &picture).send().await.unwrap().bytes().await.unwrap().len();
+    assert!(bytes.len() > 32 << 10 && whole > 32 << 10, "{} and {whole}", bytes.len());
+    let part = stalled(&resident, &player.path(&newest.uri)).await;
+    let still = stalled(&resident, &picture).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(resident.delete("/api/v1/session").await, 204);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for stream in [part, still] {
+        let (read, reset) = rest(stream).await;
+        assert!(reset && read < 16 << 10, "{read} bytes came after the end of the right");
+    }
+}
+
+/// … and a connection that is in use for something else by then is left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_has_gone_on_to_something_else_is_not_cut() {
+    let cameras = camera::start(&[("a", camera::synthetic(25, 50, 1_000))]).await;
+    let house = House::start().await;
+    let id = house.camera(&cameras.url("a")).await;
+    let (owner, resident) = (house.sign_in_as(Role::Owner).await, house.sign_in_as(Role::Resident).await);
+    let mut player = Player::open(&resident, &id).await;
+    let (newest, _) = player.part().await.unwrap();
+    let mut connection = stalled(&resident, &player.path(&newest.uri)).await;
+    assert!(answer(&mut connection).await.len() > 10_000);
+    let ask = format!(
+        "GET /api/v1/session HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n",
+        resident.address,
+        resident.cookie.as_ref().unwrap()
+    );
+    connection.write_all(ask.as_bytes()).await.unwrap();
+    assert!(!answer(&mut connection).await.is_empty());
+    let (status, _) = owner.patch(&format!("/api/v1/cameras/{id}"), json!({ "visibility": "patrol" })).await;
+    assert_eq!(status, 200);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(player.load("").await.err(), Some(404));
+    connection.write_all(ask.as_bytes()).await.unwrap();
+    assert!(!answer(&mut connection).await.is_empty());
+}
+
+/// The body of an answer that says its length.
+async fn answer(connection: &mut tokio::net::TcpStream) -> Vec<u8> {
+    let mut read = Vec::new();
+    loop {
+        assert!(connection.read_buf(&mut read).await.unwrap() > 0, "it ended early");
+        let Some(head) = read.windows(4).position(|end| end == b"\r\n\r\n") else { continue };
+        let text = String::from_utf8_lossy(&read[..head]).to_lowercase();
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if read.len() >= head + 4 + length.parse::<usize>().unwrap() {
+            return read.split_off(head + 4);
+        }
+    }
+}
+
 /// C01, C29: a segment that is on its way to a reader who takes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn c29_a_reader_who_takes_nothing_is_cut_off_and_nobody_else_notices() {

@@ -3,9 +3,11 @@
 use crate::access::Who;
 use crate::extract::{Path, Query, id};
 use crate::schema::{List, word};
+use crate::serve::Peer;
 use crate::sitting::{self, sit};
 use crate::snapshot::Jpeg;
-use crate::{App, Problem};
+use crate::{App, Problem, delivery};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -195,6 +197,7 @@ fn may_read(standing: &Standing, event: &DoorEvent, scene: &Scene, now: Timestam
 pub(crate) async fn picture(
     State(app): State<App>,
     who: Who,
+    Extension(peer): Extension<Peer>,
     Path(event): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let event = id(DoorEventId::parse, &event)?;
@@ -221,6 +224,5 @@ pub(crate) async fn picture(
     if sitting.pass().ended().is_some() {
         return Err(Problem::NotFound);
     }
-    sitting.count(jpeg.len());
-    Ok(([(CONTENT_TYPE, "image/jpeg")], jpeg))
+    Ok(([(CONTENT_TYPE, "image/jpeg")], delivery::body(&sitting, [jpeg.into()], &peer.cut)))
 }

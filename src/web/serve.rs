@@ -93,6 +93,7 @@ async fn connection(
     let seat = Arc::clone(&peer.seat);
     let app = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
+        peer.cut.asked();
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request)
     });

@@ -7,7 +7,7 @@
 //! as the right has ended; what is on its way then is cut off.
 
 use crate::access::Who;
-use crate::wire::Cut;
+use crate::wire::{Answered, Cut};
 use crate::{App, Problem};
 use domain::camera::StreamKind;
 use domain::viewing::{Purpose, ViewingTransport};
@@ -15,7 +15,7 @@ use domain::{CameraId, SessionId};
 use relay::admission::End;
 use relay::hub::{Hub, Interest};
 use relay::{Admission, hls};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -35,6 +35,11 @@ const FORMS: usize = 2;
 const QUIET: Duration = Duration::from_secs(20);
 /// A reader who takes nothing for this long does not watch live.
 const STALLED: Duration = Duration::from_secs(8);
+/// So long an answer is remembered that has left the gateway: the kernel may hold it for a reader
+/// who takes nothing, and lets them go by then.
+const LINGERS: Duration = relay::LETS_GO.saturating_add(Duration::from_secs(2));
+/// Such answers of one sitting: more are asked for only by who reads them.
+const LINGERING: usize = 64;
 /// How often that is looked after.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -73,6 +78,8 @@ struct Use {
     /// Requests that are being answered, and the connections they can be cut off at.
     answers: HashMap<u64, Answer>,
     next: u64,
+    /// Answers that have left the gateway, and when; the oldest goes when there are too many.
+    sent: VecDeque<(Answered, Instant)>,
 }
 
 struct Answer {
@@ -82,7 +89,8 @@ struct Answer {
 
 impl Sitting {
     fn new((pass, hub): (Admission, Hub), transport: ViewingTransport) -> Self {
-        let use_of_it = Use { asked_at: Instant::now(), answers: HashMap::new(), next: 0 };
+        let use_of_it =
+            Use { asked_at: Instant::now(), answers: HashMap::new(), next: 0, sent: VecDeque::new() };
         // What is kept of a door event needs no camera.
         let _interest = (transport != ViewingTransport::DoorPicture).then(|| hub.want());
         Self { pass, hub, _interest, forms: Mutex::default(), use_of_it: Mutex::new(use_of_it) }
@@ -149,6 +157,15 @@ impl Sitting {
             }
         }
     }
+
+    /// Cuts what the kernel may still hold.
+    fn cut_sent(&self) {
+        for (answer, at) in self.usage().sent.drain(..) {
+            if at.elapsed() < LINGERS {
+                answer.cut();
+            }
+        }
+    }
 }
 
 /// A request that is being answered.
@@ -170,8 +187,21 @@ impl Stay {
 impl Drop for Stay {
     fn drop(&mut self) {
         let mut usage = self.sitting.usage();
-        usage.answers.remove(&self.number);
-        usage.asked_at = Instant::now();
+        let now = Instant::now();
+        usage.asked_at = now;
+        let answered = usage.answers.remove(&self.number).and_then(|answer| answer.cut);
+        let Some(cut) = answered else { return };
+        while usage.sent.len() >= LINGERING
+            || usage.sent.front().is_some_and(|(_, at)| now.duration_since(*at) >= LINGERS)
+        {
+            usage.sent.pop_front();
+        }
+        usage.sent.push_back((cut.answered(), now));
+        drop(usage);
+        // It may have ended while the last of it was handed over.
+        if self.sitting.pass.ended().is_some() {
+            self.sitting.cut_sent();
+        }
     }
 }
 
@@ -319,7 +349,7 @@ impl Kept {
             }
         };
         tokio::select! {
-            _ = sitting.end() => {}
+            _ = sitting.end() => sitting.cut_sent(),
             () = silence => {}
             () = stalled => {}
             () = closing.cancelled() => {}

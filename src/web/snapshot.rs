@@ -2,9 +2,11 @@
 
 use crate::access::Who;
 use crate::extract::{Path, Query};
+use crate::serve::Peer;
 use crate::sitting::{self, sit};
 use crate::source::stream_id;
-use crate::{App, Problem, camera};
+use crate::{App, Problem, camera, delivery};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::{AGE, CONTENT_TYPE, LAST_MODIFIED};
@@ -49,6 +51,7 @@ pub(crate) struct Jpeg(#[expect(dead_code, reason = "it stands for the bytes in 
 pub(crate) async fn picture(
     State(app): State<App>,
     who: Who,
+    Extension(peer): Extension<Peer>,
     Path(camera): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -81,14 +84,13 @@ pub(crate) async fn picture(
     if sitting.pass().ended().is_some() {
         return Err(Problem::NotFound);
     }
-    sitting.count(still.jpeg.len());
     let age = still.arrived_at.elapsed();
     let headers: [(HeaderName, String); 3] = [
         (CONTENT_TYPE, "image/jpeg".to_owned()),
         (AGE, age.as_secs().to_string()),
         (LAST_MODIFIED, app.now().before(age).http_date()),
     ];
-    Ok((headers, still.jpeg))
+    Ok((headers, delivery::body(&sitting, [still.jpeg], &peer.cut)))
 }
 
 /// A small picture comes from the sub-stream, if there is one that can be had.

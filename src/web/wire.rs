@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +19,8 @@ pub(crate) struct Cut(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     done: AtomicBool,
+    /// Requests that came by the connection.
+    requests: AtomicU64,
     /// The task of the connection, while it waits.
     waiting: Mutex<Option<Waker>>,
 }
@@ -33,6 +35,16 @@ impl Cut {
         }
     }
 
+    /// The next request has come: its reader has what was sent before.
+    pub(crate) fn asked(&self) {
+        self.0.requests.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A hold on the answer that has just been sent.
+    pub(crate) fn answered(&self) -> Answered {
+        Answered { cut: self.clone(), request: self.0.requests.load(Ordering::Acquire) }
+    }
+
     fn is_done(&self) -> bool {
         self.0.done.load(Ordering::Acquire)
     }
@@ -42,6 +54,22 @@ impl Cut {
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if !waiting.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             *waiting = Some(context.waker().clone());
+        }
+    }
+}
+
+/// An answer that has been sent, which the kernel may still hold.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    cut: Cut,
+    request: u64,
+}
+
+impl Answered {
+    /// Ends the connection, unless it is in use for something else by now.
+    pub(crate) fn cut(&self) {
+        if self.cut.0.requests.load(Ordering::Acquire) == self.request {
+            self.cut.cut();
         }
     }
 }
