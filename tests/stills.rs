@@ -4,9 +4,10 @@ use crate::support::camera::{self, AAC, H264, H265, SUB, media};
 use crate::support::client::Client;
 use crate::support::decoder::house;
 use crate::support::foreign::run;
-use crate::support::live::{Heard, Live};
-use crate::support::{House, until, viewings, whep};
-use camsim::viewers::Viewer;
+use crate::support::heartbeat::Heartbeat;
+use crate::support::live::Live;
+use crate::support::steady::Steady;
+use crate::support::{House, until, viewings};
 use domain::CameraId;
 use domain::camera::{Pull, StreamKind, Visibility};
 use domain::repository::Cameras as _;
@@ -17,6 +18,11 @@ use reqwest::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, LAST_MODIFIED, RETRY_AFT
 use reqwest::{Method, Response};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// How often the decode process is killed.
+const WIDTHS: usize = 8;
+/// A pause of a thread that has nothing to wait for.
+const STOOD_STILL: Duration = Duration::from_millis(400);
 
 async fn ask(client: &Client, camera: &CameraId, width: u16) -> Response {
     let path = format!("/api/v1/cameras/{camera}/snapshot.jpg?width={width}");
@@ -130,6 +136,7 @@ async fn a_key_frame_is_decoded_once_for_all_who_look() {
     assert_eq!(count(|c| &c.failed, &house), 0);
 }
 
+/// C45.
 #[tokio::test(flavor = "multi_thread")]
 async fn c45_killing_the_decode_process_costs_no_viewer_a_frame_and_the_next_picture_comes() {
     let cameras = camera::start(&[("a", camera::clip(H264)), ("h265", camera::clip(H265))]).await;
@@ -137,62 +144,40 @@ async fn c45_killing_the_decode_process_costs_no_viewer_a_frame_and_the_next_pic
     let id = house.camera(&cameras.url("a")).await;
     let h265 = house.camera(&cameras.url("h265")).await;
     let resident = house.sign_in_as(Role::Resident).await;
-    let mut live = Live::open(&resident, &id).await;
-    live.binary().await;
-    // What others watch is converted meanwhile; a player and a browser look, too.
+    let mut steady = Steady::default();
+    steady.websocket(&resident, &id).await;
+    steady.rtsp(&house, &resident, &id).await;
+    steady.whep(&resident, &id).await;
+    steady.hls(&resident, &id).await;
+    // What others watch is converted meanwhile.
     let path = format!("{h265}/main/live?video=h264");
     let mut converted = Live::try_open_at(&resident, &path).await.unwrap();
     converted.binary().await;
-    let key = resident.key().await;
-    let login = Some((key.login.as_str(), key.key.as_str()));
-    let mut player = Viewer::play(house.rtsp, &format!("{id}/main"), login).await.unwrap();
-    let mut browser = whep::watch(&resident, &id).await;
     jpeg(&resident, &id, 160).await;
-    let (mut killed, mut soonest) = (0, Duration::MAX);
-    for width in [320, 640, 960, 1280] {
+    let (mut killed, heart) = (0, Heartbeat::start());
+    let mut times = Vec::new();
+    for width in [320, 640, 960, 1280].into_iter().cycle().take(WIDTHS) {
+        steady.see(10).await;
         // The one that was started ahead for this picture.
         until(|| !house.decoder.processes().is_empty()).await;
         for id in house.decoder.processes() {
             let kill = std::process::Command::new("kill").args(["-9", &id.to_string()]).status();
             killed += u32::from(kill.unwrap().success());
         }
+        heart.worst();
         let asked = Instant::now();
         jpeg(&resident, &id, width).await;
-        soonest = soonest.min(asked.elapsed());
+        times.push((asked.elapsed(), heart.worst()));
     }
+    println!("next picture after, and the machine stood still for: {times:?}");
+    // Of a trial during which the machine itself stood still nothing can be said.
+    let told: Vec<_> = times.iter().filter(|(_, still)| *still < STOOD_STILL).collect();
+    assert!(told.len() >= WIDTHS / 2, "the machine stands still: {times:?}");
+    assert!(told.iter().all(|(took, _)| *took <= Duration::from_secs(2)), "{times:?}");
     assert!(killed >= 4, "{killed}");
-    // C45. The best of four: a machine that does other things, too, must not fail this.
-    assert!(soonest < Duration::from_secs(2), "{soonest:?}");
     assert!(count(|c| &c.failed, &house) > 0, "a killed one was met");
-    // Every fragment has the next number: nothing was left out.
-    let mut last = None;
-    for _ in 0..20 {
-        let fragment = loop {
-            match live.next().await {
-                Heard::Binary(bytes) if &bytes[4..8] == b"moof" => break bytes,
-                Heard::Binary(_) => {}
-                Heard::Text(text) => assert_ne!(text["type"], "lagged"),
-                Heard::Closed(code) => panic!("closed with {code:?}"),
-            }
-        };
-        // moof, mfhd, version and flags, sequence number (ISO 14496-12, 8.8.5).
-        let number = u32::from_be_bytes(fragment[20..24].try_into().unwrap());
-        assert!(last.is_none_or(|last| number == last + 1), "{last:?} then {number}");
-        last = Some(number);
-    }
-    let mut last = None;
-    for _ in 0..200 {
-        let packet = player.packet().await.unwrap();
-        if packet.channel == 0 {
-            let number = u16::from_be_bytes([packet.bytes[2], packet.bytes[3]]);
-            assert!(last.is_none_or(|last: u16| number == last.wrapping_add(1)), "{last:?} then {number}");
-            last = Some(number);
-        }
-    }
-    // What a busy machine's datagrams lose is no matter of the decode process.
-    for _ in 0..100 {
-        browser.packet().await.unwrap();
-    }
+    steady.see(10).await;
+    println!("{:?}", steady.end().await);
     // It goes on with another process, and its viewer stays.
     for _ in 0..5 {
         converted.binary().await;

@@ -25,6 +25,7 @@ pub mod marks;
 pub mod middle;
 pub mod process;
 pub mod statements;
+pub mod steady;
 pub mod whep;
 pub mod wrapped;
 
