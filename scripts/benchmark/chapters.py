@@ -8,7 +8,8 @@ import time
 from . import doors
 from .machine import LOAD_CORE, ROOT, cpu_seconds, memory_mb
 from .rounds import median, quantiles, rounds, table, tries
-from .subjects import FEWER, FPS, FRAME, PASSWORD, SMALL_FRAME, VIEWERS, Gateway, Limit, Peer, UdpLimit, WebGateway
+from .subjects import (FEWER, FPS, FRAME, PASSWORD, SMALL_FRAME, VIEWERS, Gateway, Limit, Peer, UdpLimit, WebGateway,
+                       WhepPeer)
 
 
 def idle_cpu(folder, seconds):
@@ -23,15 +24,21 @@ def idle_cpu(folder, seconds):
     return used, memory
 
 
+def peers(folder, kind):
+    """The other gateways whose binaries are named: how each is started."""
+    named = (("MediaMTX", "MEDIAMTX_BIN"), ("go2rtc", "GO2RTC_BIN"))
+    there = {name: os.environ[variable] for name, variable in named if os.environ.get(variable)}
+    return {name: lambda name=name, binary=binary, **camera: kind(folder, name, binary, **camera)
+            for name, binary in there.items()}
+
+
 def rtsp(folder, options):
     subjects = {
         "limit: one write per frame": lambda: Limit(),
         "naive: one write per packet": lambda: Limit(write=1_400),
         "Sharp Eyes": lambda: Gateway(folder),
+        **peers(folder, Peer),
     }
-    for name, variable in (("MediaMTX", "MEDIAMTX_BIN"), ("go2rtc", "GO2RTC_BIN")):
-        if os.environ.get(variable):
-            subjects[name] = lambda name=name, variable=variable: Peer(folder, name, os.environ[variable])
     results = rounds(subjects, options, VIEWERS, FRAME)
     first = tries(Gateway(folder, gop_seconds=4), "first")
     idle, memory = idle_cpu(folder, options.seconds)
@@ -47,14 +54,17 @@ def whep(folder, options):
         "limit: AES-128-GCM, one send per frame": lambda: UdpLimit(),
         "naive: one send per packet": lambda: UdpLimit(each=True),
         "Sharp Eyes": lambda: WebGateway(folder, "whep-viewers", "/main/whep"),
+        **peers(folder, WhepPeer),
     }
     results = rounds(subjects, options, FEWER, SMALL_FRAME)
     first = tries(WebGateway(folder, below="/main/whep", gop_seconds=4), "whep-first")
+    of_peers = {name: tries(peer(gop_seconds=4), "whep-first") for name, peer in peers(folder, WhepPeer).items()}
     print(f"\n1 camera at 2 Mbit/s, {FEWER} WHEP viewers, medians of {options.rounds} rounds\n")
     summary = table(results)
     latency(results["Sharp Eyes"])
-    print(f"time from the offer to the first frame, GOP 4 s: {quantiles(first)}")
-    return {"w1": summary, "whep_first_frame": first}
+    for name, times in {"Sharp Eyes": first, **of_peers}.items():
+        print(f"{name}: time from the offer to the first frame, GOP 4 s: {quantiles(times)}")
+    return {"w1": summary, "whep_first_frame": first, "whep_first_frame_of_peers": of_peers}
 
 
 def live(folder, options):

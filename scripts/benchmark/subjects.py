@@ -128,29 +128,57 @@ class WebGateway(Gateway):
 class Peer(Subject):
     """Another gateway, given by its binary; its stream needs no login."""
 
-    def __init__(self, folder, name, binary):
-        self.folder = pathlib.Path(tempfile.mkdtemp(dir=folder))
+    frame, nobody = FRAME, ":"
+
+    def __init__(self, folder, name, binary, gop_seconds=2):
+        self.folder, self.name = pathlib.Path(tempfile.mkdtemp(dir=folder)), name
         self.port, cameras = free_port(), free_port()
         camera = pinned(LOAD_CORE, BIN / "camsim", "--listen", f"127.0.0.1:{cameras}",
-                        "--camera", f"a=synthetic:{FPS}:{FPS * 2}:{FRAME}", stderr=subprocess.DEVNULL)
-        source = f"rtsp://127.0.0.1:{cameras}/a"
+                        "--camera", f"a=synthetic:{FPS}:{FPS * gop_seconds}:{self.frame}", stderr=subprocess.DEVNULL)
         config = self.folder / "config.yml"
-        if name == "MediaMTX":
-            config.write_text(f"rtspAddress: 127.0.0.1:{self.port}\nrtspTransports: [tcp]\nrtmp: no\nhls: no\n"
-                              f"webrtc: no\nsrt: no\nlogLevel: error\npaths:\n  main:\n    source: {source}\n"
-                              f"    rtspTransport: tcp\n")
-            command = [binary, config]
-        else:
-            config.write_text(f"rtsp:\n  listen: 127.0.0.1:{self.port}\napi:\n  listen: ''\nwebrtc:\n  listen: ''\n"
-                              f"streams:\n  main: {source}\n")
-            command = [binary, "-config", config]
+        config.write_text(getattr(self, name.lower())(f"rtsp://127.0.0.1:{cameras}/a"))
+        command = [binary, config] if name == "MediaMTX" else [binary, "-config", config]
         peer = pinned(GATEWAY_CORE, *command, stdout=subprocess.DEVNULL)
         self.children, self.pid = [peer, camera], peer.pid
-        self.key_file = self.folder / "no-key"
-        self.key_file.write_text(":")
+        self.no_key = self.folder / "no-key"
+        self.no_key.write_text(self.nobody)
         wait_for(self.port)
         time.sleep(2)
 
+    def mediamtx(self, source):
+        return (f"rtspAddress: 127.0.0.1:{self.port}\nrtspTransports: [tcp]\nrtmp: no\nhls: no\nwebrtc: no\nsrt: no\n"
+                f"logLevel: error\npaths:\n  main:\n    source: {source}\n    rtspTransport: tcp\n")
+
+    def go2rtc(self, source):
+        return (f"rtsp:\n  listen: 127.0.0.1:{self.port}\napi:\n  listen: ''\nwebrtc:\n  listen: ''\n"
+                f"streams:\n  main: {source}\n")
+
+    def target(self):
+        return ["--address", f"127.0.0.1:{self.port}", "--path", "main", "--key-file", self.no_key]
+
     def load(self, seconds):
-        return ["viewers", "--address", f"127.0.0.1:{self.port}", "--path", "main", "--key-file", self.key_file,
-                "--count", VIEWERS, "--seconds", seconds]
+        return ["viewers", *self.target(), "--count", VIEWERS, "--seconds", seconds]
+
+
+class WhepPeer(Peer):
+    """The same for browsers: offers go to its HTTP port."""
+
+    frame, nobody = SMALL_FRAME, ""
+
+    def mediamtx(self, source):
+        return (f"rtsp: no\nrtmp: no\nhls: no\nsrt: no\nwebrtcAddress: 127.0.0.1:{self.port}\nwebrtcEncryption: no\n"
+                f"webrtcLocalUDPAddress: 127.0.0.1:{free_port()}\nwebrtcIPsFromInterfaces: no\n"
+                f"webrtcAdditionalHosts: [127.0.0.1]\nlogLevel: error\n"
+                f"paths:\n  main:\n    source: {source}\n    rtspTransport: tcp\n")
+
+    def go2rtc(self, source):
+        webrtc = f"127.0.0.1:{free_port()}"
+        return (f"rtsp:\n  listen: ''\napi:\n  listen: 127.0.0.1:{self.port}\n"
+                f"webrtc:\n  listen: {webrtc}\n  candidates: [{webrtc}]\nstreams:\n  main: {source}\n")
+
+    def target(self):
+        path = "/main/whep" if self.name == "MediaMTX" else "/api/webrtc?src=main"
+        return ["--address", f"127.0.0.1:{self.port}", "--path", path, "--cookie-file", self.no_key]
+
+    def load(self, seconds):
+        return ["whep-viewers", *self.target(), "--count", FEWER, "--seconds", seconds]
