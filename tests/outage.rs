@@ -80,7 +80,8 @@ async fn frozen(misbehave: impl Fn(&camsim::Cameras, bool), state: &str, detail:
     page.binary().await;
     misbehave(&cameras, true);
     let began = Instant::now();
-    while page.text("state").await["state"] != "stale" {}
+    let stale = async { while page.text("state").await["state"] != "stale" {} };
+    tokio::time::timeout(Duration::from_secs(30), stale).await.expect("it is called stale");
     assert!(began.elapsed() <= Duration::from_secs(10), "{:?}", began.elapsed());
     let (_, camera) = owner.get(&format!("/api/v1/cameras/{id}")).await;
     assert_eq!((&camera["status"]["state"], &camera["status"]["detail"]), (&json!(state), &json!(detail)));

@@ -114,7 +114,7 @@ mod tests {
         let with = |time: u8| {
             let key = picture(5, 7, 5_000);
             let key = nal::split(&key).next().unwrap();
-            Bytes::from(nal::join([&[6, 5, 16][..], &vec![time; usize::from(time)], key]))
+            Bytes::from(nal::join([&[6, 5, 2, time, time][..], key]))
         };
         assert_eq!(repeats(&[with(1), with(2), with(3)]), [false, true, true]);
     }
