@@ -140,7 +140,7 @@ impl Steady {
     }
 }
 
-fn follows<N: PartialEq + std::fmt::Debug>(way: &str, last: &mut Option<N>, number: N, before: N) {
+fn follows<N: Copy + PartialEq + std::fmt::Debug>(way: &str, last: &mut Option<N>, number: N, before: N) {
     assert!(last.as_ref().is_none_or(|last| *last == before), "{way}: {last:?} and then {number:?}");
     *last = Some(number);
 }
