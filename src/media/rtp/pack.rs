@@ -40,7 +40,7 @@ const MAX_PAYLOAD: usize = MAX_PACKET - HEADER;
 /// Packets a frame takes.
 pub(super) fn count(track: &TrackParams, key: bool, data: &[u8]) -> u16 {
     let mut packets = 0u16;
-    pieces(track, key, data, MAX_PAYLOAD, |_| packets = packets.saturating_add(1));
+    pieces(track, key, data, MAX_PAYLOAD, |_| true, |_| packets = packets.saturating_add(1));
     packets
 }
 
@@ -48,19 +48,26 @@ pub(super) fn count(track: &TrackParams, key: bool, data: &[u8]) -> u16 {
 pub(crate) fn image(frame: &Frame) -> Bytes {
     let Some(track) = frame.track_params() else { return Bytes::new() };
     let mut size = 0;
-    pieces(track, frame.key, &frame.data, MAX_PAYLOAD, |piece| size += 4 + piece.packet_len());
+    pieces(track, frame.key, &frame.data, MAX_PAYLOAD, |_| true, |piece| size += 4 + piece.packet_len());
     let mut out = BytesMut::with_capacity(size);
     let mut sequence = frame.rtp.sequence;
     let payload_type = payload_type(track);
-    pieces(track, frame.key, &frame.data, MAX_PAYLOAD, |piece| {
-        out.put_u8(b'$');
-        out.put_u8(channel(frame.track));
-        out.put_u16(u16::try_from(piece.packet_len()).unwrap_or(u16::MAX));
-        put_header(&mut out, &frame.rtp, sequence, payload_type, &piece);
-        out.put_slice(piece.header());
-        out.put_slice(piece.body);
-        sequence = sequence.wrapping_add(1);
-    });
+    pieces(
+        track,
+        frame.key,
+        &frame.data,
+        MAX_PAYLOAD,
+        |_| true,
+        |piece| {
+            out.put_u8(b'$');
+            out.put_u8(channel(frame.track));
+            out.put_u16(u16::try_from(piece.packet_len()).unwrap_or(u16::MAX));
+            put_header(&mut out, &frame.rtp, sequence, payload_type, &piece);
+            out.put_slice(piece.header());
+            out.put_slice(piece.body);
+            sequence = sequence.wrapping_add(1);
+        },
+    );
     out.freeze()
 }
 
@@ -85,16 +92,18 @@ pub fn packets(image: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
     })
 }
 
-/// Cuts a frame into payloads of at most `most` bytes.
+/// Cuts a frame into payloads of at most `most` bytes. Only NAL units that are `wanted`
+/// go: the marker is on the last packet of what is left.
 pub(super) fn pieces<'a>(
     track: &'a TrackParams,
     key: bool,
     data: &'a [u8],
     most: usize,
+    wanted: impl Fn(&[u8]) -> bool,
     each: impl FnMut(Piece<'a>),
 ) {
     match track.codec {
-        Codec::H264(_) | Codec::H265(_) => video(track, key, data, most, each),
+        Codec::H264(_) | Codec::H265(_) => video(track, key, data, most, wanted, each),
         Codec::Aac(_) => aac(data, most, each),
         Codec::Pcmu | Codec::Pcma => g711(track, data, most, each),
         Codec::Opus => opus(data, most, each),
@@ -109,11 +118,12 @@ fn video<'a>(
     key: bool,
     data: &'a [u8],
     most: usize,
+    wanted: impl Fn(&[u8]) -> bool,
     mut each: impl FnMut(Piece<'a>),
 ) {
     let brings_own = nal::split(data).any(|nal| track.is_parameter_set(nal));
     let sets = (key && !brings_own).then(|| track.parameter_sets()).into_iter().flatten();
-    let mut nals = sets.chain(nal::split(data)).filter(|nal| !nal.is_empty()).peekable();
+    let mut nals = sets.chain(nal::split(data)).filter(|nal| !nal.is_empty() && wanted(nal)).peekable();
     while let Some(nal) = nals.next() {
         let last = nals.peek().is_none();
         if nal.len() <= most {

@@ -4,7 +4,7 @@
 use super::{HEADER, pack};
 use crate::frame::Frame;
 use crate::nal;
-use crate::params::{Codec, Track};
+use crate::params::{Codec, Track, TrackParams};
 
 /// The largest datagram we send to a WebRTC viewer: paths that shorten packets,
 /// IPv6 and a tunnel among them, still carry it.
@@ -108,18 +108,15 @@ pub(crate) fn build(frame: &Frame) -> Payload {
     payload.bytes.reserve_exact(frame.data.len() + frame.data.len() / 64 + 64);
     let joins = frame.track == Track::Video && matches!(track.codec, Codec::H264(_));
     let (mut small, mut size): (Vec<&[u8]>, usize) = (Vec::new(), 1);
-    pack::pieces(track, frame.key, &frame.data, MAX_PAYLOAD, |piece| {
+    let wanted = |nal: &[u8]| !is_padding(track, nal);
+    pack::pieces(track, frame.key, &frame.data, MAX_PAYLOAD, wanted, |piece| {
         if joins && piece.header().is_empty() {
-            // Where an access unit ends is what the marker says; filler is nothing.
-            let nothing = matches!(nal::h264_type(piece.body), 9 | 12);
-            if !nothing {
-                if size + 2 + piece.body.len() > MAX_PAYLOAD {
-                    payload.push_small(&mut small, false);
-                    size = 1;
-                }
-                small.push(piece.body);
-                size += 2 + piece.body.len();
+            if size + 2 + piece.body.len() > MAX_PAYLOAD {
+                payload.push_small(&mut small, false);
+                size = 1;
             }
+            small.push(piece.body);
+            size += 2 + piece.body.len();
             if piece.marker {
                 payload.push_small(&mut small, true);
             }
@@ -130,6 +127,16 @@ pub(crate) fn build(frame: &Frame) -> Payload {
         payload.push(piece.marker, piece.shift, &[piece.header(), piece.body]);
     });
     payload
+}
+
+/// Delimiters and filler: where an access unit ends is what the marker says, and a line
+/// that is slow enough to need a constant bitrate is not the camera's.
+fn is_padding(track: &TrackParams, nal: &[u8]) -> bool {
+    match track.codec {
+        Codec::H264(_) => matches!(nal::h264_type(nal), 9 | 12),
+        Codec::H265(_) => matches!(nal::h265_type(nal), 35 | 38),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -2,23 +2,36 @@
 
 use super::*;
 use crate::params::Params;
-use crate::params::TrackParams;
 use crate::rtp::Numbering;
 use crate::time::{Stamp, Ticks};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn frame(key: bool, nals: &[Vec<u8>]) -> Frame {
+fn h264() -> TrackParams {
     let record = [1, 0x4d, 0x40, 0x1f, 0xff, 0xe1, 0, 5, 0x67, 0x4d, 0x40, 0x1f, 9, 1, 0, 2, 0x68, 0xee];
-    let track = Arc::new(TrackParams::h264(&record, 768, 576).unwrap());
+    TrackParams::h264(&record, 768, 576).unwrap()
+}
+
+fn h265() -> TrackParams {
+    let mut record = vec![1u8; 23];
+    (record[21], record[22]) = (0x0f, 1);
+    record.extend([0x80 | 32, 0, 1, 0, 3, 0x40, 1, 7]);
+    TrackParams::h265(&record, 768, 576).unwrap()
+}
+
+fn frame(key: bool, nals: &[Vec<u8>]) -> Frame {
+    frame_of(h264(), key, nals)
+}
+
+fn frame_of(track: TrackParams, key: bool, nals: &[Vec<u8>]) -> Frame {
     Frame::new(crate::frame::Parts {
         track: Track::Video,
         key,
         stamp: Stamp { pts: Ticks(7), dts: Ticks(7), duration: Ticks(1), longest: Ticks(1) },
         arrival: Duration::ZERO,
         data: nal::join(nals.iter().map(Vec::as_slice)).into(),
-        params: Arc::new(Params { video: Some(track), audio: None }),
+        params: Arc::new(Params { video: Some(Arc::new(track)), audio: None }),
         rtp: Numbering::default(),
         fragment_number: 1,
     })
@@ -68,18 +81,30 @@ fn the_fragments_of_a_picture_are_of_one_size_but_the_last() {
     assert!(others.iter().all(|size| *size == MAX_PAYLOAD) && *last <= MAX_PAYLOAD, "{sizes:?}");
 }
 
+/// NAL units of these kinds, which are told apart by what fills them.
+fn nals(kinds: &[(u8, usize)]) -> Vec<Vec<u8>> {
+    let nal = |(n, (kind, size)): (usize, &(u8, usize))| {
+        let mut nal: Vec<u8> = (0..*size).map(|at| (at * 7 + n) as u8).collect();
+        nal[0] = *kind;
+        nal
+    };
+    kinds.iter().enumerate().map(nal).collect()
+}
+
+/// RFC 6184 section 5.1: the marker is on the last packet of the access unit, and on no
+/// other.
+fn ends_with_its_marker(payload: &Payload) -> bool {
+    let markers: Vec<bool> = payload.parts().map(|part| part.marker).collect();
+    markers.split_last().is_none_or(|(last, others)| *last && others.iter().all(|marker| !marker))
+}
+
 proptest! {
     #[test]
-    fn a_frame_comes_out_as_it_went_in(sizes in prop::collection::vec(1usize..4_000, 1..8), key: bool) {
-        let nals: Vec<Vec<u8>> = sizes
-            .iter()
-            .enumerate()
-            .map(|(n, size)| {
-                let mut nal: Vec<u8> = (0..*size).map(|at| (at * 7 + n) as u8).collect();
-                nal[0] = if key { 0x65 } else { 0x41 };
-                nal
-            })
-            .collect();
+    fn a_frame_comes_out_as_it_went_in_but_for_what_pads_it(
+        kinds in prop::collection::vec((prop::sample::select(vec![0x65u8, 0x41, 9, 12]), 1usize..4_000), 1..8),
+        key: bool,
+    ) {
+        let nals = nals(&kinds);
         let frame = frame(key, &nals);
         let payload = frame.rtp_payload(|_| ());
         let mut out = unpack(payload);
@@ -87,8 +112,25 @@ proptest! {
             prop_assert_eq!(out.remove(0)[0], 0x67);
             prop_assert_eq!(out.remove(0)[0], 0x68);
         }
-        prop_assert_eq!(out, nals);
-        let markers: Vec<bool> = payload.parts().map(|part| part.marker).collect();
-        prop_assert!(markers.iter().rev().skip(1).all(|marker| !marker) && *markers.last().unwrap());
+        let picture: Vec<Vec<u8>> = nals.into_iter().filter(|nal| nal[0] > 12).collect();
+        prop_assert_eq!(out, picture);
+        prop_assert!(ends_with_its_marker(payload));
+    }
+
+    #[test]
+    fn a_frame_of_h265_ends_with_its_marker_whatever_pads_it(
+        kinds in prop::collection::vec((prop::sample::select(vec![1u8 << 1, 19 << 1, 35 << 1, 38 << 1]), 3usize..4_000), 1..8),
+        key: bool,
+    ) {
+        let frame = frame_of(h265(), key, &nals(&kinds));
+        let payload = frame.rtp_payload(|_| ());
+        let picture = kinds.iter().filter(|(kind, _)| kind >> 1 < 32).count();
+        let units = payload.parts().filter(|part| match part.bytes[0] >> 1 {
+            49 => part.bytes[2] & 0x80 != 0,
+            kind => kind < 32,
+        });
+        prop_assert_eq!(units.count(), picture);
+        prop_assert!(payload.parts().all(|part| !matches!(part.bytes[0] >> 1, 35 | 38)));
+        prop_assert!(ends_with_its_marker(payload));
     }
 }
