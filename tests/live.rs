@@ -180,6 +180,10 @@ async fn only_a_websocket_of_our_own_page_is_served() {
     let path = format!("/api/v1/cameras/{id}/main/live");
     let (status, problem) = resident.get(&path).await;
     assert_eq!((status.as_u16(), &problem["type"]), (426, &json!("not-websocket")));
+    // RFC 9110 section 15.5.22.
+    let refused = resident.request(Method::GET, &path).send().await.unwrap();
+    assert_eq!(refused.headers()["upgrade"], "websocket");
+    assert_eq!(refused.headers()["connection"], "upgrade");
     let upgrade = |origin: &str| {
         resident
             .request(Method::GET, &path)
