@@ -330,6 +330,12 @@ impl App {
         &self.decoder
     }
 
+    /// WebRTC, for its counters, unless it is switched off.
+    #[must_use]
+    pub fn whep(&self) -> Option<&whep::Server> {
+        self.whep.as_ref()
+    }
+
     /// The HTTP face, for its counters.
     #[must_use]
     pub fn web(&self) -> &web::App {

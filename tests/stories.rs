@@ -14,6 +14,7 @@ static ALLOCATOR: meter::Metered = meter::Metered;
 mod accounts;
 mod alert_stream;
 mod approvals;
+mod bad_lines;
 mod called;
 mod contacts;
 mod decoder;

@@ -132,6 +132,50 @@ impl Clip {
         Self { params, film: Some(Film { camera }), stamped: false, ..empty }
     }
 
+    /// The same with G.711 beside the picture, twenty milliseconds a frame: its bytes count
+    /// up, from 0 to 255 and again, over all rounds that last whole 32 milliseconds. No
+    /// moments are written into it.
+    #[must_use]
+    pub fn with_g711(mut self, codec: Codec) -> Self {
+        const FRAME: usize = 160;
+        self.params.audio = Some(Arc::new(TrackParams::audio(codec, 8_000, 1)));
+        self.stamped = false;
+        let count = usize::try_from(self.length.as_millis() / 20).unwrap_or(0);
+        let sound = (0..count).map(|n| {
+            let at = Ticks(i64::try_from(n * FRAME).unwrap_or(0));
+            let data: Vec<u8> = (n * FRAME..(n + 1) * FRAME).map(|at| (at & 0xff) as u8).collect();
+            ClipSample { track: Track::Audio, key: false, present: at, decode: at, data: data.into() }
+        });
+        self.samples.extend(sound);
+        let rate = self.rate(Track::Video);
+        self.samples.sort_by_key(|sample| {
+            sample.decode.to_duration(if sample.track == Track::Video { rate } else { 8_000 })
+        });
+        self
+    }
+
+    /// The same with key frames of another size.
+    #[must_use]
+    pub fn with_key_frames_of(mut self, bytes: usize) -> Self {
+        let nal = [&[0x65][..], &vec![0x5a; bytes]].concat();
+        for sample in self.samples.iter_mut().filter(|sample| sample.track == Track::Video && sample.key) {
+            sample.data = media::nal::join([nal.as_slice()]).into();
+        }
+        self
+    }
+
+    /// The same from a camera at a constant bitrate: each picture is followed by filler
+    /// (H.264 section 7.3.2.7).
+    #[must_use]
+    pub fn with_filler(mut self, bytes: usize) -> Self {
+        let filler = [&[12][..], &vec![0xff; bytes], &[0x80]].concat();
+        for sample in self.samples.iter_mut().filter(|sample| sample.track == Track::Video) {
+            let padding = media::nal::join([filler.as_slice()]);
+            sample.data = [&sample.data[..], &padding].concat().into();
+        }
+        self
+    }
+
     /// Ticks per second of a track.
     #[must_use]
     pub fn rate(&self, track: Track) -> u32 {

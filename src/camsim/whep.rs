@@ -151,6 +151,21 @@ enum Wire {
 }
 
 impl Wire {
+    fn peer(&self) -> std::io::Result<SocketAddr> {
+        match self {
+            Self::Udp(socket) => socket.peer_addr(),
+            Self::Tcp(stream, _) => stream.peer_addr(),
+        }
+    }
+
+    /// Answers what the gateway asks, if it does.
+    async fn reply(&mut self, packet: &[u8], ice: &IceCreds) -> std::io::Result<bool> {
+        match answer_to(packet, ice, self.peer()?) {
+            Some(answer) => self.send(&answer).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     async fn send(&mut self, packet: &[u8]) -> std::io::Result<()> {
         match self {
             Self::Udp(socket) => socket.send(packet).await.map(|_| ()),
@@ -243,6 +258,18 @@ pub struct Viewer {
     pub mute: bool,
 }
 
+/// The answer to a check of the gateway's, if it is one.
+fn answer_to(packet: &[u8], ice: &IceCreds, from: SocketAddr) -> Option<Vec<u8>> {
+    let message = StunMessage::parse(packet).ok().filter(StunMessage::is_binding_request)?;
+    if !message.verify(ice.pass.as_bytes(), hmac) {
+        return None;
+    }
+    let reply = StunMessage::binding_reply(message.trans_id(), from);
+    let mut buffer = [0; 256];
+    let length = reply.to_bytes(Some(ice.pass.as_bytes()), &mut buffer, hmac).ok()?;
+    buffer.get(..length).map(<[u8]>::to_vec)
+}
+
 fn check(ice: &IceCreds, answer: &Answer, nominate: bool) -> Vec<u8> {
     let username = format!("{}:{}", answer.ufrag, ice.ufrag);
     let message = StunMessage::binding_request(&username, TransId::new(), true, 7, 1, nominate);
@@ -327,6 +354,7 @@ impl Viewer {
             tokio::select! {
                 received = wire.receive(&mut buffer) => {
                     received?;
+                    wire.reply(&buffer, &offer.ice).await?;
                     dtls.handle_timeout(Instant::now().into_std())?;
                     if buffer.first().is_some_and(|first| (20..64).contains(first)) {
                         dtls.handle_packet(&buffer)?;
@@ -372,6 +400,44 @@ impl Viewer {
         self.wire.send(&check(&self.ice, &self.answer, true)).await
     }
 
+    /// A check that asks for media, as it could be sent from anywhere.
+    #[must_use]
+    pub fn check(&self) -> Vec<u8> {
+        check(&self.ice, &self.answer, true)
+    }
+
+    /// Comes from another port from now on, as from another network: it is checked until
+    /// the gateway knows that it is there.
+    pub async fn roam(&mut self) -> std::io::Result<()> {
+        let to = self.wire.peer()?;
+        let socket = UdpSocket::bind(SocketAddr::new(self.local_addr()?.ip(), 0)).await?;
+        socket.connect(to).await?;
+        self.wire = Wire::Udp(socket);
+        let limit = Instant::now() + CONNECT;
+        while Instant::now() < limit {
+            self.wire.send(&self.check()).await?;
+            let end = Instant::now() + CHECK;
+            while let Ok(received) = tokio::time::timeout_at(end, self.wire.receive(&mut self.buffer)).await {
+                received?;
+                if self.wire.reply(&self.buffer, &self.ice).await? {
+                    return Ok(());
+                }
+            }
+        }
+        Err(std::io::ErrorKind::TimedOut.into())
+    }
+
+    /// Loses its TCP connection and comes back by another, after a while.
+    pub async fn reconnect(&mut self, after: Duration) -> std::io::Result<()> {
+        let to = self.wire.peer()?;
+        if let Wire::Tcp(stream, _) = &mut self.wire {
+            stream.shutdown().await?;
+        }
+        tokio::time::sleep(after).await;
+        self.wire = Wire::Tcp(TcpStream::connect(to).await?, Vec::new());
+        self.wire.send(&self.check()).await
+    }
+
     /// Says that packets from `first` on are lost; `mask` as in RFC 4585 section 6.2.1.
     pub async fn nack(&mut self, ssrc: u32, first: u16, mask: u16) -> std::io::Result<()> {
         self.feed_back(&feedback::nack(OURS, ssrc, first, mask)).await
@@ -396,8 +462,11 @@ impl Viewer {
             }
             let next = if self.mute { Instant::now() + CONSENT } else { self.checked + CONSENT };
             tokio::select! {
-                received = self.wire.receive(&mut self.buffer) => return received,
-                () = tokio::time::sleep_until(next) => {}
+                received = self.wire.receive(&mut self.buffer) => received?,
+                () = tokio::time::sleep_until(next) => continue,
+            }
+            if !self.wire.reply(&self.buffer, &self.ice).await? {
+                return Ok(());
             }
         }
     }

@@ -103,9 +103,14 @@ async fn playable(
     match fit(&params, offer) {
         Fit::AsItIs(chosen) => Ok((hub, chosen)),
         Fit::NeedsH264 { have } => Err(Problem::NotPlayable(format!(
-            "the camera sends {have}, which this offer does not take; offer it, watch by another way, \
+            "the camera sends {have}, which this offer does not take; watch by another way, \
              or let the camera send H.264"
         ))),
+        Fit::NeedsFragments => Err(Problem::NotPlayable(
+            "the camera sends H.264, which this offer does not take; offer H264/90000 with packetization-mode=1, \
+             or watch by another way"
+                .into(),
+        )),
         Fit::NothingAsked => Err(Problem::NotPlayable(
             "the offer has no section to receive what the stream carries; add a recvonly video section"
                 .into(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -16,9 +17,12 @@ pub struct Weather {
     pub loss_percent: u32,
     /// They come up to this much later, one before the other.
     pub jitter: Duration,
-    /// Bytes a second that get through; the rest is lost.
+    /// Bytes a second that get through. What waits longer than a line lets it is lost.
     pub rate: Option<u32>,
 }
+
+/// How long datagrams wait for their turn on a line that is full.
+const QUEUE: Duration = Duration::from_millis(200);
 
 pub struct Middle {
     /// Where the viewer connects.
@@ -30,6 +34,7 @@ pub struct Middle {
     /// Sent to the gateway right before the viewer's first DTLS packet. What the gateway
     /// answers is for the one who forged, who is elsewhere.
     ambush: Arc<Mutex<Vec<Vec<u8>>>>,
+    cut: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
 
@@ -46,8 +51,19 @@ impl Middle {
         let viewer: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
         let (to_gateway, from_gateway) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let ambush: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
-        let swallowing = Arc::<AtomicBool>::default();
+        let (swallowing, cut) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let mut tasks = JoinSet::new();
+        // As many as the longest queue holds of the smallest packets.
+        let (line, mut arriving) = mpsc::channel::<(Instant, SocketAddr, Vec<u8>)>(1 << 16);
+        tasks.spawn({
+            let inside = Arc::clone(&inside);
+            async move {
+                while let Some((at, viewer, packet)) = arriving.recv().await {
+                    tokio::time::sleep_until(at).await;
+                    let _ = inside.send_to(&packet, viewer).await;
+                }
+            }
+        });
         tasks.spawn({
             let (inside, outside, viewer) = (Arc::clone(&inside), Arc::clone(&outside), Arc::clone(&viewer));
             let (count, ambush) = (Arc::clone(&to_gateway), Arc::clone(&ambush));
@@ -75,10 +91,10 @@ impl Middle {
         });
         tasks.spawn({
             let (inside, outside) = (Arc::clone(&inside), Arc::clone(&outside));
-            let count = Arc::clone(&from_gateway);
+            let (count, cut) = (Arc::clone(&from_gateway), Arc::clone(&cut));
             async move {
                 let (mut buffer, mut dice, mut late) = ([0; 2_048], 7, JoinSet::new());
-                let (began, mut through) = (Instant::now(), 0.0);
+                let mut free_at = Instant::now();
                 while let Ok((length, _)) = outside.recv_from(&mut buffer).await {
                     count.fetch_add(length as u64, Ordering::Relaxed);
                     let Some(viewer) = *viewer.lock().unwrap() else { continue };
@@ -89,12 +105,18 @@ impl Middle {
                     if media && chance(&mut dice) % 100 < weather.loss_percent {
                         continue;
                     }
-                    if let Some(rate) = weather.rate
-                        && through > f64::from(rate) * (began.elapsed().as_secs_f64() + 0.2)
-                    {
+                    if cut.load(Ordering::Relaxed) {
                         continue;
                     }
-                    through += length as f64;
+                    if let Some(rate) = weather.rate {
+                        let now = Instant::now();
+                        let turn = free_at.max(now);
+                        if turn <= now + QUEUE {
+                            free_at = turn + Duration::from_secs_f64(length as f64 / f64::from(rate));
+                            let _ = line.try_send((free_at, viewer, buffer[..length].to_vec()));
+                        }
+                        continue;
+                    }
                     let delay = weather.jitter.mul_f64(f64::from(chance(&mut dice) % 1_000) / 1_000.0);
                     if delay.is_zero() {
                         let _ = inside.send_to(&buffer[..length], viewer).await;
@@ -110,7 +132,7 @@ impl Middle {
             }
         });
         let address = inside.local_addr().unwrap();
-        Self { address, outside, gateway, to_gateway, from_gateway, ambush, _tasks: tasks }
+        Self { address, outside, gateway, to_gateway, from_gateway, ambush, cut, _tasks: tasks }
     }
 
     /// Sends this to the gateway as if it came from the viewer.
@@ -121,6 +143,11 @@ impl Middle {
     /// Lies in wait for the viewer's first DTLS packet.
     pub fn lie_in_wait(&self, forged: Vec<Vec<u8>>) {
         *self.ambush.lock().unwrap() = forged;
+    }
+
+    /// Nothing gets through to the viewer, or everything does again.
+    pub fn cut(&self, on: bool) {
+        self.cut.store(on, Ordering::Relaxed);
     }
 
     /// Bytes to the gateway and from it.

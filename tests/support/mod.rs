@@ -82,6 +82,7 @@ pub struct House {
     pub fleet: Arc<Fleet>,
     pub decoder: Arc<Decoder>,
     pub web: web::App,
+    pub whep: relay::whep::Server,
     pub site: SiteId,
     pub gate: PlaceId,
     pub lobby: PlaceId,
@@ -135,6 +136,7 @@ impl House {
         let app = App::build(&settings, Arc::new(clock.clone())).await.unwrap();
         let (store, fleet, changes) = (Arc::clone(app.store()), Arc::clone(app.fleet()), app.changed());
         let (decoder, web) = (Arc::clone(app.decoder()), app.web().clone());
+        let whep = app.whep().unwrap().clone();
         let setup_token = app.setup_token().map(str::to_owned);
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(listeners, async {
@@ -147,6 +149,7 @@ impl House {
             fleet,
             decoder,
             web,
+            whep,
             site: SiteId::from_random(random()),
             gate: PlaceId::from_random(random()),
             lobby: PlaceId::from_random(random()),

@@ -26,6 +26,8 @@ pub enum Fit {
         /// What the picture is in.
         have: &'static str,
     },
+    /// The picture is H.264, and the offer takes none that is cut into packets.
+    NeedsFragments,
     /// The offer has no section in which this stream could be sent.
     NothingAsked,
 }
@@ -38,7 +40,11 @@ pub fn rendition(params: &Params, offer: &Offer) -> Rendition {
         let (track, (_, asked)) = (track.as_ref()?, wanted(offer, kind)?);
         best(track, asked).is_none().then_some((track.codec.clone(), asked))
     };
-    let video = unfit(&params.video, Kind::Video).map_or(Video::Keep, |_| Video::H264);
+    let video = match unfit(&params.video, Kind::Video) {
+        Some((_, asked)) if h264(asked).next().is_some() => Video::H264,
+        // It would not be taken, either.
+        _ => Video::Keep,
+    };
     let takes_opus = |asked: &Section| asked.formats.iter().any(|format| format.encoding == "opus");
     let audio = match unfit(&params.audio, Kind::Audio) {
         Some((Codec::Aac(_), asked)) if takes_opus(asked) => Audio::Opus,
@@ -50,16 +56,18 @@ pub fn rendition(params: &Params, offer: &Offer) -> Rendition {
 /// Decides.
 #[must_use]
 pub fn fit(params: &Params, offer: &Offer) -> Fit {
-    let mut chosen = Vec::new();
+    let mut chosen: Vec<Chosen> = Vec::new();
     if let Some(video) = &params.video {
         let Some((section, asked)) = wanted(offer, Kind::Video) else { return Fit::NothingAsked };
         match best(video, asked) {
             Some(format) => chosen.push(Chosen { track: Track::Video, section, format }),
+            None if matches!(video.codec, Codec::H264(_)) => return Fit::NeedsFragments,
             None => return Fit::NeedsH264 { have: video.name() },
         }
     }
     if let Some(audio) = &params.audio
         && let Some((section, asked)) = wanted(offer, Kind::Audio)
+        && chosen.first().is_none_or(|video| offer.share(video.section, section))
         && let Some(format) = best(audio, asked)
     {
         chosen.push(Chosen { track: Track::Audio, section, format });
@@ -71,6 +79,12 @@ fn wanted(offer: &Offer, kind: Kind) -> Option<(usize, &Section)> {
     offer.sections.iter().enumerate().find(|(_, section)| section.kind == kind && section.receives)
 }
 
+/// What the section takes of H.264 as we send it: cut into packets (RFC 6184 section 6.3).
+fn h264(section: &Section) -> impl Iterator<Item = &Format> {
+    let named = section.formats.iter().filter(|f| f.encoding == "h264" && f.clock_rate == 90_000);
+    named.filter(|f| f.parameter("packetization-mode") == Some("1"))
+}
+
 /// The payload type that says best what the track is.
 fn best(track: &TrackParams, section: &Section) -> Option<Format> {
     let named = |encoding: &'static str, rate: u32| {
@@ -80,8 +94,7 @@ fn best(track: &TrackParams, section: &Section) -> Option<Format> {
     match &track.codec {
         Codec::H264(avcc) => {
             let ours = [avcc.avc_profile_indication, avcc.profile_compatibility];
-            let fragments = named("h264", 90_000).filter(|f| f.parameter("packetization-mode") == Some("1"));
-            let format = fragments.min_by_key(|format| distance(ours, format))?;
+            let format = h264(section).min_by_key(|format| distance(ours, format))?;
             let level = format.parameter("profile-level-id").unwrap_or("42e01f");
             // RFC 6184 section 8.2.2: the profile is the offer's. What the stream is in
             // the SPS says, which is all that browsers' decoders look at.
@@ -122,7 +135,7 @@ mod tests {
 
     fn offer(video: &str, audio: &str) -> Offer {
         let text = format!(
-            "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 0 8\r\na=mid:0\r\na=recvonly\r\n\
+            "v=0\r\na=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 0 8\r\na=mid:0\r\na=recvonly\r\n\
              a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n\
              a=fingerprint:sha-256 {}\r\na=rtpmap:111 opus/48000/2\r\n{audio}\
              m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100\r\na=mid:1\r\na=recvonly\r\n{video}",
@@ -179,7 +192,12 @@ mod tests {
         let one = "a=rtpmap:98 H264/90000\r\na=fmtp:98 packetization-mode=1;profile-level-id=42e01f\r\n";
         assert_eq!(video_pt(&of(h264(0x64, 0)), &offer(one, "")), Some(98), "better than no picture");
         let none = "a=rtpmap:96 VP8/90000\r\na=rtpmap:97 H264/90000\r\na=fmtp:97 packetization-mode=0\r\n";
-        assert_eq!(fit(&of(h264(0x42, 0xe0)), &offer(none, "")), Fit::NeedsH264 { have: "H.264" });
+        assert_eq!(fit(&of(h264(0x42, 0xe0)), &offer(none, "")), Fit::NeedsFragments);
+        assert_eq!(
+            rendition(&of(h264(0x42, 0xe0)), &offer(none, "")).video,
+            Video::Keep,
+            "it would not help"
+        );
     }
 
     #[test]
@@ -193,6 +211,14 @@ mod tests {
             _ => None,
         };
         assert_eq!(audio_pt(&with(Codec::Pcmu, 8_000)), Some(0));
+        let mut apart = offer(CHROME, "");
+        assert!(apart.share(0, 1));
+        apart.sections[0].mid.clear();
+        let fit = fit(&with(Codec::Pcmu, 8_000), &apart);
+        assert!(
+            matches!(fit, Fit::AsItIs(chosen) if chosen.len() == 1),
+            "sound goes the picture's way or not at all"
+        );
         assert_eq!(audio_pt(&with(Codec::Pcma, 8_000)), Some(8));
         assert_eq!(audio_pt(&with(Codec::Opus, 48_000)), Some(111));
         assert_eq!(audio_pt(&with(Codec::Pcma, 16_000)), None);

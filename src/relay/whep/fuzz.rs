@@ -20,9 +20,11 @@ pub fn stun(bytes: &[u8]) {
     let credentials = || Credentials { ufrag: "local".into(), password: "password-of-the-session".into() };
     let _ = ufrag_of(bytes);
     let Ok(peer) = "192.0.2.1:5000".parse() else { return };
+    let theirs = Credentials { ufrag: "remote".into(), ..credentials() };
     let now = tokio::time::Instant::now().into_std();
-    let mut agent = Lite::new(credentials(), "remote".into(), now);
+    let mut agent = Lite::new(credentials(), theirs, now);
     let checked = agent.check(bytes, Route { peer, local: None, tcp: None }, now + Duration::from_secs(1));
+    let _ = super::ice::is_check(bytes);
     assert!(checked.is_none() || ufrag_of(bytes).is_some());
 }
 

@@ -3,7 +3,7 @@
 //! consented to be sent to for a while (RFC 7675).
 
 use super::sdp::Credentials;
-use is::stun::StunMessage;
+use is::stun::{StunMessage, TransId};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,12 @@ use std::time::{Duration, Instant};
 pub(super) const CONSENT: Duration = Duration::from_secs(30);
 /// Addresses of one session that packets are taken from.
 const MAX_ROUTES: usize = 8;
+/// Between two questions to an address whether the viewer is there.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// What our questions say for themselves: a candidate that was learnt (RFC 8445 section
+/// 5.1.2.1), and the number by which a conflict of roles would be decided.
+const PRIORITY: u32 = (110 << 24) | (65_535 << 8) | 255;
+const TIE_BREAKER: u64 = 1;
 
 /// A way to the viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,12 +38,52 @@ pub(super) struct Checked {
     pub(super) forgotten: Option<Route>,
 }
 
+/// An address where a check came from.
+struct Known {
+    route: Route,
+    /// When last.
+    heard: Instant,
+    /// Whether what we send there arrives: whoever knows the password can write any sender
+    /// on a check, but reads only what comes to them.
+    proven: bool,
+    /// Bytes that came from there and went there, until it is proven.
+    came: usize,
+    went: usize,
+    /// What the question to it must be answered with.
+    question: TransId,
+    asked: Option<Instant>,
+}
+
+impl Known {
+    fn new(route: Route, now: Instant) -> Option<Self> {
+        // Who connected by TCP has answered already.
+        let proven = route.tcp.is_some();
+        Some(Self { route, heard: now, proven, came: 0, went: 0, question: question_id()?, asked: None })
+    }
+
+    /// Whether so many bytes may go there: not more than `times` what came.
+    fn may_take(&mut self, bytes: usize, times: usize) -> bool {
+        let may = self.proven || self.went + bytes <= times * self.came;
+        self.went += if may { bytes } else { 0 };
+        may
+    }
+}
+
+/// A number that cannot be guessed, which those of the library are not made for. It is only
+/// to be had out of a message: an indication needs nothing but its header.
+fn question_id() -> Option<TransId> {
+    let header = [&[0, 0x11, 0, 0, 0x21, 0x12, 0xa4, 0x42], &crate::random::<12>()[..]].concat();
+    StunMessage::parse(&header).ok().map(|message| message.trans_id())
+}
+
 /// The lite agent of one session.
 pub(super) struct Lite {
     local: Credentials,
-    remote_ufrag: String,
-    /// Where checks came from, oldest first, and when last.
-    routes: Vec<(Route, Instant)>,
+    remote: Credentials,
+    /// Oldest first.
+    routes: Vec<Known>,
+    /// What the viewer wants media to go to, and where it goes: the same once it is proven.
+    nominated: Option<Route>,
     selected: Option<Route>,
     /// From when on there is no way to the viewer.
     since: Instant,
@@ -62,40 +108,69 @@ pub(super) fn ufrag_of(packet: &[u8]) -> Option<String> {
     message.split_username().map(|(local, _)| local.to_owned())
 }
 
+/// Whether it is a check, and not the answer to one of ours.
+pub(super) fn is_check(packet: &[u8]) -> bool {
+    matches!(packet, [0, 1, ..])
+}
+
 impl Lite {
-    pub(super) fn new(local: Credentials, remote_ufrag: String, now: Instant) -> Self {
-        Self { local, remote_ufrag, routes: Vec::new(), selected: None, since: now }
+    pub(super) fn new(local: Credentials, remote: Credentials, now: Instant) -> Self {
+        Self { local, remote, routes: Vec::new(), nominated: None, selected: None, since: now }
     }
 
     /// New credentials on both sides. Media stays on the way it has until the viewer
     /// chooses another one.
-    pub(super) fn restart(&mut self, local: Credentials, remote_ufrag: String) {
+    pub(super) fn restart(&mut self, local: Credentials, remote: Credentials) {
         self.local = local;
-        self.remote_ufrag = remote_ufrag;
+        self.remote = remote;
     }
 
-    /// Where media goes, once the viewer has said so.
+    /// Where media goes, once the viewer has said so and has proven to be there.
     pub(super) fn selected(&self) -> Option<Route> {
         self.selected
     }
 
-    /// Whether the viewer has proven to be at this address.
+    /// Where the viewer has said that it wants media.
+    pub(super) fn nominated(&self) -> Option<Route> {
+        self.nominated
+    }
+
+    /// Whether somebody who knows the password wrote this address on a check.
     pub(super) fn knows(&self, route: &Route) -> bool {
-        self.routes.iter().any(|(known, _)| known == route)
+        self.routes.iter().any(|known| known.route == *route)
+    }
+
+    fn known(&mut self, route: &Route) -> Option<&mut Known> {
+        self.routes.iter_mut().find(|known| known.route == *route)
+    }
+
+    /// So many bytes came from there.
+    pub(super) fn heard(&mut self, from: &Route, bytes: usize) {
+        if let Some(known) = self.known(from) {
+            known.came += bytes;
+        }
+    }
+
+    /// Whether so many bytes may go there: while nothing is proven, not more than `times`
+    /// what came from there.
+    pub(super) fn may_send(&mut self, to: &Route, bytes: usize, times: usize) -> bool {
+        self.known(to).is_some_and(|known| known.may_take(bytes, times))
     }
 
     /// Whether the viewer still agrees to be sent to where media goes. Checks from
     /// elsewhere are no consent of whoever is there.
     pub(super) fn has_consent(&self, now: Instant) -> bool {
-        let heard = self.routes.iter().find(|(route, _)| Some(*route) == self.selected);
-        now.saturating_duration_since(heard.map_or(self.since, |(_, at)| *at)) < CONSENT
+        let heard = self.routes.iter().find(|known| Some(known.route) == self.selected);
+        now.saturating_duration_since(heard.map_or(self.since, |known| known.heard)) < CONSENT
     }
 
     /// A connection is gone. The viewer may come back by another one for as long as
     /// its consent would have lasted.
     pub(super) fn lost(&mut self, tcp: u64, now: Instant) {
-        self.routes.retain(|(route, _)| route.tcp != Some(tcp));
-        if self.selected.is_some_and(|route| route.tcp == Some(tcp)) {
+        let is_lost = |route: Route| route.tcp == Some(tcp);
+        self.routes.retain(|known| !is_lost(known.route));
+        self.nominated = self.nominated.filter(|route| !is_lost(*route));
+        if self.selected.is_some_and(is_lost) {
             (self.selected, self.since) = (None, now);
         }
     }
@@ -105,7 +180,7 @@ impl Lite {
         let message = StunMessage::parse(packet).ok().filter(StunMessage::is_binding_request)?;
         let (local, remote) = message.split_username()?;
         if local != self.local.ufrag
-            || remote != self.remote_ufrag
+            || remote != self.remote.ufrag
             || !message.verify(self.local.password.as_bytes(), hmac)
         {
             return None;
@@ -123,125 +198,66 @@ impl Lite {
         if conflict {
             return Some(Checked { reply, new: false, forgotten: None });
         }
-        let known = self.routes.iter_mut().find(|(route, _)| *route == from);
-        let new = known.is_none();
+        let new = !self.knows(&from);
         let mut forgotten = None;
-        if let Some((_, heard)) = known {
-            *heard = now;
-        } else {
+        if new {
+            let wanted = [self.selected, self.nominated];
             if self.routes.len() >= MAX_ROUTES {
-                let oldest = self.routes.iter().position(|(route, _)| Some(*route) != self.selected);
-                forgotten = oldest.map(|at| self.routes.remove(at).0);
+                let oldest = self.routes.iter().position(|known| !wanted.contains(&Some(known.route)));
+                forgotten = oldest.map(|at| self.routes.remove(at).route);
             }
-            self.routes.push((from, now));
+            self.routes.push(Known { came: packet.len(), ..Known::new(from, now)? });
         }
+        let known = self.known(&from)?;
+        known.heard = now;
+        known.went += reply.len();
+        let proven = known.proven;
         if message.use_candidate() {
-            self.selected = Some(from);
+            self.nominated = Some(from);
+            self.selected = if proven { Some(from) } else { self.selected };
         }
         Some(Checked { reply, new, forgotten })
+    }
+
+    /// What is to be asked where the viewer wants media: media would go to anybody whose
+    /// address it wrote on a check. Lite as we are, only this is asked of it.
+    pub(super) fn question(&mut self, now: Instant) -> Option<(Route, Vec<u8>)> {
+        let route = self.nominated.filter(|route| Some(*route) != self.selected)?;
+        let username = format!("{}:{}", self.remote.ufrag, self.local.ufrag);
+        let password = self.remote.password.clone();
+        let known = self.known(&route)?;
+        if known.asked.is_some_and(|at| now.saturating_duration_since(at) < ASK_EVERY) {
+            return None;
+        }
+        let message =
+            StunMessage::binding_request(&username, known.question, false, TIE_BREAKER, PRIORITY, false);
+        let mut buffer = [0; 1_024];
+        let length = message.to_bytes(Some(password.as_bytes()), &mut buffer, hmac).ok()?;
+        if !known.may_take(length, 1) {
+            return None;
+        }
+        known.asked = Some(now);
+        Some((route, buffer.get(..length)?.to_vec()))
+    }
+
+    /// Takes the answer to a question: the viewer has read it, so it is there.
+    pub(super) fn answered(&mut self, packet: &[u8], from: Route) {
+        let Ok(message) = StunMessage::parse(packet) else { return };
+        let is_theirs =
+            message.is_successful_binding_response() && message.verify(self.remote.password.as_bytes(), hmac);
+        let Some(known) = self
+            .known(&from)
+            .filter(|known| is_theirs && known.asked.is_some() && known.question == message.trans_id())
+        else {
+            return;
+        };
+        known.proven = true;
+        if self.nominated == Some(from) {
+            self.selected = Some(from);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use is::stun::TransId;
-    use proptest::prelude::*;
-
-    fn route(port: u16) -> Route {
-        Route { peer: SocketAddr::from(([192, 0, 2, 1], port)), local: None, tcp: None }
-    }
-
-    fn request(username: &str, password: &str, nominate: bool) -> Vec<u8> {
-        let message = StunMessage::binding_request(username, TransId::new(), true, 7, 1, nominate);
-        let mut buffer = [0; 512];
-        let length = message.to_bytes(Some(password.as_bytes()), &mut buffer, hmac).unwrap();
-        buffer[..length].to_vec()
-    }
-
-    fn lite(now: Instant) -> Lite {
-        let local = Credentials { ufrag: "ours".into(), password: "secret".into() };
-        Lite::new(local, "theirs".into(), now)
-    }
-
-    fn now() -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-
-    #[test]
-    fn only_who_knows_the_password_is_answered_and_with_less_than_was_asked() {
-        let mut ice = lite(now());
-        for (username, password) in
-            [("ours:theirs", "wrong"), ("ours:others", "secret"), ("other:theirs", "secret")]
-        {
-            assert!(ice.check(&request(username, password, true), route(1), now()).is_none());
-        }
-        assert!(ice.selected().is_none() && !ice.knows(&route(1)));
-        let asked = request("ours:theirs", "secret", true);
-        let checked = ice.check(&asked, route(1), now()).unwrap();
-        assert!(checked.new && checked.reply.len() <= asked.len());
-        assert_eq!(ice.selected(), Some(route(1)));
-    }
-
-    #[test]
-    fn a_viewer_with_many_addresses_is_bounded_and_keeps_the_one_it_uses() {
-        let mut ice = lite(now());
-        ice.check(&request("ours:theirs", "secret", true), route(1), now());
-        for port in 2..100 {
-            ice.check(&request("ours:theirs", "secret", false), route(port), now());
-        }
-        assert_eq!(ice.routes.len(), MAX_ROUTES);
-        assert_eq!(ice.selected(), Some(route(1)));
-        assert!(ice.knows(&route(1)));
-    }
-
-    #[test]
-    fn consent_ends_when_checks_end() {
-        let (begin, mut ice) = (now(), lite(now()));
-        ice.check(&request("ours:theirs", "secret", true), route(1), begin);
-        assert!(ice.has_consent(begin + Duration::from_secs(29)));
-        // From elsewhere somebody else may be asking.
-        ice.check(&request("ours:theirs", "secret", false), route(2), begin + Duration::from_secs(20));
-        assert!(!ice.has_consent(begin + CONSENT));
-    }
-
-    #[test]
-    fn after_a_restart_the_old_password_is_worth_nothing() {
-        let mut ice = lite(now());
-        ice.check(&request("ours:theirs", "secret", true), route(1), now());
-        ice.restart(Credentials { ufrag: "new".into(), password: "newer".into() }, "theirs2".into());
-        assert!(ice.check(&request("ours:theirs", "secret", true), route(2), now()).is_none());
-        assert_eq!(ice.selected(), Some(route(1)), "media goes on meanwhile");
-        assert!(ice.check(&request("new:theirs2", "newer", true), route(2), now()).is_some());
-        assert_eq!(ice.selected(), Some(route(2)));
-    }
-
-    proptest! {
-        #[test]
-        fn bytes_that_mean_nothing_teach_nothing(packet in prop::collection::vec(any::<u8>(), 0..600)) {
-            let mut ice = lite(now());
-            let _ = ufrag_of(&packet);
-            prop_assert!(ice.check(&packet, route(1), now()).is_none());
-            prop_assert!(ice.selected().is_none() && !ice.knows(&route(1)));
-        }
-
-        #[test]
-        fn a_check_that_was_changed_on_its_way_teaches_nothing(
-            at in any::<prop::sample::Index>(),
-            bit in 0_u8..8,
-            cut in any::<Option<prop::sample::Index>>(),
-        ) {
-            let mut packet = request("ours:theirs", "secret", true);
-            // The last eight bytes are the fingerprint, which tells STUN from other
-            // packets; the password vouches for all before.
-            let vouched = packet.len() - 8;
-            let at = at.index(vouched);
-            packet[at] ^= 1 << bit;
-            packet.truncate(cut.map_or(packet.len(), |cut| cut.index(packet.len())));
-            let _ = ufrag_of(&packet);
-            let mut ice = lite(now());
-            prop_assert!(ice.check(&packet, route(1), now()).is_none(), "byte {at}");
-            prop_assert!(!ice.knows(&route(1)));
-        }
-    }
-}
+#[path = "ice_tests.rs"]
+mod tests;

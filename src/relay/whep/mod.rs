@@ -14,6 +14,7 @@ pub mod fuzz;
 mod ice;
 mod mux;
 mod outlet;
+mod pace;
 mod sdp;
 mod session;
 mod task;

@@ -72,7 +72,8 @@ pub enum Restart {
 /// What comes to a session from outside.
 pub(super) enum Incoming {
     Packet(Route, Bytes),
-    Restart(Credentials, String),
+    /// Ours and theirs from now on.
+    Restart(Credentials, Credentials),
     Lost(u64),
 }
 
@@ -109,6 +110,8 @@ struct Entry {
     path: Arc<str>,
     inbox: Inbox,
     remote: Credentials,
+    /// The section that the others are bundled with, as a fragment names it.
+    tag: Arc<str>,
     /// Our user name fragment: it is the entity tag, too.
     ufrag: String,
     end: CancellationToken,
@@ -242,6 +245,12 @@ impl Server {
         }
     }
 
+    /// Bytes that have waited for one TCP connection at the most.
+    #[must_use]
+    pub fn most_waiting(&self) -> usize {
+        self.0.connections.most_waiting()
+    }
+
     /// How many sessions there are.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -279,7 +288,7 @@ impl Server {
         });
         let handshake =
             Handshake::new(Arc::clone(&self.0.certificate), Arc::clone(&self.0.dtls), offer.fingerprint);
-        let ice = Lite::new(ours.clone(), offer.ice.ufrag.clone(), now);
+        let ice = Lite::new(ours.clone(), offer.ice.clone(), now);
         let session = Session::new(ice, handshake, outlets.collect(), now);
         let (id, end) = (hex::<16>(), self.0.closing.child_token());
         let (sender, incoming) = mpsc::channel(INBOX);
@@ -295,6 +304,7 @@ impl Server {
                 path: wanted.path.into(),
                 inbox,
                 remote: offer.ice.clone(),
+                tag: sdp::tag(offer, &lines).into(),
                 ufrag: ours.ufrag.clone(),
                 end: end.clone(),
             };
@@ -333,7 +343,7 @@ impl Server {
     ) -> Option<Result<Restart, Refused>> {
         let sockets = self.0.sockets.get()?;
         let theirs = sdp::fragment(fragment);
-        let (ours, inbox) = {
+        let (ours, (inbox, theirs, tag)) = {
             let mut table = self.0.lock();
             let entry = table.by_id.get_mut(id).filter(|entry| entry.is_of(owner, path))?;
             let theirs = match theirs {
@@ -354,14 +364,13 @@ impl Server {
             let ours = credentials();
             let before = std::mem::replace(&mut entry.ufrag, ours.ufrag.clone());
             entry.remote = theirs.clone();
-            let inbox = entry.inbox.clone();
+            let (inbox, tag) = (entry.inbox.clone(), Arc::clone(&entry.tag));
             table.by_ufrag.remove(&before);
             table.by_ufrag.insert(ours.ufrag.clone(), inbox.clone());
-            (ours, (inbox, theirs.ufrag))
+            (ours, (inbox, theirs, tag))
         };
-        let (inbox, remote_ufrag) = inbox;
-        let _ = inbox.sender.send(Incoming::Restart(ours.clone(), remote_ufrag)).await;
-        let fragment = sdp::restarted(&sockets.ours(&ours, &self.0.certificate));
+        let _ = inbox.sender.send(Incoming::Restart(ours.clone(), theirs)).await;
+        let fragment = sdp::restarted(&tag, &sockets.ours(&ours, &self.0.certificate));
         Some(Ok(Restart::Anew { fragment, mark: ours.ufrag }))
     }
 }
@@ -404,7 +413,7 @@ impl Shared {
     /// where a check has proven somebody to be.
     fn whose(&self, peer: SocketAddr, local: Option<IpAddr>, packet: &[u8]) -> Option<Inbox> {
         match packet.first()? {
-            0..=3 => self.inbox(&ice::ufrag_of(packet)?),
+            0..=3 if ice::is_check(packet) => self.inbox(&ice::ufrag_of(packet)?),
             _ => self.lock().by_route.get(&(peer, local)).cloned(),
         }
     }

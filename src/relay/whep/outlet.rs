@@ -1,6 +1,7 @@
 //! One track to one viewer: its numbers, its times, and what it may ask for again.
 
 use crate::hub::{Hub, Stats};
+use media::rtp::payload::MAX_DATAGRAM;
 use media::rtp::report::SenderReport;
 use media::rtp::srtp::Sealer;
 use media::{Frame, Track};
@@ -21,6 +22,10 @@ const STEP: i64 = 90;
 const AGAIN_SHARE: f32 = 0.25;
 /// … and so many packets at once.
 const AGAIN_BURST: f32 = 256.0;
+
+/// Bytes that are sealed in one go: what a large frame has beyond that is sealed when these
+/// have left, so that it does not wait whole for a viewer that is slow.
+pub(super) const PIECE: usize = 256 << 10;
 
 /// Sealed datagrams, one behind the other.
 #[derive(Default)]
@@ -46,6 +51,15 @@ struct Sent {
     at: Instant,
 }
 
+/// What of a frame is still to be sealed.
+struct Rest {
+    frame: Arc<Frame>,
+    first: u64,
+    timestamp: u32,
+    /// The next packet of it.
+    next: usize,
+}
+
 /// Where a track goes.
 pub(super) struct Outlet {
     pub(super) track: Track,
@@ -61,6 +75,7 @@ pub(super) struct Outlet {
     from: Duration,
     sent: VecDeque<Sent>,
     sent_bytes: usize,
+    rest: Option<Rest>,
     packets: u32,
     octets: u32,
     again: f32,
@@ -82,6 +97,7 @@ impl Outlet {
             from: Duration::ZERO,
             sent: VecDeque::new(),
             sent_bytes: 0,
+            rest: None,
             packets: 0,
             octets: 0,
             again: AGAIN_BURST,
@@ -91,6 +107,7 @@ impl Outlet {
 
     /// The viewer begins, or begins anew, with `backlog`: frames that are there already.
     pub(super) fn begin(&mut self, backlog: &[Arc<Frame>]) {
+        self.rest = None;
         let mine = || backlog.iter().filter(|frame| frame.track == self.track);
         let Some(newest) = mine().next_back() else { return };
         match self.track {
@@ -110,7 +127,7 @@ impl Outlet {
         self.last
     }
 
-    /// Seals a frame's packets into `out`; the bytes of payload that were sealed.
+    /// Seals a frame's packets into `out`, as many as one piece takes.
     pub(super) fn put(
         &mut self,
         frame: &Arc<Frame>,
@@ -133,9 +150,8 @@ impl Outlet {
         let [.., a, b, c, d] = ticks.to_be_bytes();
         let timestamp = self.offset.wrapping_add(u32::from_be_bytes([a, b, c, d]));
         let first = self.next;
-        for n in 0..payload.packets() {
-            self.seal(frame, first, timestamp, n, sealer, out);
-        }
+        self.rest = Some(Rest { frame: Arc::clone(frame), first, timestamp, next: 0 });
+        self.go_on(sealer, out);
         let packets = u32::try_from(payload.packets()).unwrap_or(u32::MAX);
         self.next += u64::from(packets);
         self.packets = self.packets.wrapping_add(packets);
@@ -150,6 +166,22 @@ impl Outlet {
         {
             self.sent_bytes -= self.sent.pop_front().map_or(0, |old| old.frame.data.len());
         }
+    }
+
+    /// Whether a frame is still to be gone on with.
+    pub(super) fn is_midway(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Seals the next piece of the frame.
+    pub(super) fn go_on(&mut self, sealer: &Sealer, out: &mut Datagrams) {
+        let Some(mut rest) = self.rest.take() else { return };
+        let packets = rest.frame.rtp_payload(|_| ()).packets();
+        while rest.next < packets && out.bytes.len() + MAX_DATAGRAM <= PIECE {
+            self.seal(&rest.frame, rest.first, rest.timestamp, rest.next, sealer, out);
+            rest.next += 1;
+        }
+        self.rest = (rest.next < packets).then_some(rest);
     }
 
     /// Seals packet `n` of a frame: the same bytes whenever it is called.

@@ -71,6 +71,8 @@ pub struct Offer {
     /// SHA-256 of the certificate that the viewer will show.
     pub(super) fingerprint: [u8; 32],
     pub(super) sections: Vec<Section>,
+    /// The sections that may share one way, by mid (RFC 9143).
+    bundle: Vec<String>,
 }
 
 /// RFC 8839 section 5.4.
@@ -106,6 +108,7 @@ struct Said {
     fingerprint: Option<[u8; 32]>,
     has_fingerprint: bool,
     passive_only: bool,
+    bundle: Vec<String>,
 }
 
 impl Offer {
@@ -144,6 +147,15 @@ impl Offer {
     }
 }
 
+impl Offer {
+    /// Whether two sections may go the one way that there is.
+    pub(super) fn share(&self, one: usize, other: usize) -> bool {
+        let bundled =
+            |at: usize| self.sections.get(at).is_some_and(|section| self.bundle.contains(&section.mid));
+        one == other || (bundled(one) && bundled(other))
+    }
+}
+
 impl Said {
     fn attribute(&mut self, name: &str, value: &str) -> Result<(), Malformed> {
         match name {
@@ -162,6 +174,13 @@ impl Said {
                 self.fingerprint = self.fingerprint.or_else(|| fingerprint(value));
             }
             "setup" => self.passive_only |= value == "passive",
+            "group" if self.bundle.is_empty() => {
+                let mut words = value.split_ascii_whitespace();
+                if words.next() == Some("BUNDLE") {
+                    self.bundle =
+                        words.filter(|mid| is_token(mid)).take(MAX_SECTIONS).map(str::to_owned).collect();
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -181,11 +200,16 @@ impl Said {
             true => "the offer has no sha-256 fingerprint",
             false => "the offer has no fingerprint; only encrypted media is sent",
         }))?;
-        Ok(Offer { ice: Credentials { ufrag, password }, fingerprint, sections })
+        Ok(Offer { ice: Credentials { ufrag, password }, fingerprint, sections, bundle: self.bundle })
     }
 }
 
 impl Section {
+    /// Its name, if the offer gave it one.
+    fn mid_line(&self) -> String {
+        if self.mid.is_empty() { String::new() } else { format!("a=mid:{}\r\n", self.mid) }
+    }
+
     fn parse(value: &str) -> Result<Self, Malformed> {
         let mut words = value.split_ascii_whitespace();
         let (Some(media), Some(_port), Some(protocol)) = (words.next(), words.next(), words.next()) else {
@@ -325,28 +349,33 @@ fn candidates(out: &mut String, addresses: &[IpAddr], ports: super::Ports) {
     out.push_str("a=end-of-candidates\r\n");
 }
 
-/// Writes the answer: `lines` are sent, other sections are refused or left silent.
+/// Writes the answer: `lines` are sent, other sections are refused or left silent. What
+/// does not share the way of the first line is refused.
 pub(super) fn answer(offer: &Offer, lines: &[Line], ours: &Ours) -> String {
     let line_of = |section| lines.iter().find(|line| line.section == section);
+    let first = lines.first().map_or(0, |line| line.section);
     let taken = |n: usize, section: &Section| {
-        line_of(n).is_some() || (section.kind != Kind::Other && !section.formats.is_empty())
+        let known = section.kind != Kind::Other && !section.formats.is_empty();
+        offer.share(first, n) && (line_of(n).is_some() || known)
     };
-    let mids = offer.sections.iter().enumerate().filter(|(n, section)| taken(*n, section));
-    let mids: Vec<&str> = mids.map(|(_, section)| section.mid.as_str()).collect();
-    let mut out = format!(
-        "v=0\r\no=- {} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\na=ice-lite\r\n\
-         a=msid-semantic: WMS sharp-eyes\r\n",
-        ours.id,
-        mids.join(" ")
-    );
+    let mut out = format!("v=0\r\no=- {} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", ours.id);
+    let taken_ones = offer.sections.iter().enumerate().filter(|(n, section)| taken(*n, section));
+    let mids: Vec<&str> = taken_ones.map(|(_, section)| section.mid.as_str()).collect();
+    if mids.iter().all(|mid| offer.bundle.iter().any(|bundled| bundled == mid)) {
+        let _ = write!(out, "a=group:BUNDLE {}\r\n", mids.join(" "));
+    }
+    out.push_str("a=ice-lite\r\na=msid-semantic: WMS sharp-eyes\r\n");
     let digits: Vec<String> = ours.fingerprint.iter().map(|b| format!("{b:02X}")).collect();
     for (n, section) in offer.sections.iter().enumerate() {
         let line = line_of(n);
         if !taken(n, section) {
             let _ = write!(
                 out,
-                "m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\na=inactive\r\n",
-                section.media, section.protocol, section.first_format, section.mid
+                "m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\n{}a=inactive\r\n",
+                section.media,
+                section.protocol,
+                section.first_format,
+                section.mid_line()
             );
             continue;
         }
@@ -354,11 +383,11 @@ pub(super) fn answer(offer: &Offer, lines: &[Line], ours: &Ours) -> String {
         let pt = format.payload_type;
         let _ = write!(
             out,
-            "m={} 9 {} {pt}\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\na={}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n\
+            "m={} 9 {} {pt}\r\nc=IN IP4 0.0.0.0\r\n{}a={}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n\
              a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {}\r\na=setup:passive\r\n",
             section.media,
             section.protocol,
-            section.mid,
+            section.mid_line(),
             if line.is_some() { "sendonly" } else { "inactive" },
             ours.ice.ufrag,
             ours.ice.password,
@@ -387,10 +416,20 @@ pub(super) fn answer(offer: &Offer, lines: &[Line], ours: &Ours) -> String {
     out
 }
 
-/// The answer to an ICE restart (RFC 9725 section 4.3.2).
-pub(super) fn restarted(ours: &Ours) -> String {
-    let mut out =
-        format!("a=ice-lite\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", ours.ice.ufrag, ours.ice.password);
+/// The head of a fragment's only section: the one that the others are bundled with.
+pub(super) fn tag(offer: &Offer, lines: &[Line]) -> String {
+    let section = lines.first().and_then(|line| Some((line, offer.sections.get(line.section)?)));
+    section.map_or_else(String::new, |(line, section)| {
+        let (media, protocol, format) = (&section.media, &section.protocol, line.format.payload_type);
+        format!("m={media} 9 {protocol} {format}\r\n{}", section.mid_line())
+    })
+}
+
+/// The answer to an ICE restart (RFC 9725 section 4.3.3, RFC 8840 section 9): candidates
+/// belong to a section.
+pub(super) fn restarted(tag: &str, ours: &Ours) -> String {
+    let Credentials { ufrag, password } = ours.ice;
+    let mut out = format!("a=ice-lite\r\n{tag}a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
     candidates(&mut out, ours.addresses, ours.ports);
     out
 }

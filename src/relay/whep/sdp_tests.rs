@@ -61,6 +61,51 @@ fn the_answer_sends_what_was_chosen_and_nothing_else() {
     assert!(!text.contains("rtx"));
 }
 
+/// With `lines` for these sections of the offer.
+fn answered(text: &str, sections: &[usize]) -> (String, String) {
+    let offer = Offer::parse(text).unwrap();
+    let ice = Credentials { ufrag: "ours".into(), password: "password".into() };
+    let addresses = ["192.0.2.1".parse().unwrap()];
+    let ports = crate::whep::Ports { udp: 8_189, tcp: None };
+    let ours = Ours { id: 7, ice: &ice, fingerprint: &[1; 32], addresses: &addresses, ports };
+    let line = |section: &usize| Line {
+        section: *section,
+        format: offer.sections[*section].formats[0].clone(),
+        ssrc: 77,
+    };
+    let lines: Vec<Line> = sections.iter().map(line).collect();
+    (answer(&offer, &lines, &ours), restarted(&tag(&offer, &lines), &ours))
+}
+
+#[test]
+fn sections_share_a_way_only_if_the_offer_says_so() {
+    let alone = offer().replace("a=group:BUNDLE 0 1 2\r\n", "");
+    let (text, _) = answered(&alone, &[1]);
+    assert!(!text.contains("BUNDLE") && text.contains("m=audio 0 ") && text.contains("m=video 9 "), "{text}");
+    let offer_of = |text: &str| Offer::parse(text).unwrap();
+    assert!(offer_of(&offer()).share(0, 1) && !offer_of(&alone).share(0, 1) && offer_of(&alone).share(1, 1));
+    // A group that leaves one of them out.
+    let (text, _) = answered(&offer().replace("BUNDLE 0 1 2", "BUNDLE 1 2"), &[1]);
+    assert!(text.contains("a=group:BUNDLE 1\r\n") && text.contains("m=audio 0 "), "{text}");
+    // Without names there is no group, nor an empty name.
+    let nameless = alone.replace("a=mid:1\r\n", "");
+    assert!(!answered(&nameless, &[1]).0.contains("a=mid:\r\n"));
+}
+
+#[test]
+fn a_fragment_of_ours_names_the_section_before_its_candidates() {
+    let (_, text) = answered(&offer(), &[1]);
+    let lines: Vec<&str> = text.lines().collect();
+    let place = |begin: &str| lines.iter().position(|line| line.starts_with(begin)).expect(begin);
+    assert_eq!(place("a=ice-lite"), 0);
+    assert_eq!((place("m=video 9 UDP/TLS/RTP/SAVPF 102"), place("a=mid:1")), (1, 2));
+    assert!(place("a=candidate:") > place("a=mid:1") && lines.last() == Some(&"a=end-of-candidates"));
+    assert_eq!(lines.iter().filter(|line| line.starts_with("m=")).count(), 1);
+    assert!(
+        fragment(&text.replace("a=ice-lite\r\n", "").replace("password", "passwordThatIsLongEnough")).is_ok()
+    );
+}
+
 #[test]
 fn what_cannot_be_used_is_refused_with_the_reason() {
     let refused = |text: &str| Offer::parse(text).unwrap_err().to_string();

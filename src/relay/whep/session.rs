@@ -9,11 +9,20 @@ use crate::hub::{Hub, Stats};
 use media::Frame;
 use media::rtp::feedback::{self, Feedback};
 use media::rtp::srtp::{self, Opener, Profile, Sealer};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A viewer that has not connected by then does not come any more.
 pub(super) const CONNECT: Duration = Duration::from_secs(15);
+
+/// Packets that may wait to be sent again. More are asked for again.
+const WANTED: usize = 256;
+/// Of them, so many leave at once.
+const AT_ONCE: usize = 16;
+/// While it is not known that the viewer is where its handshake comes from, so much more
+/// is said to there than was heard (RFC 9000 section 8.1 has the same number).
+const BEFORE_KEYS: usize = 3;
 
 /// What is to be sent, and what has been learnt.
 #[derive(Default)]
@@ -54,13 +63,15 @@ pub(super) struct Session {
     handshake: Handshake,
     keys: Option<Keys>,
     outlets: Vec<Outlet>,
+    /// Source and number of packets that the viewer has lost.
+    wanted: VecDeque<(u32, u16)>,
     began: Instant,
     over: Option<&'static str>,
 }
 
 impl Session {
     pub(super) fn new(ice: Lite, handshake: Handshake, outlets: Vec<Outlet>, now: Instant) -> Self {
-        Self { ice, handshake, keys: None, outlets, began: now, over: None }
+        Self { ice, handshake, keys: None, outlets, wanted: VecDeque::new(), began: now, over: None }
     }
 
     /// Why it is over, if it is.
@@ -74,8 +85,8 @@ impl Session {
     }
 
     /// New ICE credentials.
-    pub(super) fn restart(&mut self, local: Credentials, remote_ufrag: String) {
-        self.ice.restart(local, remote_ufrag);
+    pub(super) fn restart(&mut self, local: Credentials, remote: Credentials) {
+        self.ice.restart(local, remote);
     }
 
     /// A TCP connection is gone.
@@ -84,34 +95,38 @@ impl Session {
     }
 
     /// Takes a packet (RFC 7983 says which kind it is).
-    pub(super) fn receive(
-        &mut self,
-        packet: &[u8],
-        from: Route,
-        now: Instant,
-        stats: &Stats,
-        out: &mut Out,
-    ) -> Asks {
+    pub(super) fn receive(&mut self, packet: &[u8], from: Route, now: Instant, out: &mut Out) -> Asks {
         let mut asks = Asks::default();
+        self.ice.heard(&from, packet.len());
         match packet.first() {
             Some(0..=3) => {
                 if let Some(checked) = self.ice.check(packet, from, now) {
                     out.control.push((from, checked.reply));
                     out.learnt.extend(checked.new.then_some(from));
                     out.forgotten.extend(checked.forgotten);
+                } else {
+                    self.ice.answered(packet, from);
                 }
             }
             // Nobody is listened to who has not proven to be there.
             Some(20..=63) if self.ice.knows(&from) => {
                 let mut packets = Vec::new();
                 let event = self.handshake.receive(packet, now, &mut packets);
-                out.control.extend(packets.into_iter().map(|packet| (from, packet)));
+                self.say(from, packets, out);
                 self.event(event);
             }
-            Some(128..=191) if self.ice.knows(&from) => self.feedback(packet, stats, out, &mut asks),
+            Some(128..=191) if self.ice.knows(&from) => self.feedback(packet, &mut asks),
             _ => {}
         }
+        out.control.extend(self.ice.question(now));
         asks
+    }
+
+    /// Sends what the handshake says, as far as it may go there.
+    fn say(&mut self, to: Route, packets: Vec<Vec<u8>>, out: &mut Out) {
+        let times = if self.keys.is_some() { 1 } else { BEFORE_KEYS };
+        let may = packets.into_iter().filter(|packet| self.ice.may_send(&to, packet.len(), times));
+        out.control.extend(may.map(|packet| (to, packet)));
     }
 
     fn event(&mut self, event: Option<Event>) {
@@ -122,13 +137,13 @@ impl Session {
         }
     }
 
-    fn feedback(&mut self, packet: &[u8], stats: &Stats, out: &mut Out, asks: &mut Asks) {
-        let Self { keys: Some(keys), outlets, over, .. } = self else { return };
+    fn feedback(&mut self, packet: &[u8], asks: &mut Asks) {
+        let Self { keys: Some(keys), outlets, wanted, over, .. } = self else { return };
         let Some(plain) = keys.opener.rtcp(packet) else { return };
         feedback::read(&plain, |feedback| match feedback {
             Feedback::Lost { ssrc, sequence } => {
-                if let Some(outlet) = outlets.iter_mut().find(|outlet| outlet.ssrc == ssrc) {
-                    outlet.again(sequence, &keys.sealer, stats, &mut out.media);
+                if wanted.len() < WANTED && !wanted.contains(&(ssrc, sequence)) {
+                    wanted.push_back((ssrc, sequence));
                 }
             }
             Feedback::KeyFrame { ssrc } => asks.key_frame |= outlets.iter().any(|outlet| outlet.ssrc == ssrc),
@@ -136,8 +151,25 @@ impl Session {
         });
     }
 
+    /// Whether the viewer has lost packets that it may get again.
+    pub(super) fn has_lost(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Seals some of the packets again that the viewer has lost.
+    pub(super) fn again(&mut self, stats: &Stats, out: &mut Out) {
+        let Self { keys: Some(keys), outlets, wanted, .. } = self else { return };
+        for (ssrc, sequence) in wanted.drain(..wanted.len().min(AT_ONCE)) {
+            if let Some(outlet) = outlets.iter_mut().find(|outlet| outlet.ssrc == ssrc) {
+                outlet.again(sequence, &keys.sealer, stats, &mut out.media);
+            }
+        }
+    }
+
     /// The viewer begins, or begins anew, with frames that are there already.
     pub(super) fn begin(&mut self, backlog: &[Arc<Frame>]) {
+        // What was lost before is of no use to it any more.
+        self.wanted.clear();
         for outlet in &mut self.outlets {
             outlet.begin(backlog);
         }
@@ -153,14 +185,28 @@ impl Session {
         out.control.extend(report.map(|report| (route, report)));
     }
 
+    /// Whether a frame has been begun that is to be gone on with before the next.
+    pub(super) fn is_midway(&self) -> bool {
+        self.outlets.iter().any(Outlet::is_midway)
+    }
+
+    /// Seals the next piece of a frame that has been begun.
+    pub(super) fn go_on(&mut self, out: &mut Out) {
+        let Some(keys) = &self.keys else { return };
+        if let Some(outlet) = self.outlets.iter_mut().find(|outlet| outlet.is_midway()) {
+            outlet.go_on(&keys.sealer, &mut out.media);
+        }
+    }
+
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant, out: &mut Out) {
         let mut packets = Vec::new();
         let event = self.handshake.tick(now, &mut packets);
         self.event(event);
-        if let Some(route) = self.ice.selected() {
-            out.control.extend(packets.into_iter().map(|packet| (route, packet)));
+        if let Some(route) = self.ice.selected().or(self.ice.nominated()) {
+            self.say(route, packets, out);
         }
+        out.control.extend(self.ice.question(now));
         if self.route().is_none()
             && now.saturating_duration_since(self.began) > CONNECT
             && self.keys.is_none()

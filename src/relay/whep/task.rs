@@ -1,6 +1,8 @@
 //! The loop around one viewer's session.
 
+use super::ice::Route;
 use super::mux::{Incoming, Shared};
+use super::pace::Pace;
 use super::session::{Out, Session};
 use super::tcp;
 use super::udp::Left;
@@ -18,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 const TICK: Duration = Duration::from_millis(500);
 /// The same while a viewer connects.
 const TICK_CONNECTING: Duration = Duration::from_millis(100);
-/// Bytes a second at which a viewer is led through what is there already.
-const PACE: f64 = 3_000_000.0;
+/// A frame that has been there for longer is one that the viewer is led through.
+const NEWEST: Duration = Duration::from_millis(100);
 /// Between two jumps to the newest key frame: viewers ask several times for one.
 const JUMP_EVERY: Duration = Duration::from_secs(1);
 
@@ -82,7 +84,7 @@ impl Viewer {
                 over = &mut end => return Err(reason(over.into())),
                 () = self.end.cancelled() => return Err(self.ended()),
                 incoming = self.incoming.recv() => {
-                    self.take(incoming, hub.stats(), out);
+                    self.take(incoming, out);
                 }
                 _ = tick.tick() => self.session.tick(Instant::now().into_std(), out),
             }
@@ -98,37 +100,64 @@ impl Viewer {
         shared: &Shared,
         out: &mut Out,
     ) -> &'static str {
-        self.session.begin(&subscription.peek());
+        let mut pace = Pace::new(Instant::now());
+        self.begin(&subscription, &mut pace);
         let mut jumped_at = Instant::now();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut params, mut pace) = (None::<Arc<Params>>, None);
+        let mut params = None::<Arc<Params>>;
+        // How long the last frame had been there when it was taken.
+        let (mut age, mut before) = (Duration::ZERO, self.session.route());
         let mut ended = pin!(self.end.clone().cancelled_owned());
         loop {
             // Frames are only taken when the last ones have left: a slow viewer is a
             // cursor that stands still, never a queue.
-            let place =
-                self.session.route().and_then(|route| route.tcp).map(|tcp| shared.connections.get(tcp));
+            let (route, midway) = (self.session.route(), self.session.is_midway());
+            let place = Place::of(route, shared);
+            // What was on its way by a connection that is gone has not arrived: the viewer
+            // goes on at a key frame, when it has come back.
+            if !matches!(place, Place::Nowhere) && before != route {
+                if before.is_none_or(|before| before.tcp.is_some()) {
+                    subscription.rejoin();
+                    self.begin(&subscription, &mut pace);
+                }
+                before = route;
+            } else if matches!(place, Place::Nowhere) {
+                before = None;
+            }
+            let lags = age > NEWEST && !subscription.is_caught_up();
+            let wait = (lags && !midway).then(|| pace.free_at());
             tokio::select! {
                 biased;
-                item = next(&mut subscription, pace, place.as_ref()) => match item {
-                    Ok(Item::Frame(frame)) => self.session.put(&frame, hub, Instant::now().into_std(), out),
-                    Ok(Item::Params(now)) => {
+                () = tokio::time::sleep_until(pace.free_at()),
+                    if self.session.has_lost() && !matches!(place, Place::Nowhere) =>
+                {
+                    self.session.again(hub.stats(), out);
+                    subscription.ask_again();
+                }
+                item = next(&mut subscription, wait, &place, midway) => match item {
+                    Ok(None) => self.session.go_on(out),
+                    Ok(Some(Item::Frame(frame))) => {
+                        age = hub.arrived_at(&frame).elapsed();
+                        pace.count(&frame);
+                        self.session.put(&frame, hub, Instant::now().into_std(), out);
+                    }
+                    Ok(Some(Item::Params(now))) => {
                         let before = params.replace(Arc::clone(&now));
                         if before.is_some_and(|before| codecs(&before) != codecs(&now)) {
                             return "the stream has another codec now";
                         }
                     }
-                    Ok(Item::State(_)) => {}
-                    Err(Interrupted::Lagged { .. }) => self.session.begin(&subscription.peek()),
+                    Ok(Some(Item::State(_))) => {}
+                    Err(Interrupted::Lagged { .. }) => self.begin(&subscription, &mut pace),
                     Err(end) => return reason(end),
                 },
                 incoming = self.incoming.recv() => {
-                    let asks = self.take(incoming, hub.stats(), out);
+                    let asks = self.take(incoming, out);
                     if asks && jumped_at.elapsed() >= JUMP_EVERY {
                         jumped_at = Instant::now();
                         subscription.rejoin();
-                        self.session.begin(&subscription.peek());
+                        self.begin(&subscription, &mut pace);
                     }
                     subscription.ask_again();
                 }
@@ -143,8 +172,7 @@ impl Viewer {
                 let left = self.send_media(shared, out).await;
                 Stats::add(&subscription.stats().datagrams, left.datagrams);
                 subscription.count(left.calls, left.bytes);
-                let behind = !subscription.is_caught_up();
-                pace = behind.then(|| Instant::now() + Duration::from_secs_f64(bytes as f64 / PACE));
+                pace.spend(bytes, Instant::now());
             }
             if let Err(why) = self.settle(shared, out) {
                 return why;
@@ -152,18 +180,25 @@ impl Viewer {
         }
     }
 
+    /// Begins, or begins anew, with the frames that are there already.
+    fn begin(&mut self, subscription: &Subscription, pace: &mut Pace) {
+        let backlog = subscription.peek();
+        self.session.begin(&backlog);
+        pace.begin(&backlog, Instant::now());
+    }
+
     fn ended(&self) -> &'static str {
         if self.closing.is_cancelled() { "the gateway is stopping" } else { "its owner has ended it" }
     }
 
     /// Hands over what has come; whether the viewer asks for a key frame.
-    fn take(&mut self, incoming: Option<Incoming>, stats: &Stats, out: &mut Out) -> bool {
+    fn take(&mut self, incoming: Option<Incoming>, out: &mut Out) -> bool {
         match incoming {
             Some(Incoming::Packet(route, packet)) => {
-                self.session.receive(&packet, route, Instant::now().into_std(), stats, out).key_frame
+                self.session.receive(&packet, route, Instant::now().into_std(), out).key_frame
             }
-            Some(Incoming::Restart(local, remote_ufrag)) => {
-                self.session.restart(local, remote_ufrag);
+            Some(Incoming::Restart(local, remote)) => {
+                self.session.restart(local, remote);
                 false
             }
             Some(Incoming::Lost(tcp)) => {
@@ -196,7 +231,7 @@ impl Viewer {
                 // Its place is lost if the connection is full: they are sent again.
                 Some(tcp) => {
                     if let Some(sender) = shared.connections.get(tcp) {
-                        let _ = sender.try_send(tcp::framed_one(&packet));
+                        let _ = sender.send(tcp::framed_one(&packet));
                     }
                 }
             }
@@ -209,7 +244,7 @@ impl Viewer {
                 (None, Some(udp)) => udp.send(route, &out.media).await,
                 (Some(tcp), _) => {
                     let sender = shared.connections.get(tcp);
-                    let sent = sender.is_some_and(|sender| sender.try_send(tcp::framed(&out.media)).is_ok());
+                    let sent = sender.is_some_and(|sender| sender.send(tcp::framed(&out.media)));
                     let all =
                         Left { calls: 1, datagrams: out.media.ends.len(), bytes: out.media.bytes.len() };
                     if sent { all } else { Left::default() }
@@ -224,32 +259,56 @@ impl Viewer {
     }
 }
 
-/// The next item, when the viewer may have it. Safe to drop and call again.
+/// Where what comes next would go.
+enum Place {
+    /// Out, whenever it comes.
+    Datagrams,
+    /// Into this connection, when it has a place.
+    Connection(tcp::Sender),
+    /// The connection is gone, and another may come.
+    Nowhere,
+}
+
+impl Place {
+    fn of(route: Option<Route>, shared: &Shared) -> Self {
+        match route.map(|route| route.tcp) {
+            Some(None) => Self::Datagrams,
+            Some(Some(tcp)) => shared.connections.get(tcp).map_or(Self::Nowhere, Self::Connection),
+            None => Self::Nowhere,
+        }
+    }
+}
+
+/// The next item, when the viewer may have it; nothing if it is `midway` in a frame, which
+/// may be gone on with then. Safe to drop and call again.
 async fn next(
     subscription: &mut Subscription,
-    pace: Option<Instant>,
-    place: Option<&Option<mpsc::Sender<bytes::Bytes>>>,
-) -> Result<Item, Interrupted> {
-    if let Some(at) = pace {
+    wait: Option<Instant>,
+    place: &Place,
+    midway: bool,
+) -> Result<Option<Item>, Interrupted> {
+    if let Some(at) = wait {
         tokio::select! {
             biased;
             end = subscription.pass_end() => return Err(end),
             () = tokio::time::sleep_until(at) => {}
         }
     }
-    match place {
-        None => {}
-        Some(Some(sender)) => {
+    let there = match place {
+        Place::Datagrams => true,
+        Place::Connection(sender) => {
             tokio::select! {
                 biased;
                 end = subscription.pass_end() => return Err(end),
-                _ = sender.reserve() => {}
+                there = sender.has_place() => there,
             }
         }
-        // The connection is gone, and another may come.
-        Some(None) => return Err(subscription.pass_end().await),
+        Place::Nowhere => false,
+    };
+    if !there {
+        return Err(subscription.pass_end().await);
     }
-    subscription.next().await
+    if midway { Ok(None) } else { subscription.next().await.map(Some) }
 }
 
 fn codecs(params: &Params) -> [Option<&'static str>; 2] {

@@ -9,7 +9,7 @@ use crate::socket::reset_on_close;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -25,25 +25,67 @@ const PER_ADDRESS: usize = 100;
 const FIRST_CHECK: Duration = Duration::from_secs(10);
 /// The longest packet that is read.
 const LONGEST: usize = 2_048;
-/// Frames that may wait for a connection. When it is full the viewer stands still at
-/// its place in the stream, and what is not media is lost.
+/// Frames, or pieces of large ones (`outlet::PIECE`), that may wait for a connection: with
+/// the one that is being written and the one that is sealed that is 1.5 MiB. When it is
+/// full the viewer stands still at its place in the stream, and what is not media is lost.
 const WAITING: usize = 4;
 
 /// The connections that are open, by number.
 #[derive(Default)]
 pub(super) struct Connections {
     next: AtomicU64,
-    open: Mutex<HashMap<u64, mpsc::Sender<Bytes>>>,
+    open: Mutex<HashMap<u64, Sender>>,
+    most_waiting: Arc<AtomicUsize>,
 }
 
 impl Connections {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Bytes>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Sender>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The way into a connection, if it is still open.
-    pub(super) fn get(&self, number: u64) -> Option<mpsc::Sender<Bytes>> {
+    pub(super) fn get(&self, number: u64) -> Option<Sender> {
         self.lock().get(&number).cloned()
+    }
+
+    /// Bytes that have waited for one connection at the most.
+    pub(super) fn most_waiting(&self) -> usize {
+        self.most_waiting.load(Ordering::Relaxed)
+    }
+
+    fn open(&self) -> (u64, mpsc::Receiver<Bytes>, Arc<AtomicUsize>) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (queue, receiver) = mpsc::channel(WAITING);
+        let waiting = Arc::<AtomicUsize>::default();
+        let sender =
+            Sender { queue, waiting: Arc::clone(&waiting), most_waiting: Arc::clone(&self.most_waiting) };
+        self.lock().insert(number, sender);
+        (number, receiver, waiting)
+    }
+}
+
+/// The way into a connection.
+#[derive(Clone)]
+pub(super) struct Sender {
+    queue: mpsc::Sender<Bytes>,
+    /// Bytes that have not been written.
+    waiting: Arc<AtomicUsize>,
+    most_waiting: Arc<AtomicUsize>,
+}
+
+impl Sender {
+    /// Waits for a place. False if the connection is gone.
+    pub(super) async fn has_place(&self) -> bool {
+        self.queue.reserve().await.is_ok()
+    }
+
+    /// Takes a place. False if there is none, and then the bytes are lost.
+    pub(super) fn send(&self, bytes: Bytes) -> bool {
+        let Ok(place) = self.queue.try_reserve() else { return false };
+        let waiting = self.waiting.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        self.most_waiting.fetch_max(waiting, Ordering::Relaxed);
+        place.send(bytes);
+        true
     }
 }
 
@@ -120,10 +162,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     else {
         return;
     };
-    let number = shared.connections.next.fetch_add(1, Ordering::Relaxed);
+    let (number, receiver, waiting) = shared.connections.open();
     let route = Route { peer, local, tcp: Some(number) };
-    let (sender, receiver) = mpsc::channel(WAITING);
-    shared.connections.lock().insert(number, sender);
     let reading = async {
         let mut length = length;
         loop {
@@ -136,7 +176,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     };
     tokio::select! {
         () = reading => {}
-        () = writing(write, receiver) => {}
+        () = writing(write, receiver, &waiting) => {}
         () = inbox.closed() => {}
     }
     shared.connections.lock().remove(&number);
@@ -153,11 +193,16 @@ async fn next(read: &mut (impl AsyncRead + Unpin), packet: &mut [u8]) -> Option<
     Some(length)
 }
 
-async fn writing(mut write: impl AsyncWrite + Unpin, mut receiver: mpsc::Receiver<Bytes>) {
+async fn writing(
+    mut write: impl AsyncWrite + Unpin,
+    mut receiver: mpsc::Receiver<Bytes>,
+    waiting: &AtomicUsize,
+) {
     while let Some(bytes) = receiver.recv().await {
         if write.write_all(&bytes).await.is_err() {
             return;
         }
+        waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
     }
 }
 
