@@ -46,6 +46,7 @@ mod notify;
 mod oracle;
 mod outage;
 mod parity;
+mod parts;
 mod passkeys;
 mod permissions;
 mod players;

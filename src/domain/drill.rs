@@ -150,7 +150,7 @@ mod tests {
             kind: AlarmKind::Panic,
             site_id: trial.site_id.clone(),
             place_id: PlaceId::from_random([5; 16]),
-            point: Point::Device(trial.device_id.clone()),
+            point: Point::Device { id: trial.device_id.clone(), part: None },
             drill: false,
             late: false,
             reporter: None,

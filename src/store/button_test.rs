@@ -94,7 +94,7 @@ async fn end(connection: &mut AnyConnection, trial: Trial, worked: bool, at: Tim
 
 /// Whether an alarm is the press that a test waits for: then it is noted, and is no alarm.
 pub(crate) async fn takes(connection: &mut AnyConnection, alarm: &Alarm) -> Result<bool> {
-    let Point::Device(device) = &alarm.point else { return Ok(false) };
+    let Point::Device { id: device, .. } = &alarm.point else { return Ok(false) };
     let row = sqlx::query("select * from button_trials where device_id = $1")
         .bind(device.as_str())
         .fetch_optional(&mut *connection)

@@ -10,7 +10,7 @@ use crate::row::{get, word_opt};
 use crate::{Store, audit, changed, failed, idempotency, outbox};
 use async_trait::async_trait;
 use domain::audit::Entry;
-use domain::event::alarm::{Alarm, AlarmKind, MERGE};
+use domain::event::alarm::{Alarm, AlarmKind, MERGE, Point};
 use domain::incident::repository::{Filter, Incidents, Kept, Keyed, Raised};
 use domain::incident::{Act, Answer, Change, Due, Incident, LogRow, Reached, State, Step};
 use domain::notice::{Notice, Topic};
@@ -19,6 +19,7 @@ use domain::role::Role;
 use domain::{GroupId, HouseholdId, IncidentId, PersonId, SiteId, Timestamp, Words as _};
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use tracing::error;
 
@@ -98,6 +99,26 @@ async fn set_timer(connection: &mut AnyConnection, incident: &Incident) -> Resul
         .await
         .map_err(failed)?;
     Ok(())
+}
+
+/// Parts of one device that have incidents of their own at one time. A device that names another
+/// part with each alarm is one incident beyond them: it is not lost, and floods nobody.
+const PARTS: i64 = 64;
+
+/// The point of an alarm that opens another incident, with which it is looked for once more:
+/// that of the device as a whole, if too many of its parts have one already.
+async fn wider(connection: &mut AnyConnection, alarm: &Alarm) -> Result<Option<Point>> {
+    let Point::Device { id, part: Some(_) } = &alarm.point else { return Ok(None) };
+    let sql = "select count(*) as n from incidents
+               where site_id = $1 and closed_at is null and last_alarm_at >= $2 and point like $3";
+    let row = sqlx::query(sql)
+        .bind(alarm.site_id.as_str())
+        .bind(alarm.received_at.before(MERGE).0)
+        .bind(format!("device:{id}:%"))
+        .fetch_one(&mut *connection)
+        .await;
+    let open: i64 = get(&row.map_err(failed)?, "n")?;
+    Ok((open >= PARTS).then(|| Point::Device { id: id.clone(), part: None }))
 }
 
 /// The incident that an alarm belongs to, if there is one. One that cannot be read is none, or
@@ -227,15 +248,31 @@ pub(crate) async fn raise(
     opened: &Change,
     reach: &BTreeSet<HouseholdId>,
 ) -> Result<Raised> {
+    let mut found = mergeable(connection, alarm, opened.incident.group.as_ref()).await?;
+    let (mut alarm, mut opened) = (Cow::Borrowed(alarm), Cow::Borrowed(opened));
+    if found.is_none()
+        && let Some(point) = wider(connection, &alarm).await?
+    {
+        alarm.to_mut().point = point.clone();
+        opened.to_mut().incident.point = point;
+        found = mergeable(connection, &alarm, opened.incident.group.as_ref()).await?;
+    }
+    let (alarm, opened) = (&*alarm, &*opened);
     let mut again = false;
-    let raised = match mergeable(connection, alarm, opened.incident.group.as_ref()).await? {
+    let raised = match found {
         Some(mut incident) => {
-            (incident.alarms, incident.last_alarm_at) = (incident.alarms + 1, alarm.received_at);
+            // What was kept on the way may come after what is newer.
+            incident.last_alarm_at = incident.last_alarm_at.max(alarm.received_at);
+            incident.alarms += 1;
+            // Somebody asks now: that the first came late is not what is to be known any more.
+            again = incident.late && !alarm.late;
+            incident.late &= alarm.late;
             // Not a new version: whoever is acting on it must not be told that they are late.
-            sqlx::query("update incidents set alarms = $2, last_alarm_at = $3 where id = $1")
+            sqlx::query("update incidents set alarms = $2, last_alarm_at = $3, late = $4 where id = $1")
                 .bind(incident.id.as_str())
                 .bind(incident.alarms)
                 .bind(incident.last_alarm_at.0)
+                .bind(i64::from(incident.late))
                 .execute(&mut *connection)
                 .await
                 .map_err(failed)?;

@@ -50,7 +50,12 @@ pub enum Point {
     /// At a household's home.
     Household(HouseholdId),
     /// At a device.
-    Device(DeviceId),
+    Device {
+        /// Which.
+        id: DeviceId,
+        /// Which part of it, as [`crate::device::part`] says: two inputs of a panel are two flats.
+        part: Option<String>,
+    },
     /// At a place of the site: somebody on duty says so.
     Place(PlaceId),
 }
@@ -61,7 +66,8 @@ impl Point {
     pub fn word(&self) -> String {
         match self {
             Self::Household(id) => format!("household:{id}"),
-            Self::Device(id) => format!("device:{id}"),
+            Self::Device { id, part: None } => format!("device:{id}"),
+            Self::Device { id, part: Some(part) } => format!("device:{id}:{part}"),
             Self::Place(id) => format!("place:{id}"),
         }
     }
@@ -71,7 +77,10 @@ impl Point {
     pub fn from_word(word: &str) -> Option<Self> {
         match word.split_once(':')? {
             ("household", id) => HouseholdId::parse(id).map(Self::Household),
-            ("device", id) => DeviceId::parse(id).map(Self::Device),
+            ("device", rest) => {
+                let (id, part) = rest.split_once(':').map_or((rest, None), |(id, part)| (id, Some(part)));
+                Some(Self::Device { id: DeviceId::parse(id)?, part: part.map(str::to_owned) })
+            }
             ("place", id) => PlaceId::parse(id).map(Self::Place),
             _ => None,
         }
@@ -154,7 +163,8 @@ mod tests {
         let id = [3; 16];
         for point in [
             Point::Household(HouseholdId::from_random(id)),
-            Point::Device(DeviceId::from_random(id)),
+            Point::Device { id: DeviceId::from_random(id), part: None },
+            Point::Device { id: DeviceId::from_random(id), part: Some("/site:1/door-03".into()) },
             Point::Place(PlaceId::from_random(id)),
         ] {
             assert_eq!(Point::from_word(&point.word()), Some(point));

@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod device;
 pub mod door;
 
+use crate::device::part;
 use crate::event::alarm::{Alarm, AlarmKind, Opening, Point, opening};
 use crate::event::device::DeviceEvent;
 use crate::event::door::{DoorEvent, Quality};
@@ -98,6 +99,15 @@ impl Event {
         self.origin().1
     }
 
+    /// CloudEvents `source`, as the device sent it or its adapter read it.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        match self {
+            Self::Door(event) => &event.source,
+            Self::Device(event) => &event.source,
+        }
+    }
+
     /// Where it came from.
     #[must_use]
     pub fn origin(&self) -> (&DeviceId, &SiteId, &PlaceId) {
@@ -119,7 +129,7 @@ impl Event {
                 kind,
                 site_id: site.clone(),
                 place_id: place.clone(),
-                point: Point::Device(device.clone()),
+                point: Point::Device { id: device.clone(), part: part(self.source()).map(str::to_owned) },
                 drill,
                 late,
                 reporter: None,

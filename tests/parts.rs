@@ -1,0 +1,99 @@
+//! A device has parts: the inputs of a panel, the doors of a controller. Each is told from the
+//! others.
+
+use crate::support::House;
+use crate::support::client::Client;
+use crate::support::database::BOTH;
+use domain::Clock as _;
+use domain::device::DeviceKind;
+use domain::role::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+const SINGLE: &str = "application/cloudevents+json";
+const SECOND: i64 = 1_000_000;
+
+/// An input of a Hikvision panel says how it is.
+async fn input(house: &House, token: &str, number: u8, state: &str) {
+    let at = house.clock.now();
+    let alert = format!(
+        "<EventNotificationAlert><dateTime>{at}</dateTime><inputIOPortID>{number}</inputIOPortID>
+         <eventType>IO</eventType><eventState>{state}</eventState></EventNotificationAlert>"
+    );
+    let client = house.client();
+    let path = format!("/ingest/v1/hikvision/{token}");
+    let request = client.request(Method::POST, &path).header("content-type", "application/xml").body(alert);
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+}
+
+async fn incidents(client: &Client) -> Vec<Value> {
+    client.get("/api/v1/incidents").await.1["items"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_inputs_of_a_panel_are_two_incidents_and_one_that_is_pressed_again_is_one() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (_, token) = house.device(&house.lobby, DeviceKind::Panel).await;
+        let patrol = house.sign_in_as(Role::Patrol).await;
+        input(&house, &token, 3, "active").await;
+        house.clock.jump(120 * SECOND);
+        input(&house, &token, 5, "active").await;
+        house.clock.jump(SECOND);
+        input(&house, &token, 5, "inactive").await;
+        input(&house, &token, 5, "active").await;
+        let alarms: Vec<i64> =
+            incidents(&patrol).await.iter().map(|i| i["alarms"].as_i64().unwrap()).collect();
+        assert_eq!(alarms, [2, 1], "somebody else presses at input 5");
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_names_another_part_with_each_alarm_floods_nobody() {
+    let house = House::start().await;
+    let (_, token) = house.device(&house.lobby, DeviceKind::Panel).await;
+    let patrol = house.sign_in_as(Role::Patrol).await;
+    for n in 0..80 {
+        let event = json!({
+            "specversion": "1.0", "id": "1", "source": format!("/part/{n}"), "type": "sharpeyes.alarm.panic"
+        });
+        assert_eq!(house.client().events(&token, SINGLE, &event).await.0, StatusCode::ACCEPTED);
+    }
+    let (_, list) = patrol.get("/api/v1/incidents?limit=200").await;
+    let alarms: Vec<i64> =
+        list["items"].as_array().unwrap().iter().map(|i| i["alarms"].as_i64().unwrap()).collect();
+    assert_eq!(
+        (alarms.len(), alarms[0]),
+        (65, 16),
+        "the rest is one incident of the device, and none is lost"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_press_makes_an_incident_that_came_late_a_live_one() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (_, token) = house.device(&house.lobby, DeviceKind::Button).await;
+        let patrol = house.sign_in_as(Role::Patrol).await;
+        let press = async |id: &str, quality: &str| {
+            let event = json!({ "specversion": "1.0", "id": id, "source": "/button",
+                "type": "sharpeyes.alarm.panic", "sequality": quality });
+            assert_eq!(house.client().events(&token, SINGLE, &event).await.0, StatusCode::ACCEPTED);
+        };
+        let told = async || house.sql_count("select count(*) from outbox where topic = 'alarm'").await;
+        press("1", "backlog").await;
+        assert_eq!(incidents(&patrol).await[0]["late"], true);
+        // Far beyond those that are each told.
+        house.sql("update incidents set alarms = 20").await;
+        let before = told().await;
+        press("2", "live").await;
+        let live = incidents(&patrol).await;
+        assert_eq!((live.len(), &live[0]["late"]), (1, &json!(false)));
+        assert_eq!(told().await, before + 1, "pages are told that somebody asks now");
+        press("3", "backlog").await;
+        assert_eq!(incidents(&patrol).await[0]["late"], false, "what was kept makes nothing late again");
+        assert_eq!(told().await, before + 1);
+        house.stop().await;
+    }
+}
