@@ -6,6 +6,7 @@ use crate::support::client::Client;
 use crate::support::database::BOTH;
 use domain::Clock as _;
 use domain::device::DeviceKind;
+use domain::repository::Rights as _;
 use domain::role::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -94,6 +95,38 @@ async fn a_live_press_makes_an_incident_that_came_late_a_live_one() {
         press("3", "backlog").await;
         assert_eq!(incidents(&patrol).await[0]["late"], false, "what was kept makes nothing late again");
         assert_eq!(told().await, before + 1);
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duress_at_a_door_is_kept_from_whoever_on_duty_lives_behind_it() {
+    for database in BOTH {
+        let house = House::start_on(database).await;
+        let (_, token) = house.door(&house.lobby).await;
+        let home = house.household("3-1-502").await;
+        let mut pages = Vec::new();
+        for (login, lives_there) in [("neighbour", true), ("guard", false)] {
+            let person = house.person(login).await;
+            house.store.add_grant(&house.grant(&person, Role::Patrol)).await.unwrap();
+            if lives_there {
+                house.store.add_member(&home, &person.id, house.clock.now()).await.unwrap();
+            }
+            pages.push(house.signed_in(&person).await);
+        }
+        let duress =
+            json!({ "specversion": "1.0", "id": "1", "source": "/door", "type": "sharpeyes.door.duress" });
+        assert_eq!(house.client().events(&token, SINGLE, &duress).await.0, StatusCode::ACCEPTED);
+        let [neighbour, guard] = &pages[..] else { panic!() };
+        let lists = ["/api/v1/incidents", "/api/v1/door-events", "/api/v1/device-events?alarms=true"];
+        for list in lists {
+            let seen = async |client: &Client| client.get(list).await.1["items"].as_array().unwrap().len();
+            assert_eq!((seen(neighbour).await, seen(guard).await), (0, 1), "{list}");
+        }
+        let incident = incidents(guard).await.remove(0);
+        assert_eq!(incident["called"], true, "whoever lives elsewhere is called");
+        let path = format!("/api/v1/incidents/{}", incident["id"].as_str().unwrap());
+        assert_eq!(neighbour.get(&path).await.0, StatusCode::NOT_FOUND);
         house.stop().await;
     }
 }

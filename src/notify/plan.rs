@@ -7,7 +7,7 @@
 use super::sites::Sites;
 use crate::lasting::Lasting;
 use async_trait::async_trait;
-use domain::incident::{Answer, Call, Incident};
+use domain::incident::{Answer, Call, Incident, home};
 use domain::message::contact::Contact;
 use domain::message::{Message, Receiver, State, Way, receivers};
 use domain::notice::{self, Line, Notice, Notify, Range};
@@ -62,10 +62,7 @@ pub async fn told(
     call: &Call,
     now: Timestamp,
 ) -> Result<Told> {
-    let home = match incident.point.household() {
-        Some(household) => repository.at_home(household, now).await?,
-        None => BTreeSet::new(),
-    };
+    let home = home(repository, incident, now).await?;
     let grants = repository.serving(&incident.site_id).await?;
     let path = path(repository, &incident.place_id).await?;
     let staff = receivers::staff(incident, call, &grants, &path, &home, now);

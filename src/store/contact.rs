@@ -9,7 +9,7 @@ use domain::message::contact::{Contact, Quiet, Subscription};
 use domain::message::repository::Contacts;
 use domain::person::IDLE;
 use domain::repository::Result;
-use domain::{HouseholdId, PersonId, SessionId, SubscriptionId, Timestamp};
+use domain::{HouseholdId, PersonId, PlaceId, SessionId, SubscriptionId, Timestamp};
 use sqlx::any::AnyRow;
 use std::collections::BTreeSet;
 
@@ -43,6 +43,20 @@ fn subscription(row: &AnyRow) -> Result<Subscription> {
 impl Store {
     async fn members_of(&self, household: &HouseholdId) -> Result<Vec<AnyRow>> {
         self.rows(format!("{MEMBERSHIPS} where m.household_id = $1"), &[household.as_str()]).await
+    }
+
+    /// Who lives there by these memberships. Whose cannot be read does.
+    fn living(&self, rows: &[AnyRow], now: Timestamp) -> Result<BTreeSet<PersonId>> {
+        let mut home = BTreeSet::new();
+        for row in rows {
+            match self.understood("household_members", "person_id", row, membership)? {
+                Some(membership) if !membership.in_force(now) => {}
+                Some(membership) => _ = home.insert(membership.person_id),
+                // An id that is none is nobody's: no role is read with it, so it is called by none.
+                None => home.extend(word(row, "person_id", PersonId::parse).ok()),
+            }
+        }
+        Ok(home)
     }
 
     async fn held(&self, which: &'static str, id: &str, now: Timestamp) -> Result<Vec<Subscription>> {
@@ -89,16 +103,12 @@ impl Contacts for Store {
     }
 
     async fn at_home(&self, household: &HouseholdId, now: Timestamp) -> Result<BTreeSet<PersonId>> {
-        let mut home = BTreeSet::new();
-        for row in self.members_of(household).await? {
-            match self.understood("household_members", "person_id", &row, membership)? {
-                Some(membership) if !membership.in_force(now) => {}
-                Some(membership) => _ = home.insert(membership.person_id),
-                // An id that is none is nobody's: no role is read with it, so it is called by none.
-                None => home.extend(word(&row, "person_id", PersonId::parse).ok()),
-            }
-        }
-        Ok(home)
+        self.living(&self.members_of(household).await?, now)
+    }
+
+    async fn living_behind(&self, entrance: &PlaceId, now: Timestamp) -> Result<BTreeSet<PersonId>> {
+        let sql = format!("{MEMBERSHIPS} where u.entrance_id = $1");
+        self.living(&self.rows(sql, &[entrance.as_str()]).await?, now)
     }
 
     async fn subscriptions(&self, person: &PersonId, now: Timestamp) -> Result<Vec<Subscription>> {

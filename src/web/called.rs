@@ -3,12 +3,12 @@
 
 use crate::access::Who;
 use crate::{App, Problem};
-use domain::incident::{Call, Incident, LogRow, Sight, State, Step};
+use domain::incident::{Call, Incident, LogRow, Sight, State, Step, home};
 use domain::message::receivers;
 use domain::repository::{Error, Result};
 use domain::role::Grant;
 use domain::{PersonId, PlaceId, SiteId};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// Who can be called at the sites that were asked about: for a list it is read once.
 #[derive(Default)]
@@ -60,10 +60,7 @@ impl Roster {
         if calls.is_empty() {
             return Ok(false);
         }
-        let home = match incident.point.household() {
-            Some(household) => repository.at_home(household, app.now()).await?,
-            None => BTreeSet::new(),
-        };
+        let home = home(repository, incident, app.now()).await?;
         let grants = self.serving(app, &incident.site_id).await?;
         let called =
             |call: &Call| receivers::staff(incident, call, grants, path, &home, app.now()).contains(me);

@@ -11,7 +11,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use domain::access::{Question, Standing, decide, decide_watch};
+use domain::access::{Standing, decide_watch, reads_of_door};
 use domain::camera::StreamKind;
 use domain::event::door::{Bookmark, DoorEvent, DoorEventKind, Quality};
 use domain::repository::{DoorEventFilter, Page};
@@ -128,18 +128,15 @@ pub(crate) async fn list(
 
     let now = app.now();
     let is = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|wanted| wanted == has);
-    // What they may read by a role, and not as somebody who lives there.
-    let staff = Standing { memberships: Vec::new(), approvals: Vec::new(), ..who.standing.clone() };
     let (mut readable, mut no_duress_at) = (Vec::new(), Vec::new());
     let scene = app.repository().scene().await?;
     for place in scene.places() {
         let path = scene.path(&place.id);
-        let question = Question::ReadDoorEvents(&place.site_id, &path);
+        let reads = |silent| reads_of_door(&who.standing, &place.site_id, &path, silent, now);
         let named = is(&filter.site_id, place.site_id.as_str()) && is(&filter.place_id, place.id.as_str());
-        if named && decide(&who.standing, question, now).is_allowed() {
+        if named && reads(false) {
             readable.push(place.id.clone());
-            // Whoever forces a resident may be looking at their phone.
-            if !decide(&staff, question, now).is_allowed() {
+            if !reads(true) {
                 no_duress_at.push(place.id.clone());
             }
         }
@@ -180,12 +177,8 @@ async fn bookmarks(
 
 /// Whether they may read of this event.
 fn may_read(standing: &Standing, event: &DoorEvent, scene: &Scene, now: Timestamp) -> bool {
-    let path = scene.path(&event.place_id);
-    let question = Question::ReadDoorEvents(&event.site_id, &path);
-    // Whoever forces a resident may be looking at their phone.
-    let staff = Standing { memberships: Vec::new(), approvals: Vec::new(), ..standing.clone() };
-    let standing = if event.kind == DoorEventKind::Duress { &staff } else { standing };
-    decide(standing, question, now).is_allowed()
+    let silent = event.kind == DoorEventKind::Duress;
+    reads_of_door(standing, &event.site_id, &scene.path(&event.place_id), silent, now)
 }
 
 /// The picture of a door event, for who may read of it and watch the camera there. It is a

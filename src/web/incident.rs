@@ -14,7 +14,7 @@ use axum::response::Response;
 use domain::access::{Question, Standing, decide};
 use domain::incident::repository::{Filter, Kept};
 use domain::incident::{
-    Answer, Call, Command, Incident, Reached, Refused, Sight, State as IncidentState, Step, Timings,
+    Answer, Call, Command, Incident, Reached, Refused, Sight, State as IncidentState, Step, Timings, home,
     refusals, sight,
 };
 use domain::message::receivers;
@@ -161,10 +161,7 @@ async fn left(app: &App, incident: &Incident, by: &PersonId) -> Result<bool, Pro
     let (asked, refused) = (incident.asked(&log), refusals(&log));
     // Who was asked by name was asked alone.
     let Some(call) = asked.filter(|call| call.assignee.is_none()) else { return Ok(false) };
-    let home = match incident.point.household() {
-        Some(household) => repository.at_home(household, now).await?,
-        None => BTreeSet::new(),
-    };
+    let home = home(repository, incident, now).await?;
     let mut grants = repository.serving(&incident.site_id).await?;
     let path = repository.scene().await?.path(&incident.place_id);
     // Who only reads is asked to decide, and cannot say that they do not go.

@@ -14,7 +14,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
-use domain::access::{Question, Standing, decide, decide_watch, manages_somewhere};
+use domain::access::{Question, Standing, decide, decide_watch, manages_somewhere, reads_of_door};
 use domain::approval::Subject;
 use domain::event::door::DoorEventKind;
 use domain::health::{Condition, Trouble};
@@ -302,11 +302,8 @@ async fn seen(
             })
         }
         Topic::DoorEvent => {
-            // Whoever forces a resident may be looking at their phone.
             let silent = notice.word == DoorEventKind::Duress.word();
-            let staff = Standing { memberships: Vec::new(), approvals: Vec::new(), ..who.clone() };
-            let asks = if silent { &staff } else { who };
-            decide(asks, Question::ReadDoorEvents(site, &path), now).is_allowed().then(
+            reads_of_door(who, site, &path, silent, now).then(
                 || json!({ "id": notice.object, "type": notice.word, "site_id": site, "place_id": notice.place_id }),
             )
         }

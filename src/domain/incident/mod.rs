@@ -9,12 +9,14 @@
 
 mod call;
 mod command;
+mod home;
 pub mod repository;
 mod sight;
 mod timer;
 
 pub use call::{Ask, Call, refusals};
 pub use command::{Actor, Change, Command, Hand, Refused, TEXT};
+pub use home::home;
 pub use sight::{Sight, is_own, sight};
 pub use timer::{Due, Timer, TimerKind, Timings, Watch};
 

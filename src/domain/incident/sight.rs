@@ -61,12 +61,15 @@ pub fn sight(
     called.then_some(Sight::Neighbour)
 }
 
-/// Whether it was raised by them or at their home.
+/// Whether it was raised by them or at their home: a silent one also at the door that they live
+/// behind, as [`home`](super::home) says.
 #[must_use]
 pub fn is_own(who: &Standing, incident: &Incident, now: Timestamp) -> bool {
+    let silent = incident.kind.is_silent();
+    let mut homes = who.memberships.iter().filter(|membership| membership.in_force(now));
     incident.reporter.as_ref() == Some(&who.person_id)
-        || incident
-            .point
-            .household()
-            .is_some_and(|home| who.memberships.iter().any(|m| m.household_id == *home && m.in_force(now)))
+        || homes.any(|home| {
+            incident.point.household() == Some(&home.household_id)
+                || silent && home.entrance_id == incident.place_id
+        })
 }

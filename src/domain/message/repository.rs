@@ -5,7 +5,7 @@ use super::contact::{Contact, Subscription};
 use super::{Message, State};
 use crate::incident::Incident;
 use crate::repository::Result;
-use crate::{HouseholdId, IncidentId, MessageId, PersonId, SessionId, SubscriptionId, Timestamp};
+use crate::{HouseholdId, IncidentId, MessageId, PersonId, PlaceId, SessionId, SubscriptionId, Timestamp};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 
@@ -55,6 +55,8 @@ pub trait Contacts: Send + Sync {
     /// Who lives in a household at `now`, not to be told. Whose membership cannot be read does:
     /// who they are is known as long as the database holds what it promises, that a member is a person.
     async fn at_home(&self, household: &HouseholdId, now: Timestamp) -> Result<BTreeSet<PersonId>>;
+    /// Who lives at `now` in a unit whose entrance this is, not to be told: as for `at_home`.
+    async fn living_behind(&self, entrance: &PlaceId, now: Timestamp) -> Result<BTreeSet<PersonId>>;
     /// A person's browsers that want to be told, in sessions that go on at `now`.
     async fn subscriptions(&self, person: &PersonId, now: Timestamp) -> Result<Vec<Subscription>>;
     /// One of them.

@@ -6,7 +6,7 @@ use crate::extract::Query;
 use crate::schema::{List, next_after, word};
 use crate::{App, Problem};
 use axum::extract::State;
-use domain::access::{Question, decide};
+use domain::access::{Question, decide, reads_of_door};
 use domain::event::device::DeviceEventKind;
 use domain::event::door::{DoorEventKind, Quality};
 use domain::event::{Event, Listing};
@@ -112,7 +112,14 @@ pub(crate) async fn events(
         let before = before.map(|before| before.ok_or_else(wrong)).transpose()?;
         let rows = app.repository().listed_events(listing, &readable, before.as_ref(), limit).await?;
         let next = next_after(&rows, limit, |event| format!("{}-{}", event.received_at().0, event.id()));
-        return Ok(axum::Json(List { items: rows.into_iter().map(DeviceEventView::from).collect(), next }));
+        let shown = rows.into_iter().filter(|event| match event {
+            Event::Door(event) if event.kind == DoorEventKind::Duress => {
+                let path = scene.path(&event.place_id);
+                reads_of_door(&who.standing, &event.site_id, &path, true, app.now())
+            }
+            _ => true,
+        });
+        return Ok(axum::Json(List { items: shown.map(DeviceEventView::from).collect(), next }));
     }
     let after = cursor.map(|text| text.parse::<i64>()).transpose().map_err(|_| wrong())?;
     let rows = app.repository().device_events(&readable, &Page { after, limit }).await?;
