@@ -1,5 +1,5 @@
 //! A device has parts: the inputs of a panel, the doors of a controller. Each is told from the
-//! others.
+//! others, and one that is stuck from one that is pressed.
 
 use crate::support::House;
 use crate::support::client::Client;
@@ -29,6 +29,15 @@ async fn input(house: &House, token: &str, number: u8, state: &str) {
 
 async fn incidents(client: &Client) -> Vec<Value> {
     client.get("/api/v1/incidents").await.1["items"].as_array().unwrap().clone()
+}
+
+async fn false_alarm(client: &Client, incident: &Value) {
+    let path = format!("/api/v1/incidents/{}", incident["id"].as_str().unwrap());
+    for (act, version) in [("ack", 1), ("false_alarm", 2)] {
+        let body = json!({ "version": version, "note": "the contact hangs" });
+        let (status, answer) = client.act(&path, act, body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,6 +78,33 @@ async fn a_device_that_names_another_part_with_each_alarm_floods_nobody() {
         (65, 16),
         "the rest is one incident of the device, and none is lost"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_input_that_is_stuck_does_not_call_everybody_again_after_the_false_alarm() {
+    let house = House::start().await;
+    let (_, token) = house.device(&house.lobby, DeviceKind::Panel).await;
+    let patrol = house.sign_in_as(Role::Patrol).await;
+    let mut stuck = async |times: usize| {
+        for _ in 0..times {
+            input(&house, &token, 3, "active").await;
+            house.clock.jump(5 * SECOND);
+        }
+    };
+    stuck(3).await;
+    let first = incidents(&patrol).await;
+    assert_eq!((first.len(), &first[0]["alarms"]), (1, &json!(1)), "it is told once");
+    false_alarm(&patrol, &first[0]).await;
+    stuck(10).await;
+    assert_eq!(incidents(&patrol).await.len(), 1, "the input is still stuck, and nobody has pressed");
+    input(&house, &token, 3, "inactive").await;
+    stuck(2).await;
+    assert_eq!(incidents(&patrol).await.len(), 2, "it was let go and pressed again");
+    // An input that never says that it is off.
+    false_alarm(&patrol, &incidents(&patrol).await[0]).await;
+    house.clock.jump(31 * SECOND);
+    stuck(1).await;
+    assert_eq!(incidents(&patrol).await.len(), 3, "after silence it is a new press");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -254,6 +254,7 @@ pub(crate) async fn update(
         return Err(Problem::NotFound);
     }
     app.known_devices.forget_device(&device.id);
+    app.inputs.forget(&device.id);
     app.changed();
     Ok(axum::Json(device.into()))
 }

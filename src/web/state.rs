@@ -1,7 +1,7 @@
 //! What every handler can reach.
 
 use crate::health::Health;
-use crate::intake::{self, KnownDevices, Later, Recent};
+use crate::intake::{self, Inputs, KnownDevices, Later, Recent};
 use crate::live::Admit;
 use crate::passkey::Passkeys;
 use crate::password::Passwords;
@@ -134,6 +134,7 @@ pub struct Inner {
     pub(crate) intake: intake::Counters,
     pub(crate) known_devices: KnownDevices,
     pub(crate) recent: Recent,
+    pub(crate) inputs: Inputs,
     pub(crate) passkeys: Option<Passkeys>,
 }
 
@@ -152,7 +153,7 @@ impl App {
         let passkeys = parts.public_url.as_ref().and_then(Passkeys::new);
         let (setup, throttle, sittings) = (Setup::default(), Throttle::default(), Sittings::default());
         let hls = relay::hls::Streams::new(parts.viewers.clone());
-        let known_devices = KnownDevices::default();
+        let (known_devices, inputs) = (KnownDevices::default(), Inputs::default());
         let (streams, intake) = (Streams::default(), intake::Counters::default());
         Self(Arc::new(Inner {
             parts,
@@ -165,6 +166,7 @@ impl App {
             intake,
             known_devices,
             recent: Recent::default(),
+            inputs,
             passkeys,
         }))
     }

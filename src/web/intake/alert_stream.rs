@@ -25,9 +25,14 @@ pub async fn receive(app: &App, device: &Device, bytes: &[u8]) -> Result<(), Pro
     if alert.is_heartbeat() {
         return Ok(());
     }
-    match alert.told(device, app.now()) {
+    let mut levels = app.inputs.of(&device.id);
+    match alert.told(device, &mut levels, app.now()) {
         // The device does not tell it again: what is too much is counted and gone.
-        Some(told) => keep(app, device, vec![told]).await.map(|_| ()),
+        Some(told) => {
+            keep(app, device, told).await?;
+            app.inputs.learn(&device.id, levels);
+            Ok(())
+        }
         None => {
             Counters::add(&app.intake.unknown, 1);
             Ok(())

@@ -5,6 +5,7 @@
 //! are read. Names, card and employee numbers, faces, temperatures and pictures are
 //! not: the picture of a door event is our own camera's.
 
+use super::levels::Levels;
 use super::{BATCH, Counters, Told, What, all_in_all, fuzz, keep, moment, unnamed};
 use crate::access::Sender;
 use crate::extract::has_type;
@@ -150,10 +151,10 @@ pub(crate) async fn receive(
         };
         Counters::add(counter, 1);
     })?;
-    let mut all = Vec::new();
+    let (mut all, mut levels) = (Vec::new(), app.inputs.of(&device.id));
     for alert in alerts {
-        match alert.told(&device, app.now()) {
-            Some(told) => all.push(told),
+        match alert.told(&device, &mut levels, app.now()) {
+            Some(told) => all.extend(told),
             // Heartbeats, operations, what a newer firmware invents: said yes to, or the
             // device sends them for ever.
             None => Counters::add(&app.intake.unknown, 1),
@@ -161,6 +162,7 @@ pub(crate) async fn receive(
     }
     // Told no, the device sends all of it again; what was kept is not kept twice.
     all_in_all(&keep(&app, &device, all).await?)?;
+    app.inputs.learn(&device.id, levels);
     Ok(StatusCode::OK)
 }
 
@@ -232,11 +234,11 @@ impl Alert {
         self.event_type.eq_ignore_ascii_case("videoloss") && self.event_state.eq_ignore_ascii_case("inactive")
     }
 
-    /// What it tells; nothing if it is nothing that is kept.
-    pub(super) fn told(self, device: &Device, now: Timestamp) -> Option<Told> {
+    /// What it tells, which may be no news; nothing if it is nothing that is kept.
+    pub(super) fn told(self, device: &Device, levels: &mut Levels, now: Timestamp) -> Option<Vec<Told>> {
         let device_time = self.date_time.as_deref().and_then(Timestamp::parse);
         let Some(access) = self.access else {
-            return self.input(device, device_time, now);
+            return self.input(device, levels, device_time, now);
         };
         let (major, minor) = (access.major_event_type?, access.sub_event_type?);
         let what = what(major, minor, device.kind)?;
@@ -248,24 +250,39 @@ impl Alert {
         };
         let quality = if access.current_event == Some(false) { Quality::Backlog } else { Quality::Live };
         let (source, unnamed) = (format!("hikvision/door/{door}"), unnamed(device_time, now));
-        Some(Told { source, event_id, unnamed, what, quality, device_time })
+        Some(vec![Told { source, event_id, unnamed, what, quality, device_time }])
     }
 
-    /// An input of a panel or a recorder.
-    fn input(&self, device: &Device, device_time: Option<Timestamp>, now: Timestamp) -> Option<Told> {
+    /// An input of a panel or a recorder. While it is on the device says so again and again: only
+    /// that it begins and that it ends is told.
+    fn input(
+        &self,
+        device: &Device,
+        levels: &mut Levels,
+        device_time: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Vec<Told>> {
         if !self.event_type.eq_ignore_ascii_case("IO") {
             return None;
         }
         let active = self.event_state.eq_ignore_ascii_case("active");
-        let what = What::Device(match (device.kind, active) {
-            (DeviceKind::Button | DeviceKind::Panel, true) => Tells::Panic,
-            (DeviceKind::Button | DeviceKind::Panel, false) => Tells::Cleared,
-            (DeviceKind::Door, _) => Tells::Input,
-        });
         let input = self.input.unwrap_or(1);
+        let source = format!("hikvision/input/{input}");
+        let news = match device.kind {
+            DeviceKind::Button | DeviceKind::Panel => levels
+                .pressed(&source, active, now)
+                .map(|begins| (if begins { Tells::Panic } else { Tells::Cleared }, Quality::Live)),
+            DeviceKind::Door => {
+                levels.plain(&source, active, Quality::Live, now).map(|quality| (Tells::Input, quality))
+            }
+        };
         let event_id = hashed(&[&self.event_state, &moment(device_time)]);
-        let (source, unnamed) = (format!("hikvision/input/{input}"), unnamed(device_time, now));
-        Some(Told { source, event_id, unnamed, what, quality: Quality::Live, device_time })
+        let unnamed = unnamed(device_time, now);
+        let told = |(what, quality)| {
+            let what = What::Device(what);
+            Told { source, event_id, unnamed, what, quality, device_time }
+        };
+        Some(news.map(told).into_iter().collect())
     }
 }
 
@@ -351,17 +368,18 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static("multipart/form-data; boundary=b"));
     for device in fuzz::devices() {
-        let told = alert(bytes).ok().and_then(|alert| alert.told(&device, fuzz::NOW));
+        let tells = |alert: Alert| alert.told(&device, &mut Levels::default(), fuzz::NOW);
+        let told = alert(bytes).ok().and_then(tells);
         if let (Some(told), Ok(value)) = (&told, value(bytes)) {
-            fuzz::is_in_our_words(told, &device);
-            let of_plain = plain(&value).ok().and_then(|alert| alert.told(&device, fuzz::NOW));
+            told.iter().for_each(|told| fuzz::is_in_our_words(told, &device));
+            let of_plain = plain(&value).ok().and_then(tells);
             assert_eq!(of_plain.as_ref(), Some(told), "what else is in it changes nothing");
         }
         // The body is there as a whole, so it is never waited for.
         let parts = alerts(&headers, Bytes::copy_from_slice(bytes));
         let parts = futures_util::FutureExt::now_or_never(parts).and_then(Result::ok).unwrap_or_default();
         assert!(parts.len() <= BATCH);
-        for told in parts.into_iter().filter_map(|alert| alert.told(&device, fuzz::NOW)) {
+        for told in parts.into_iter().filter_map(tells).flatten() {
             fuzz::is_in_our_words(&told, &device);
         }
     }

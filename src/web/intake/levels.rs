@@ -14,6 +14,11 @@ const MOST: usize = 64;
 /// over in between may be what was lost.
 const FORGOTTEN: Duration = Duration::from_secs(10 * 60);
 
+/// An input that is on is told again by its device every few seconds. One of which nothing was
+/// heard for so long was released, though the device did not say so: somebody presses again. Longer
+/// would leave out who presses again after a false alarm; shorter, a device that repeats slowly.
+const REPEATED: Duration = Duration::from_secs(30);
+
 /// The inputs of one device, by name: what each was, and when that was last told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Levels(HashMap<String, (bool, Timestamp)>);
@@ -73,6 +78,30 @@ impl Levels {
         }
     }
 
+    /// An input that is an alarm while it is on, of a device that repeats that and may never say
+    /// that it is off: whether an alarm begins or is over.
+    pub(super) fn pressed(&mut self, input: &str, on: bool, now: Timestamp) -> Option<bool> {
+        let released = self.0.get(input).is_some_and(|(_, told)| *told < now.before(REPEATED));
+        match (on, self.set(input, on, now)) {
+            (true, Edge::Same) if released => Some(true),
+            (_, Edge::Same) | (false, Edge::First) => None,
+            (on, _) => Some(on),
+        }
+    }
+
+    /// Takes over what was heard meanwhile: of each input the later word.
+    pub(super) fn learn(&mut self, heard: Self) {
+        for (input, (value, told)) in heard.0 {
+            let is_later = match self.0.get(&input) {
+                Some((_, known)) => *known <= told,
+                None => self.0.len() < MOST,
+            };
+            if is_later {
+                self.0.insert(input, (value, told));
+            }
+        }
+    }
+
     /// An input that is no alarm: how much its value says about now, if it is news. What it was
     /// before the gateway began nobody knows, so the first value is a state.
     pub(super) fn plain(
@@ -121,6 +150,29 @@ mod tests {
             None,
             "a door that stays shut is no news"
         );
+    }
+
+    #[test]
+    fn an_input_that_never_says_that_it_is_off_is_pressed_again_after_half_a_minute_of_silence() {
+        let seconds = |n: u64| NOW.after(Duration::from_secs(n));
+        let mut levels = Levels::default();
+        for (n, told) in [(0, true), (20, false), (45, false), (76, true), (77, false)] {
+            assert_eq!(levels.pressed("input/3", true, seconds(n)).is_some(), told, "{n} s");
+        }
+        assert_eq!(levels.pressed("input/3", false, seconds(78)), Some(false));
+        assert_eq!(levels.pressed("input/3", false, seconds(79)), None);
+        assert_eq!(levels.pressed("input/3", true, seconds(80)), Some(true));
+    }
+
+    #[test]
+    fn of_two_messages_at_once_the_later_word_counts() {
+        let (mut levels, mut earlier, mut later) = (Levels::default(), Levels::default(), Levels::default());
+        let _ = earlier.pressed("input/3", true, NOW);
+        let _ = later.pressed("input/3", false, NOW.after(Duration::from_secs(1)));
+        levels.learn(later);
+        levels.learn(earlier);
+        let press = levels.pressed("input/3", true, NOW.after(Duration::from_secs(2)));
+        assert_eq!(press, Some(true), "it was released");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod cloudevents;
 mod counters;
 mod fuzz;
 pub(crate) mod hikvision;
+mod inputs;
 mod known_devices;
 mod levels;
 pub(crate) mod list;
@@ -22,6 +23,7 @@ pub(crate) mod zigbee;
 pub(crate) mod zkteco;
 
 pub use counters::Counters;
+pub(crate) use inputs::Inputs;
 pub(crate) use known_devices::KnownDevices;
 pub(crate) use recent::Recent;
 
