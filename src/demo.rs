@@ -357,6 +357,8 @@ impl World {
                 name: name.into(),
                 kind,
                 token_hash: Some(token::hash(&token)),
+                household_id: None,
+                parts: Vec::new(),
                 mqtt_topic: None,
                 pull: None,
                 created_at: self.now,

@@ -65,6 +65,8 @@ struct Line {
     reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    staff_only: bool,
     at: i64,
 }
 
@@ -84,6 +86,7 @@ impl From<&Event> for Line {
                 method: event.method.clone(),
                 reason: event.reason.clone(),
                 time: event.device_time.map(|at| at.0),
+                staff_only: event.staff_only,
                 at: event.received_at.0,
             },
             Event::Device(event) => Self {
@@ -99,6 +102,7 @@ impl From<&Event> for Line {
                 method: None,
                 reason: None,
                 time: event.device_time.map(|at| at.0),
+                staff_only: false,
                 at: event.received_at.0,
             },
         }
@@ -119,6 +123,7 @@ impl Line {
                 device_id,
                 site_id,
                 place_id,
+                staff_only: self.staff_only,
                 kind,
                 quality: self.quality,
                 direction: self.direction,

@@ -98,7 +98,8 @@ impl Photographer {
 
 /// What was kept while the line was down shows nothing of its moment now.
 fn is_pictured(event: &DoorEvent) -> bool {
-    event.kind.is_seen() && matches!(event.quality, Quality::Live | Quality::Drill)
+    // Nor is there anything to see where nobody knows where that part of the device is.
+    event.kind.is_seen() && !event.staff_only && matches!(event.quality, Quality::Live | Quality::Drill)
 }
 
 fn is_live(hub: &Hub) -> bool {

@@ -214,6 +214,8 @@ async fn no_address_where_no_camera_may_be_is_fetched_from() {
         name: "panel".into(),
         kind: DeviceKind::Panel,
         token_hash: None,
+        household_id: None,
+        parts: Vec::new(),
         mqtt_topic: None,
         pull: Some(Pull { url, username: LOGIN.0.into(), password: Secret::new(password) }),
         created_at: house.clock.now(),

@@ -325,6 +325,8 @@ async fn tests_of_buttons_are_noted() {
             name: "button".into(),
             kind: DeviceKind::Button,
             token_hash: None,
+            household_id: None,
+            parts: Vec::new(),
             mqtt_topic: None,
             pull: None,
             created_at: house.clock.now(),

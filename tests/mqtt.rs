@@ -45,6 +45,8 @@ async fn device(house: &House, place: &PlaceId, kind: DeviceKind, topic: &str) -
         name: topic.into(),
         kind,
         token_hash: None,
+        household_id: None,
+        parts: Vec::new(),
         mqtt_topic: Some(topic.into()),
         pull: None,
         created_at: house.clock.now(),

@@ -7,6 +7,7 @@ use crate::support::clock::TestClock;
 use crate::support::database::{BOTH, Database, open};
 use crate::support::fake::{Fake, Say, Seen, say};
 use crate::support::process::{Gateway, serve};
+use domain::device::DeviceKind;
 use domain::event::alarm::{Alarm, AlarmKind, Point};
 use domain::incident::repository::{Incidents as _, Kept, Outbox as _, Raised};
 use domain::incident::{Actor, Command, Incident, Timings};
@@ -333,6 +334,49 @@ async fn who_lives_where_it_is_and_cannot_be_read_keeps_nobody_else_from_being_c
         assert_eq!(at(&seen, "/voice")[0].json()["to"], "13800138001", "{database:?}");
         assert!(house.store.unreadable() >= 2, "{database:?}: it is counted");
         house.stop().await;
+    }
+}
+
+/// The only incident there is, when its messages have been sent.
+async fn only(house: &House, messages: usize) -> IncidentId {
+    let patrol = house.sign_in_as(Role::Auditor).await;
+    let (_, list) = patrol.get("/api/v1/incidents").await;
+    let id = IncidentId::parse(list["items"][0]["id"].as_str().unwrap()).unwrap();
+    settled(house, &id, messages).await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duress_at_a_door_does_not_ring_whoever_on_duty_lives_behind_it() {
+    let fake = Fake::start(say(200, "{}")).await;
+    let house = House::start_with(Database::Sqlite, &settings(&fake)).await;
+    worker(&house, Role::Patrol, "13800138002").await;
+    let behind = worker(&house, Role::Patrol, "13800138003").await;
+    let household = house.household("3-1-502").await;
+    house.store.add_member(&household, &behind.id, house.clock.now()).await.unwrap();
+    let (_, token) = house.door(&house.lobby).await;
+    let duress = json!({ "specversion": "1.0", "id": "1", "source": "/d", "type": "sharpeyes.door.duress" });
+    assert_eq!(house.client().events(&token, "application/json", &duress).await.0, StatusCode::ACCEPTED);
+    only(&house, 3).await;
+    let seen = fake.seen();
+    assert_eq!(paths(&seen), ["/duty", "/sms", "/voice"]);
+    assert_eq!(at(&seen, "/voice")[0].json()["to"], "13800138002");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_says_which_device_and_which_part_of_it_and_nothing_that_the_device_has_made_up() {
+    for (source, says) in [("hikvision/input/5", "door input 5"), ("/flat/Zhang San", "door")] {
+        let fake = Fake::start(say(200, "{}")).await;
+        let house = House::start_with(Database::Sqlite, &settings(&fake)).await;
+        worker(&house, Role::Patrol, "13800138002").await;
+        let (_, token) = house.device(&house.lobby, DeviceKind::Panel).await;
+        let panic =
+            json!({ "specversion": "1.0", "id": "1", "source": source, "type": "sharpeyes.alarm.panic" });
+        assert_eq!(house.client().events(&token, "application/json", &panic).await.0, StatusCode::ACCEPTED);
+        only(&house, 4).await;
+        let told = at(&fake.seen(), "/staff")[0].json();
+        assert!(told["point"].as_str().unwrap().ends_with(&format!(" {says}")), "{told}");
+        assert!(!told.to_string().contains("Zhang"), "{told}");
     }
 }
 

@@ -85,7 +85,7 @@ async fn an_input_that_is_stuck_does_not_call_everybody_again_after_the_false_al
     let house = House::start().await;
     let (_, token) = house.device(&house.lobby, DeviceKind::Panel).await;
     let patrol = house.sign_in_as(Role::Patrol).await;
-    let mut stuck = async |times: usize| {
+    let stuck = async |times: usize| {
         for _ in 0..times {
             input(&house, &token, 3, "active").await;
             house.clock.jump(5 * SECOND);

@@ -23,6 +23,7 @@ fn door(house: &House, device: &DeviceId, n: usize, at: Timestamp) -> Taken {
         device_id: device.clone(),
         site_id: house.site.clone(),
         place_id: house.lobby.clone(),
+        staff_only: false,
         kind: DoorEventKind::Opened,
         quality: Quality::Live,
         direction: None,

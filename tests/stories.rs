@@ -27,6 +27,7 @@ mod groups;
 mod guardrails;
 mod hanging_disk;
 mod hls;
+mod homes;
 mod hostile_camera;
 mod import;
 mod incidents;

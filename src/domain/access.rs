@@ -2,6 +2,7 @@
 
 use crate::approval::{Approval, Subject};
 use crate::camera::{Camera, Visibility};
+use crate::event::door::Audience;
 use crate::household::Membership;
 use crate::role::{Grant, Role};
 use crate::scene::Scene;
@@ -73,20 +74,23 @@ pub fn decide_watch(who: &Standing, camera: &Camera, scene: &Scene, now: Timesta
     question.map_or(Decision::Deny(Denial::NoRole), |question| decide(who, question, now))
 }
 
-/// May they read of what happened at a door there? `path` is its place, then upwards. Of what is
-/// silent nobody learns who lives behind that door, and no resident at all: whoever forces
-/// somebody may be looking at that telephone.
+/// May they read of what happened at a door there? `path` is its place, then upwards.
 #[must_use]
-pub fn reads_of_door(who: &Standing, site: &SiteId, path: &[PlaceId], silent: bool, now: Timestamp) -> bool {
+pub fn reads_of_door(
+    who: &Standing,
+    site: &SiteId,
+    path: &[PlaceId],
+    audience: Audience,
+    now: Timestamp,
+) -> bool {
     let question = Question::ReadDoorEvents(site, path);
-    if !silent {
+    if audience == Audience::All {
         return decide(who, question, now).is_allowed();
     }
     let mut homes = who.memberships.iter().filter(|membership| membership.in_force(now));
-    if homes.any(|home| path.first() == Some(&home.entrance_id)) {
+    if audience == Audience::Silent && homes.any(|home| path.first() == Some(&home.entrance_id)) {
         return false;
     }
-    // What they may read by a role, and not as somebody who lives there.
     let staff = Standing { memberships: Vec::new(), approvals: Vec::new(), ..who.clone() };
     decide(&staff, question, now).is_allowed()
 }

@@ -1,6 +1,6 @@
 //! Something that sends events.
 
-use crate::{DeviceId, PlaceId, Secret, SiteId, Timestamp, words};
+use crate::{DeviceId, HouseholdId, PlaceId, Secret, SiteId, Timestamp, words};
 
 words! {
     /// What a device is.
@@ -38,6 +38,41 @@ pub struct Pull {
     pub password: Secret,
 }
 
+/// A part of a device that is somewhere of its own: a door of a controller, an input of a panel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which, as [`part`] says: `door/3`.
+    pub part: String,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Where it is.
+    pub place_id: PlaceId,
+    /// Whose home it is in, if it is in one: its alarms are theirs.
+    pub household_id: Option<HouseholdId>,
+}
+
+/// The most parts of a device that can be given a place.
+pub const PARTS: usize = 128;
+
+/// Where something that a device tells has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot<'a> {
+    /// The place.
+    pub place: &'a PlaceId,
+    /// Whether the part has no place although others of its device have one: then the place is
+    /// only the device's, and nobody who lives there is concerned.
+    pub unplaced: bool,
+}
+
+/// What people call a device, and a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The device's name.
+    pub device: String,
+    /// The part's, if it was given one.
+    pub part: Option<String>,
+}
+
 /// A device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
@@ -47,6 +82,10 @@ pub struct Device {
     pub site_id: SiteId,
     /// Where it is.
     pub place_id: PlaceId,
+    /// Whose home it is in, if it is in one: its alarms are theirs.
+    pub household_id: Option<HouseholdId>,
+    /// Parts of it that are somewhere else, by [`Part::part`].
+    pub parts: Vec<Part>,
     /// Its name.
     pub name: String,
     /// What it is.
@@ -59,6 +98,21 @@ pub struct Device {
     pub pull: Option<Pull>,
     /// When it was registered.
     pub created_at: Timestamp,
+}
+
+impl Device {
+    /// Where something happens that it tells with this source.
+    #[must_use]
+    pub fn spot(&self, source: &str) -> Spot<'_> {
+        // What names no part is told by the device as a whole.
+        let Some(named) = part(source).filter(|_| !self.parts.is_empty()) else {
+            return Spot { place: &self.place_id, unplaced: false };
+        };
+        match self.parts.iter().find(|part| part.part == named) {
+            Some(part) => Spot { place: &part.place_id, unplaced: false },
+            None => Spot { place: &self.place_id, unplaced: true },
+        }
+    }
 }
 
 #[cfg(test)]

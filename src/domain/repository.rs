@@ -4,7 +4,7 @@ use crate::access::Standing;
 use crate::approval::{self, Approval};
 use crate::audit::{Entry, Head, Link};
 use crate::camera::{Camera, Removed};
-use crate::device::Device;
+use crate::device::{Device, Names};
 use crate::event::device::DeviceEvent;
 use crate::event::door::{Bookmark, DoorEvent, Recorded};
 use crate::event::{Event, Listing, Taken};
@@ -89,6 +89,8 @@ pub struct DoorEventFilter {
     pub site: Option<SiteId>,
     /// Without openings under duress at these places.
     pub no_duress_at: Vec<PlaceId>,
+    /// At these without what only staff may know of.
+    pub without_staff_only_at: Vec<PlaceId>,
     /// Received at or after.
     pub since: Option<Timestamp>,
     /// Received before.
@@ -417,6 +419,8 @@ pub trait Devices: Send + Sync {
     async fn device(&self, id: &DeviceId) -> Result<Option<Device>>;
     /// The device whose token has this hash.
     async fn device_by_token(&self, token_hash: &[u8]) -> Result<Option<Device>>;
+    /// What people call a device and a part of it; nothing if there is no such device.
+    async fn names_of_device(&self, id: &DeviceId, part: Option<&str>) -> Result<Option<Names>>;
     /// Adds a device.
     async fn add_device(&self, device: &Device) -> Result<()>;
     /// Writes a device anew, all but its token and its birth. False if there is none.

@@ -9,10 +9,10 @@ use crate::lasting::Lasting;
 use async_trait::async_trait;
 use domain::incident::{Answer, Call, Incident, home};
 use domain::message::contact::Contact;
-use domain::message::{Message, Receiver, State, Way, receivers};
+use domain::message::{Message, Receiver, State, Way, receivers, text};
 use domain::notice::{self, Line, Notice, Notify, Range};
 use domain::repository::{Error, Repository, Result};
-use domain::{Clock, HouseholdId, IncidentId, MessageId, PersonId, PlaceId, Timestamp};
+use domain::{Clock, HouseholdId, IncidentId, MessageId, PersonId, PlaceId, Timestamp, event};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -339,30 +339,44 @@ impl Notify for Planner {
     }
 }
 
-/// A site's name and time zone, and a place's and a door's: where something is, in words.
+/// A site's name and time zone, and a place's, a door's and a device's: where something is, in words.
 pub(super) struct Point {
     pub(super) site: String,
     pub(super) zone: String,
     pub(super) place: String,
     pub(super) unit: Option<String>,
+    pub(super) device: Option<String>,
+    pub(super) part: Option<String>,
 }
 
 /// Where an incident is, in words; nothing if its site is gone.
 pub(super) async fn point(repository: &dyn Repository, incident: &Incident) -> Result<Option<Point>> {
     let Some(site) = repository.site(&incident.site_id).await? else { return Ok(None) };
     let place = repository.place(&incident.place_id).await?.map(|place| place.name).unwrap_or_default();
-    let unit = match incident.point.household() {
-        Some(id) => match door(repository, id).await {
+    let (mut unit, mut device, mut part) = (None, None, None);
+    match &incident.point {
+        event::alarm::Point::Household(id) => match door(repository, id).await {
             // A call that does not say which door is more than none.
             Err(Error::Corrupt(why)) => {
                 error!(household = %id, incident = %incident.id, why, "a call is sent without its door, which cannot be read; correct its row");
-                None
             }
-            unit => unit?,
+            label => unit = label?,
         },
-        None => None,
-    };
-    Ok(Some(Point { site: site.name, zone: site.time_zone, place, unit }))
+        event::alarm::Point::Device { id, part: at } => match repository.names_of_device(id, at.as_deref()).await {
+            // As little as of a door.
+            Err(Error::Corrupt(why)) => {
+                error!(device = %id, incident = %incident.id, why, "a call is sent without its device, which cannot be read; correct its row");
+            }
+            names => {
+                if let Some(names) = names? {
+                    let numbered = || at.clone().filter(|part| text::is_numbered(part));
+                    (device, part) = (Some(names.device), names.part.or_else(numbered));
+                }
+            }
+        },
+        event::alarm::Point::Place(_) => {}
+    }
+    Ok(Some(Point { site: site.name, zone: site.time_zone, place, unit, device, part }))
 }
 
 /// What is on a household's door.

@@ -71,11 +71,12 @@ pub(crate) async fn list(
              and (received_at < $1 or received_at = $1 and id < $2)"
         )
     };
-    let none = "cast(null as text) as direction, cast(null as text) as method, cast(null as text) as reason";
+    let none = "cast(null as text) as direction, cast(null as text) as method, cast(null as text) as reason,
+                cast(0 as bigint) as staff_only";
     // Only constants and numbers of parameters are put together.
     let sql = AssertSqlSafe(format!(
         "{} union all {} order by received_at desc, id desc limit {limit}",
-        part("door_events", "direction, method, reason", &doors),
+        part("door_events", "direction, method, reason, staff_only", &doors),
         part("device_events", none, &others)
     ));
     let (at, id) = before.map_or((i64::MAX, ""), |(at, id)| (at.0, id));

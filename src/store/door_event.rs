@@ -1,7 +1,7 @@
 //! Door events as rows: the multi-row insert and the list.
 
 use crate::failed;
-use crate::row::{get, marks, time, time_opt, word};
+use crate::row::{get, marks, time, time_opt, truth, word};
 use domain::event::door::{DoorEvent, DoorEventKind, Quality};
 use domain::repository::{DoorEventFilter, Page, Result};
 use domain::{DeviceId, DoorEventId, PlaceId, SiteId};
@@ -17,6 +17,7 @@ pub(crate) fn door_event(row: &AnyRow) -> Result<DoorEvent> {
         device_id: word(row, "device_id", DeviceId::parse)?,
         site_id: word(row, "site_id", SiteId::parse)?,
         place_id: word(row, "place_id", PlaceId::parse)?,
+        staff_only: truth(row, "staff_only")?,
         kind: word(row, "kind", DoorEventKind::from_word)?,
         quality: word(row, "quality", Quality::from_word)?,
         direction: get(row, "direction")?,
@@ -28,7 +29,7 @@ pub(crate) fn door_event(row: &AnyRow) -> Result<DoorEvent> {
 }
 
 /// Columns of one row in the insert.
-const COLUMNS: usize = 13;
+const COLUMNS: usize = 14;
 
 /// Inserts all events in one statement. Answers the ids of those that were new.
 pub(crate) async fn insert(connection: &mut AnyConnection, events: &[&DoorEvent]) -> Result<HashSet<String>> {
@@ -38,7 +39,7 @@ pub(crate) async fn insert(connection: &mut AnyConnection, events: &[&DoorEvent]
     // Only numbers of parameters are put into the text.
     let sql = AssertSqlSafe(format!(
         "insert into door_events (id, source, event_id, device_id, site_id, place_id, kind, quality,
-            direction, method, reason, device_time, received_at)
+            direction, method, reason, device_time, received_at, staff_only)
          values {} on conflict (device_id, source, event_id) do nothing returning id",
         marks(events.len(), COLUMNS)
     ));
@@ -57,7 +58,8 @@ pub(crate) async fn insert(connection: &mut AnyConnection, events: &[&DoorEvent]
             .bind(event.method.as_deref())
             .bind(event.reason.as_deref())
             .bind(event.device_time.map(|t| t.0))
-            .bind(event.received_at.0);
+            .bind(event.received_at.0)
+            .bind(i64::from(event.staff_only));
     }
     let rows = query.fetch_all(connection).await.map_err(failed)?;
     rows.iter().map(|row| row.try_get::<String, _>(0).map_err(failed)).collect()
@@ -97,6 +99,12 @@ pub(crate) async fn list(
         let duress = DoorEventKind::Duress.word();
         sql.push_str(&format!(" and (kind <> '{duress}' or place_id not in ({}))", marks.join(", ")));
     }
+    let own: Vec<&str> = filter.without_staff_only_at.iter().map(PlaceId::as_str).collect();
+    if !own.is_empty() {
+        let first = 4 + usize::from(filter.site.is_some()) + places.len() + hidden.len();
+        let marks: Vec<String> = (0..own.len()).map(|n| format!("${}", first + n)).collect();
+        sql.push_str(&format!(" and (staff_only = 0 or place_id not in ({}))", marks.join(", ")));
+    }
     sql.push_str(&format!(" order by seq desc limit {}", page.limit));
     let mut query = sqlx::query(AssertSqlSafe(sql))
         .bind(page.after.unwrap_or(i64::MAX))
@@ -105,7 +113,7 @@ pub(crate) async fn list(
     if let Some(site) = &filter.site {
         query = query.bind(site.as_str());
     }
-    for place in places.into_iter().chain(hidden) {
+    for place in places.into_iter().chain(hidden).chain(own) {
         query = query.bind(place);
     }
     let rows = query.fetch_all(pool).await.map_err(failed)?;

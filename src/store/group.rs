@@ -5,19 +5,19 @@ use crate::row::{get, time, time_opt, word};
 use crate::{Store, button_test, changed, failed};
 use async_trait::async_trait;
 use domain::drill::{ButtonTest, Trial};
-use domain::group::{Group, MOST, Member};
+use domain::group::{self, Group, MOST, Member};
 use domain::incident::repository::{Groups, Joined, Trials};
 use domain::repository::{Page, Result};
 use domain::{DeviceId, GroupId, HouseholdId, PersonId, SiteId, Timestamp};
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use std::collections::BTreeMap;
+use sqlx::{AnyConnection, AssertSqlSafe};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who belongs to a group: the household has consented, has not left, and lives there still.
 const MEMBERS: &str = "from joint_group_members m join households h on h.id = m.household_id
     where m.left_at is null and (h.until_at is null or h.until_at > $1)";
 
-fn group(row: &AnyRow) -> Result<Group> {
+fn group_from(row: &AnyRow) -> Result<Group> {
     Ok(Group {
         id: word(row, "id", GroupId::parse)?,
         site_id: word(row, "site_id", SiteId::parse)?,
@@ -37,35 +37,60 @@ fn member(row: &AnyRow) -> Result<Member> {
     })
 }
 
+/// The groups for which `condition` holds of a text, with their members now.
+async fn groups_where(
+    connection: &mut AnyConnection,
+    condition: &str,
+    text: &str,
+    now: Timestamp,
+) -> Result<Vec<Group>> {
+    // Only constants of this file are put together.
+    let sql = AssertSqlSafe(format!("select g.* from joint_groups g where {condition}"));
+    let rows = sqlx::query(sql).bind(text).fetch_all(&mut *connection).await.map_err(failed)?;
+    let mut groups: BTreeMap<GroupId, Group> = BTreeMap::new();
+    for row in &rows {
+        let group = group_from(row)?;
+        groups.insert(group.id.clone(), group);
+    }
+    let members = sqlx::query(AssertSqlSafe(format!(
+        "select m.*, u.label from joint_groups g join joint_group_members m on m.group_id = g.id
+         join households h on h.id = m.household_id join units u on u.id = h.unit_id
+         where {condition} and m.left_at is null and (h.until_at is null or h.until_at > $2)
+         order by u.label, m.seq"
+    )))
+    .bind(text)
+    .bind(now.0)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    for row in &members {
+        if let Some(group) = groups.get_mut(&word(row, "group_id", GroupId::parse)?) {
+            group.members.push(member(row)?);
+        }
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    Ok(groups)
+}
+
+/// Groups that a household belongs to.
+const OWN: &str = "g.ended_at is null and g.id in
+    (select group_id from joint_group_members where household_id = $1 and left_at is null)";
+
+/// The households that an alarm at this one goes to.
+pub(crate) async fn reach(
+    connection: &mut AnyConnection,
+    home: &HouseholdId,
+    now: Timestamp,
+) -> Result<BTreeSet<HouseholdId>> {
+    Ok(group::reach(&groups_where(connection, OWN, home.as_str(), now).await?, home))
+}
+
 impl Store {
     /// The groups for which `condition` holds of a text, with their members now.
     async fn groups_where(&self, condition: &str, text: &str, now: Timestamp) -> Result<Vec<Group>> {
-        // Only constants of this file are put together.
-        let rows = self.rows(format!("select g.* from joint_groups g where {condition}"), &[text]).await?;
-        let mut groups: BTreeMap<GroupId, Group> = BTreeMap::new();
-        for row in &rows {
-            let group = group(row)?;
-            groups.insert(group.id.clone(), group);
-        }
-        let members = sqlx::query(AssertSqlSafe(format!(
-            "select m.*, u.label from joint_groups g join joint_group_members m on m.group_id = g.id
-             join households h on h.id = m.household_id join units u on u.id = h.unit_id
-             where {condition} and m.left_at is null and (h.until_at is null or h.until_at > $2)
-             order by u.label, m.seq"
-        )))
-        .bind(text)
-        .bind(now.0)
-        .fetch_all(&self.read)
-        .await
-        .map_err(failed)?;
-        for row in &members {
-            if let Some(group) = groups.get_mut(&word(row, "group_id", GroupId::parse)?) {
-                group.members.push(member(row)?);
-            }
-        }
-        let mut groups: Vec<Group> = groups.into_values().collect();
-        groups.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        Ok(groups)
+        let mut connection = self.read.acquire().await.map_err(failed)?;
+        groups_where(&mut connection, condition, text, now).await
     }
 }
 
@@ -76,9 +101,7 @@ impl Groups for Store {
     }
 
     async fn groups_of(&self, household: &HouseholdId, now: Timestamp) -> Result<Vec<Group>> {
-        let own = "g.ended_at is null and g.id in
-            (select group_id from joint_group_members where household_id = $1 and left_at is null)";
-        self.groups_where(own, household.as_str(), now).await
+        self.groups_where(OWN, household.as_str(), now).await
     }
 
     async fn group(&self, id: &GroupId, now: Timestamp) -> Result<Option<Group>> {

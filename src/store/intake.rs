@@ -1,13 +1,14 @@
 //! Group commit: while one transaction is being made durable, the next requests
 //! gather; they then share one transaction and one wait for the disk.
 
+use crate::at_home::at_home;
 use crate::{audit, button_test, device_event, door_event, failed, incident, outbox};
 use domain::event::door::{DoorEvent, Quality, Recorded};
 use domain::event::{Event, Taken};
 use domain::notice::{Notice, Topic};
 use domain::repository::{Error, Result};
 use sqlx::AnyPool;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -166,7 +167,8 @@ async fn commit(pool: &AnyPool, group: &[Request]) -> Result<Vec<Vec<Recorded>>>
         if let Some(raises) = &taken.raises
             && !button_test::takes(&mut tx, &raises.alarm).await?
         {
-            incident::raise(&mut tx, &raises.alarm, &raises.opened, &BTreeSet::new()).await?;
+            let (raises, reach) = at_home(&mut tx, raises).await?;
+            incident::raise(&mut tx, &raises.alarm, &raises.opened, &reach).await?;
         }
         if let Event::Door(event) = &taken.event {
             notices.push(notice(event));

@@ -8,6 +8,7 @@
 mod act;
 mod alarm_event;
 mod approval;
+mod at_home;
 mod audit;
 mod bookmark;
 mod button_test;

@@ -7,15 +7,18 @@ use crate::{App, Problem, token};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::access::Question;
-use domain::device::{Device, DeviceKind, Pull};
+use domain::device::{Device, DeviceKind, PARTS, Part, Pull};
 use domain::place::Place;
-use domain::{DeviceId, PlaceId, Secret, SiteId, Timestamp, repository};
+use domain::{DeviceId, HouseholdId, PlaceId, Secret, SiteId, Timestamp, repository};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use url::Url;
 
 /// The longest topic, in bytes.
 const TOPIC: usize = 200;
+/// The longest name of a part, in bytes: as long as a source may be.
+const PART: usize = 200;
 /// The longest user name or password, in bytes.
 const LOGIN: usize = 128;
 
@@ -27,6 +30,14 @@ pub(crate) struct DeviceInput {
     name: String,
     #[schema(schema_with = word::<DeviceKind>)]
     kind: DeviceKind,
+    /// The household in whose home it is, if it is in one: its alarms are theirs, and go to the
+    /// neighbours of their group.
+    #[serde(default)]
+    household_id: Option<String>,
+    /// Doors of a controller or inputs of a panel that are somewhere of their own. If there are
+    /// any, residents are not shown what happens at others of them.
+    #[serde(default)]
+    parts: Vec<PartInput>,
     /// The MQTT topic that names it, if it tells by the broker: `zigbee2mqtt/NAME`, or what
     /// stands before `/onvif-ej/`.
     #[serde(default)]
@@ -34,6 +45,23 @@ pub(crate) struct DeviceInput {
     /// Where its alerts are fetched, if it does not send them (Hikvision's alertStream).
     #[serde(default)]
     pull: Option<PullInput>,
+}
+
+/// A part of a device and where it is.
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PartInput {
+    /// `door/3` or `input/3` of Hikvision and ZKTeco devices; the `source` of CloudEvents; for
+    /// others what the lists of events say.
+    part: String,
+    /// Where it is, in the same site.
+    place_id: String,
+    /// What people call it.
+    #[serde(default)]
+    name: Option<String>,
+    /// The household in whose home it is, if it is another than the device's.
+    #[serde(default)]
+    household_id: Option<String>,
 }
 
 /// The address and login that a device's alerts are fetched with.
@@ -67,6 +95,9 @@ pub(crate) struct DeviceView {
     name: String,
     #[schema(schema_with = word::<DeviceKind>)]
     kind: DeviceKind,
+    #[schema(value_type = Option<String>)]
+    household_id: Option<HouseholdId>,
+    parts: Vec<PartInput>,
     /// Whether it has been given a token.
     has_token: bool,
     mqtt_topic: Option<String>,
@@ -83,7 +114,8 @@ pub(crate) struct ShownToken {
 
 impl From<Device> for DeviceView {
     fn from(device: Device) -> Self {
-        let Device { id, site_id, place_id, name, kind, token_hash, mqtt_topic, pull, created_at } = device;
+        let Device { id, site_id, place_id, household_id, name, kind, token_hash, mqtt_topic, .. } = device;
+        let (pull, parts, created_at) = (device.pull, device.parts, device.created_at);
         let pull = pull.map(|Pull { url, username, .. }| PullView { url, username });
         Self {
             id,
@@ -91,6 +123,8 @@ impl From<Device> for DeviceView {
             place_id,
             name,
             kind,
+            household_id,
+            parts: parts.iter().map(PartInput::of).collect(),
             has_token: token_hash.is_some(),
             mqtt_topic,
             pull,
@@ -106,6 +140,8 @@ impl DeviceInput {
             place_id: device.place_id.to_string(),
             name: device.name.clone(),
             kind: device.kind,
+            household_id: device.household_id.as_ref().map(HouseholdId::to_string),
+            parts: device.parts.iter().map(PartInput::of).collect(),
             mqtt_topic: device.mqtt_topic.clone(),
             pull: pull.map(|pull| PullInput {
                 url: pull.url.clone(),
@@ -119,6 +155,8 @@ impl DeviceInput {
     async fn apply(self, app: &App, who: &Who, device: &mut Device) -> Result<(), Problem> {
         let place = place(app, who, &self.place_id).await?;
         (device.site_id, device.place_id) = (place.site_id, place.id);
+        device.household_id = household(app, &device.site_id, "/household_id", self.household_id).await?;
+        device.parts = parts(app, &device.site_id, self.parts).await?;
         device.name = name("/name", &self.name)?;
         device.kind = self.kind;
         let said = self.mqtt_topic.filter(|topic| !topic.is_empty());
@@ -136,6 +174,62 @@ async fn place(app: &App, who: &Who, text: &str) -> Result<Place, Problem> {
     who.must_manage(app, &place.site_id)
         .map_err(|why| if why == Problem::NotFound { no_place() } else { why })?;
     Ok(place)
+}
+
+impl PartInput {
+    fn of(part: &Part) -> Self {
+        Self {
+            part: part.part.clone(),
+            place_id: part.place_id.to_string(),
+            name: part.name.clone(),
+            household_id: part.household_id.as_ref().map(HouseholdId::to_string),
+        }
+    }
+}
+
+/// The household of that id, if it lives in that site now.
+async fn household(
+    app: &App,
+    site: &SiteId,
+    pointer: &str,
+    text: Option<String>,
+) -> Result<Option<HouseholdId>, Problem> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let none = || Problem::field(pointer, "no such household lives in the site of the device");
+    let id = HouseholdId::parse(&text).ok_or_else(none)?;
+    let household = app.repository().household(&id).await?.ok_or_else(none)?;
+    let unit = app.repository().unit(&household.unit_id).await?.ok_or_else(none)?;
+    let lives_there = unit.site_id == *site && household.until.is_none_or(|until| until > app.now());
+    if lives_there { Ok(Some(id)) } else { Err(none()) }
+}
+
+/// Each part once, somewhere in the site.
+async fn parts(app: &App, site: &SiteId, inputs: Vec<PartInput>) -> Result<Vec<Part>, Problem> {
+    if inputs.len() > PARTS {
+        return Err(Problem::field("/parts", format!("these are more than {PARTS}")));
+    }
+    let (mut parts, mut seen) = (Vec::new(), HashSet::new());
+    for (n, input) in inputs.into_iter().enumerate() {
+        let pointer = |field: &str| format!("/parts/{n}/{field}");
+        let part = input.part.trim().to_owned();
+        if part.is_empty() || part.len() > PART || part.chars().any(char::is_control) {
+            return Err(Problem::field(&pointer("part"), "it is 1 to 200 bytes, like door/3 or input/3"));
+        }
+        if !seen.insert(part.clone()) {
+            return Err(Problem::field(&pointer("part"), "it is there twice; each part is at one place"));
+        }
+        let none =
+            || Problem::field(&pointer("place_id"), "there is no such place in the site of the device");
+        let place_id = PlaceId::parse(&input.place_id).ok_or_else(none)?;
+        let place = app.repository().place(&place_id).await?.filter(|place| place.site_id == *site);
+        let place_id = place.ok_or_else(none)?.id;
+        let said = input.name.filter(|text| !text.trim().is_empty());
+        let name = said.map(|text| name(&pointer("name"), &text)).transpose()?;
+        let household_id = household(app, site, &pointer("household_id"), input.household_id).await?;
+        parts.push(Part { part, name, place_id, household_id });
+    }
+    parts.sort_by(|a, b| a.part.cmp(&b.part));
+    Ok(parts)
 }
 
 /// One topic, which is no pattern.
@@ -214,6 +308,8 @@ pub(crate) async fn create(
         id: DeviceId::from_random(token::random()),
         site_id: place.site_id,
         place_id: place.id,
+        household_id: None,
+        parts: Vec::new(),
         name: String::new(),
         kind: input.kind,
         token_hash: None,

@@ -13,7 +13,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use domain::access::{Standing, decide_watch, reads_of_door};
 use domain::camera::StreamKind;
-use domain::event::door::{Bookmark, DoorEvent, DoorEventKind, Quality};
+use domain::device::part;
+use domain::event::door::{Audience, Bookmark, DoorEvent, Quality};
 use domain::repository::{DoorEventFilter, Page};
 use domain::scene::Scene;
 use domain::viewing::ViewingTransport;
@@ -43,6 +44,12 @@ pub(crate) struct DoorEventView {
     place_id: PlaceId,
     #[schema(value_type = String)]
     device_id: DeviceId,
+    /// Which part of the device, like `door/3`: to staff.
+    part: Option<String>,
+    /// What that part is called, if it has a name: to staff.
+    part_name: Option<String>,
+    /// Whether residents are not shown it: nobody has said where that part is.
+    staff_only: bool,
     #[schema(schema_with = word::<Quality>)]
     quality: Quality,
     direction: Option<String>,
@@ -71,13 +78,17 @@ pub(crate) struct BookmarkView {
 }
 
 impl DoorEventView {
-    fn new(event: DoorEvent, bookmark: Option<Bookmark>) -> Self {
+    fn new(event: DoorEvent, bookmark: Option<Bookmark>, part: Option<PartName>) -> Self {
+        let (part, part_name) = part.map_or((None, None), |part| (Some(part.part), part.name));
         Self {
             id: event.id,
             kind: event.kind.word(),
             site_id: event.site_id,
             place_id: event.place_id,
             device_id: event.device_id,
+            part,
+            part_name,
+            staff_only: event.staff_only,
             quality: event.quality,
             direction: event.direction,
             method: event.method,
@@ -128,29 +139,62 @@ pub(crate) async fn list(
 
     let now = app.now();
     let is = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|wanted| wanted == has);
-    let (mut readable, mut no_duress_at) = (Vec::new(), Vec::new());
+    let (mut readable, mut no_duress_at, mut as_resident) = (Vec::new(), Vec::new(), HashSet::new());
     let scene = app.repository().scene().await?;
     for place in scene.places() {
         let path = scene.path(&place.id);
-        let reads = |silent| reads_of_door(&who.standing, &place.site_id, &path, silent, now);
+        let reads = |audience| reads_of_door(&who.standing, &place.site_id, &path, audience, now);
         let named = is(&filter.site_id, place.site_id.as_str()) && is(&filter.place_id, place.id.as_str());
-        if named && reads(false) {
+        if named && reads(Audience::All) {
             readable.push(place.id.clone());
-            if !reads(true) {
+            if !reads(Audience::Silent) {
                 no_duress_at.push(place.id.clone());
+            }
+            if !reads(Audience::Staff) {
+                as_resident.insert(place.id.clone());
             }
         }
     }
-    let wanted = DoorEventFilter { places: Some(readable), site: None, no_duress_at, since, until };
+    let without_staff_only_at = as_resident.iter().cloned().collect();
+    let places = Some(readable);
+    let wanted = DoorEventFilter { places, site: None, no_duress_at, without_staff_only_at, since, until };
     let rows = app.repository().door_events(&wanted, &Page { after, limit }).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
     let next = rows.last().filter(|_| full).map(|(seq, _)| seq.to_string());
     let mut bookmarks = bookmarks(&app, &who, &scene, &rows).await?;
+    let mut parts = parts(&app, &rows, &as_resident).await?;
     let mut view = |event: DoorEvent| {
-        let bookmark = bookmarks.remove(&event.id);
-        DoorEventView::new(event, bookmark)
+        let (bookmark, part) = (bookmarks.remove(&event.id), parts.remove(&event.id));
+        DoorEventView::new(event, bookmark, part)
     };
     Ok(axum::Json(List { items: rows.into_iter().map(|(_, event)| view(event)).collect(), next }))
+}
+
+/// A part of a device, and what it is called.
+#[derive(Clone)]
+struct PartName {
+    part: String,
+    name: Option<String>,
+}
+
+/// At which parts of their devices these events were, except at places that one only lives at.
+async fn parts(
+    app: &App,
+    rows: &[(i64, DoorEvent)],
+    as_resident: &HashSet<PlaceId>,
+) -> Result<HashMap<DoorEventId, PartName>, Problem> {
+    let (mut known, mut parts) = (HashMap::new(), HashMap::new());
+    for (_, event) in rows.iter().filter(|(_, event)| !as_resident.contains(&event.place_id)) {
+        let Some(part) = part(&event.source) else { continue };
+        let key = (&event.device_id, part);
+        if !known.contains_key(&key) {
+            let names = app.repository().names_of_device(&event.device_id, Some(part)).await?;
+            let name = names.and_then(|names| names.part);
+            known.insert(key, PartName { part: part.to_owned(), name });
+        }
+        parts.extend(known.get(&key).map(|part| (event.id.clone(), part.clone())));
+    }
+    Ok(parts)
 }
 
 /// The bookmarks of these events, of cameras that one may watch.
@@ -177,8 +221,7 @@ async fn bookmarks(
 
 /// Whether they may read of this event.
 fn may_read(standing: &Standing, event: &DoorEvent, scene: &Scene, now: Timestamp) -> bool {
-    let silent = event.kind == DoorEventKind::Duress;
-    reads_of_door(standing, &event.site_id, &scene.path(&event.place_id), silent, now)
+    reads_of_door(standing, &event.site_id, &scene.path(&event.place_id), event.audience(), now)
 }
 
 /// The picture of a door event, for who may read of it and watch the camera there. It is a

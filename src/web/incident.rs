@@ -4,7 +4,7 @@ use crate::access::Who;
 use crate::called::Roster;
 use crate::extract::{Json, Path, Query, id, must_be_json, read};
 use crate::idempotency::{HEADER, answer as answered, key, other_request};
-use crate::incident_view::{IncidentView, WholeIncident, actor, unit, view, whole};
+use crate::incident_view::{IncidentView, WholeIncident, actor, spot, view, whole};
 use crate::schema::{List, word};
 use crate::{App, Problem};
 use axum::body::Bytes;
@@ -131,12 +131,12 @@ pub(crate) async fn list(
         // What the list has and is neither theirs nor their work is what they are called for.
         let sight = sight(&who.standing, &incident, &path, &filter.households, now);
         let Some(sight) = sight else { continue };
-        let unit = unit(&app, incident.point.household()).await?;
+        let spot = spot(&app, &incident.point).await?;
         let called = roster.calls(&app, &who, &incident, &path, None, sight).await?;
         // Whoever has a role is a neighbour all the same.
         let asks = incident.closed_at.is_none() && !filter.households.is_empty();
         let reached = if asks { app.repository().reached(&incident.id).await? } else { Vec::new() };
-        items.push(view(&app, &who, incident, unit, sight, called, &reached));
+        items.push(view(&app, &who, incident, spot, sight, called, &reached));
     }
     Ok(axum::Json(List { items, next: next.map(|seq| seq.to_string()) }))
 }
@@ -285,11 +285,11 @@ pub(crate) async fn act(
     let change = incident
         .apply(&command, input.note.as_deref(), &actor, &timings, app.now())
         .map_err(|why| refused(&app, &who, &incident, &command, why))?;
-    let unit = unit(&app, incident.point.household()).await?;
+    let spot = spot(&app, &incident.point).await?;
     let mut log = app.repository().incident_log(&incident.id).await?;
     log.push(change.row.clone());
     let called = Roster::default().calls(&app, &who, &change.incident, &path, Some(&log), sight).await?;
-    let seen = view(&app, &who, change.incident.clone(), unit, sight, called, &reached);
+    let seen = view(&app, &who, change.incident.clone(), spot, sight, called, &reached);
     let text = serde_json::to_string(&seen).map_err(|_| Problem::Internal)?;
     match app.repository().change(&change, Some(&keyed), &text).await? {
         Kept::Done(()) => {

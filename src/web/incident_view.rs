@@ -6,12 +6,12 @@ use crate::access::Who;
 use crate::called::Roster;
 use crate::schema::word;
 use crate::{App, Problem};
-use domain::event::alarm::AlarmKind;
+use domain::event::alarm::{AlarmKind, Point};
 use domain::incident::{
     Act, Actor, Answer, Command, Hand, Incident, LogRow, Reached, Sight, State, Step, is_own,
 };
 use domain::role::Role;
-use domain::{GroupId, HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Timestamp};
+use domain::{DeviceId, GroupId, HouseholdId, IncidentId, PersonId, PlaceId, SiteId, Timestamp};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -25,6 +25,8 @@ pub(crate) struct IncidentView {
     place_id: PlaceId,
     /// What is on the door, if it is at a home.
     unit: Option<String>,
+    /// Which device it is at, if it is at none's home: to staff.
+    device: Option<AtDevice>,
     #[schema(schema_with = word::<AlarmKind>)]
     kind: AlarmKind,
     /// Practice.
@@ -77,6 +79,24 @@ pub(crate) struct IncidentView {
     seen_as: &'static str,
     /// Acts that the one who asks may do as it stands.
     may: Vec<&'static str>,
+}
+
+/// A device that raised an alarm, and which part of it.
+#[derive(Clone, Serialize, utoipa::ToSchema)]
+struct AtDevice {
+    #[schema(value_type = String)]
+    id: DeviceId,
+    name: String,
+    /// Like `input/3`, if it says which.
+    part: Option<String>,
+    /// What that part is called, if it has a name.
+    part_name: Option<String>,
+}
+
+/// Where an incident is, as people call it.
+pub(crate) struct Spot {
+    unit: Option<String>,
+    device: Option<AtDevice>,
 }
 
 /// An incident with its log and its call.
@@ -149,10 +169,28 @@ struct ReachedView {
 }
 
 /// What is on a household's door.
-pub(crate) async fn unit(app: &App, household: Option<&HouseholdId>) -> Result<Option<String>, Problem> {
-    let Some(household) = household else { return Ok(None) };
+async fn unit(app: &App, household: &HouseholdId) -> Result<Option<String>, Problem> {
     let Some(household) = app.repository().household(household).await? else { return Ok(None) };
     Ok(app.repository().unit(&household.unit_id).await?.map(|unit| unit.label))
+}
+
+/// Where that point is, as people call it.
+pub(crate) async fn spot(app: &App, point: &Point) -> Result<Spot, Problem> {
+    let (mut unit_label, mut device) = (None, None);
+    match point {
+        Point::Household(household) => unit_label = unit(app, household).await?,
+        Point::Device { id, part } => {
+            let names = app.repository().names_of_device(id, part.as_deref()).await?;
+            device = names.map(|names| AtDevice {
+                id: id.clone(),
+                name: names.device,
+                part: part.clone(),
+                part_name: names.part,
+            });
+        }
+        Point::Place(_) => {}
+    }
+    Ok(Spot { unit: unit_label, device })
 }
 
 /// Acts by their names in the API, in the order in which they are usually done.
@@ -194,7 +232,7 @@ pub(crate) fn view(
     app: &App,
     who: &Who,
     incident: Incident,
-    unit: Option<String>,
+    spot: Spot,
     sight: Sight,
     called: bool,
     reached: &[Reached],
@@ -209,7 +247,8 @@ pub(crate) fn view(
         id: incident.id,
         site_id: incident.site_id,
         place_id: incident.place_id,
-        unit,
+        unit: spot.unit,
+        device: spot.device.filter(|_| staff),
         kind: incident.kind,
         drill: incident.drill,
         late: incident.late,
@@ -276,11 +315,11 @@ pub(crate) async fn whole(
         own: answer_of(who, &reached, app.now()),
         households: if staff { reached.iter().map(reached_view).collect() } else { Vec::new() },
     };
-    let unit = unit(app, incident.point.household()).await?;
+    let spot = spot(app, &incident.point).await?;
     Ok(WholeIncident {
         log: log.into_iter().map(row).collect(),
         call,
-        incident: view(app, who, incident, unit, sight, called, &reached),
+        incident: view(app, who, incident, spot, sight, called, &reached),
     })
 }
 

@@ -16,13 +16,13 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use domain::access::{Question, Standing, decide, decide_watch, manages_somewhere, reads_of_door};
 use domain::approval::Subject;
-use domain::event::door::DoorEventKind;
+use domain::event::door::{Audience, DoorEventKind};
 use domain::health::{Condition, Trouble};
 use domain::incident::Sight;
-use domain::notice::{Line, Posted, Read, Topic};
-use domain::repository::Error;
+use domain::notice::{Line, Notice, Posted, Read, Topic};
+use domain::repository::{Error, Repository};
 use domain::scene::Scene;
-use domain::{ApprovalId, CameraId, IncidentId, SessionId, Timestamp};
+use domain::{ApprovalId, CameraId, DoorEventId, IncidentId, SessionId, Timestamp};
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -271,6 +271,13 @@ fn count(notices: &[Posted]) -> i64 {
     i64::try_from(notices.len()).unwrap_or(i64::MAX)
 }
 
+/// Whether residents are told of a door event.
+async fn is_for_all(repository: &dyn Repository, notice: &Notice) -> domain::repository::Result<bool> {
+    let Some(id) = DoorEventId::parse(&notice.object) else { return Ok(false) };
+    let event = repository.door_event(&id).await?;
+    Ok(event.is_some_and(|event| event.audience() == Audience::All))
+}
+
 /// What somebody is told of a notice; nothing if they may not know of it.
 async fn seen(
     app: &App,
@@ -302,8 +309,13 @@ async fn seen(
             })
         }
         Topic::DoorEvent => {
-            let silent = notice.word == DoorEventKind::Duress.word();
-            reads_of_door(who, site, &path, silent, now).then(
+            let reads = |audience| reads_of_door(who, site, &path, audience, now);
+            let may = if notice.word == DoorEventKind::Duress.word() {
+                reads(Audience::Silent)
+            } else {
+                reads(Audience::Staff) || reads(Audience::All) && is_for_all(repository, notice).await?
+            };
+            may.then(
                 || json!({ "id": notice.object, "type": notice.word, "site_id": site, "place_id": notice.place_id }),
             )
         }

@@ -81,6 +81,34 @@ test('a device token is shown once, and a new one ends the old one', { timeout: 
   await portray(page, 'admin-devices');
 });
 
+test('the doors of a controller are put where they are', { timeout: 60_000 }, async () => {
+  const page = await owner();
+  await page.locator('a[href="/admin"]').click();
+  await page.locator('a[href="/admin/devices"]').click();
+  await press(page, '添加设备');
+  await fill(page, { name: '大堂控制器', kind: { choose: 'door' } });
+  const dialog = page.getByRole('dialog');
+  const add = dialog.getByRole('button', { name: '添加门或输入' });
+  await add.click();
+  await add.click();
+  await fill(page, { 'part-name-0': '东单元', 'part-1': 'door/1' });
+  await save(page);
+  await dialog.getByText('这个编号写了两次。').waitFor();
+  assert.equal(await dialog.locator('[name=part-1]').getAttribute('aria-invalid'), 'true');
+  await fill(page, { 'part-1': 'door/2' });
+  await dialog.locator('[name=part-0]').scrollIntoViewIfNeeded();
+  await portray(page, 'admin-device-parts');
+  await saved(page);
+  await page.getByText('东单元: ').waitFor();
+  await portray(page, 'admin-device-with-parts');
+  await page.getByRole('button', { name: '编辑: 大堂控制器' }).click();
+  assert.equal(await dialog.locator('[name=part-name-0]').inputValue(), '东单元');
+  await dialog.getByRole('button', { name: '去掉 door/1' }).click();
+  await saved(page);
+  await page.getByText('东单元: ').waitFor({ state: 'detached' });
+  await page.getByText('2 号门: ').waitFor();
+});
+
 test('cameras are imported from a list, all of them or none', { timeout: 60_000 }, async () => {
   const { cameraAddress, cameraLogin } = here.world;
   const page = await owner();

@@ -392,6 +392,8 @@ impl House {
             name: "door".into(),
             kind,
             token_hash: Some(token::hash(&token)),
+            household_id: None,
+            parts: Vec::new(),
             mqtt_topic: None,
             pull: None,
             created_at: self.clock.now(),

@@ -71,7 +71,7 @@ pub struct DeviceEvent {
     pub device_id: DeviceId,
     /// The device's site.
     pub site_id: SiteId,
-    /// The device's place.
+    /// Where it happened.
     pub place_id: PlaceId,
     /// What happened.
     pub kind: DeviceEventKind,

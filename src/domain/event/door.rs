@@ -63,8 +63,10 @@ pub struct DoorEvent {
     pub device_id: DeviceId,
     /// The device's site.
     pub site_id: SiteId,
-    /// The device's place.
+    /// Where it happened.
     pub place_id: PlaceId,
+    /// Whether residents are not told of it: nobody knows where that part of the device is.
+    pub staff_only: bool,
     /// What happened.
     pub kind: DoorEventKind,
     /// How much it says about now.
@@ -79,6 +81,30 @@ pub struct DoorEvent {
     pub device_time: Option<Timestamp>,
     /// When it arrived: order and timers rest on this.
     pub received_at: Timestamp,
+}
+
+impl DoorEvent {
+    /// Who may know of it, as far as that is the event's matter.
+    #[must_use]
+    pub fn audience(&self) -> Audience {
+        match (self.kind, self.staff_only) {
+            (DoorEventKind::Duress, _) => Audience::Silent,
+            (_, true) => Audience::Staff,
+            (_, false) => Audience::All,
+        }
+    }
+}
+
+/// Who may know of something at a door, of those who may read of that door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody, residents as well.
+    All,
+    /// Whoever has it by a role, and not by living there.
+    Staff,
+    /// The same without those who live behind that door: whoever forces somebody may be looking
+    /// at that telephone.
+    Silent,
 }
 
 /// Where to look for a door event: the camera at the door, from shortly before until after

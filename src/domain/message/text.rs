@@ -19,6 +19,10 @@ pub struct Facts<'a> {
     pub place: &'a str,
     /// What is on the door, if it is at a home.
     pub unit: Option<&'a str>,
+    /// The name of the device that raised it, if it is at none's home.
+    pub device: Option<&'a str>,
+    /// Which part of that device: the name that it was given, or `input/3`.
+    pub part: Option<&'a str>,
     /// When.
     pub at: Timestamp,
     /// The site's time zone.
@@ -54,11 +58,31 @@ pub fn kind(kind: AlarmKind, english: bool) -> &'static str {
     if english { in_english } else { chinese }
 }
 
+/// Whether a part is a number of a door or an input. Any other text is the device's own, which may
+/// say anything, and leaves the house in no message.
+#[must_use]
+pub fn is_numbered(part: &str) -> bool {
+    let number = part.strip_prefix("door/").or(part.strip_prefix("input/"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A part of a device in words: `input/3` as people say it, a name as it is.
+fn part(part: &str, english: bool) -> String {
+    match (part.split_once('/').filter(|_| is_numbered(part)), english) {
+        (Some(("door", number)), true) => format!("door {number}"),
+        (Some(("door", number)), false) => format!("{number}号门"),
+        (Some((_, number)), true) => format!("input {number}"),
+        (Some((_, number)), false) => format!("{number}号输入"),
+        (None, _) => part.to_owned(),
+    }
+}
+
 impl Facts<'_> {
-    /// Where, on one line.
+    /// Where, on one line, in a language.
     #[must_use]
-    pub fn point(&self) -> String {
-        let parts = [Some(self.site), Some(self.place), self.unit];
+    pub fn point(&self, locale: &str) -> String {
+        let part = self.part.map(|named| part(named, locale.starts_with("en")));
+        let parts = [Some(self.site), Some(self.place), self.unit, self.device, part.as_deref()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
@@ -74,7 +98,7 @@ impl Facts<'_> {
     #[must_use]
     pub fn text(&self, locale: &str) -> Text {
         let english = locale.starts_with("en");
-        let (kind, point, time) = (kind(self.kind, english), self.point(), self.time());
+        let (kind, point, time) = (kind(self.kind, english), self.point(locale), self.time());
         let silent = self.kind.is_silent();
         if english {
             let late = if self.late { " (reported late)" } else { "" };
@@ -116,6 +140,8 @@ mod tests {
             site: "幸福里",
             place: "3号楼",
             unit: Some("3-1-502"),
+            device: None,
+            part: None,
             at: Timestamp::parse("2026-11-26T06:02:59Z").unwrap(),
             zone: "Asia/Shanghai",
             ask: Ask::Take,
@@ -134,6 +160,19 @@ mod tests {
         assert_eq!(english.title, "Call for help: 幸福里 3号楼 3-1-502");
         assert_eq!(english.body, "2026-11-26 14:02. Nobody has taken it yet. Take it in Sharp Eyes.");
         assert_eq!(facts.text("fr"), chinese);
+    }
+
+    #[test]
+    fn a_message_of_a_device_says_which_and_at_what_part() {
+        let at = |part| Facts { unit: None, device: Some("岗亭主机"), part, ..facts(AlarmKind::Panic) };
+        let point = |part, locale: &str| at(part).point(locale);
+        assert_eq!(point(Some("input/5"), "zh-CN"), "幸福里 3号楼 岗亭主机 5号输入");
+        assert_eq!(point(Some("door/2"), "en"), "幸福里 3号楼 岗亭主机 door 2");
+        assert_eq!(point(Some("东单元"), "en"), "幸福里 3号楼 岗亭主机 东单元");
+        assert_eq!(point(None, "en"), "幸福里 3号楼 岗亭主机");
+        for own in ["/flat/502/Zhang San", "door/Zhang", "input/", "door/3/x"] {
+            assert!(!is_numbered(own), "{own}");
+        }
     }
 
     #[test]

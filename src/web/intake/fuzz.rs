@@ -21,6 +21,8 @@ pub(super) fn devices() -> impl Iterator<Item = Device> {
         name: "door".into(),
         kind,
         token_hash: None,
+        household_id: None,
+        parts: Vec::new(),
         mqtt_topic: None,
         pull: None,
         created_at: Timestamp(0),

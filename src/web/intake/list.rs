@@ -7,8 +7,9 @@ use crate::schema::{List, next_after, word};
 use crate::{App, Problem};
 use axum::extract::State;
 use domain::access::{Question, decide, reads_of_door};
+use domain::device::part;
 use domain::event::device::DeviceEventKind;
-use domain::event::door::{DoorEventKind, Quality};
+use domain::event::door::{Audience, DoorEventKind, Quality};
 use domain::event::{Event, Listing};
 use domain::repository::Page;
 use domain::{DeviceId, PlaceId, SiteId, Timestamp, Words as _};
@@ -32,6 +33,8 @@ pub(crate) struct DeviceEventView {
     place_id: PlaceId,
     #[schema(value_type = String)]
     device_id: DeviceId,
+    /// Which part of the device, like `input/3`.
+    part: Option<String>,
     #[schema(schema_with = word::<Quality>)]
     quality: Quality,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -52,11 +55,12 @@ impl From<Event> for DeviceEventView {
     fn from(event: Event) -> Self {
         let (quality, device_time, received_at) = (event.quality(), event.device_time(), event.received_at());
         let id = event.id().to_owned();
+        let part = part(event.source()).map(str::to_owned);
         let (kind, site_id, place_id, device_id) = match event {
             Event::Door(event) => (event.kind.word(), event.site_id, event.place_id, event.device_id),
             Event::Device(event) => (event.kind.word(), event.site_id, event.place_id, event.device_id),
         };
-        Self { id, kind, site_id, place_id, device_id, quality, device_time, received_at }
+        Self { id, kind, site_id, place_id, device_id, part, quality, device_time, received_at }
     }
 }
 
@@ -113,9 +117,9 @@ pub(crate) async fn events(
         let rows = app.repository().listed_events(listing, &readable, before.as_ref(), limit).await?;
         let next = next_after(&rows, limit, |event| format!("{}-{}", event.received_at().0, event.id()));
         let shown = rows.into_iter().filter(|event| match event {
-            Event::Door(event) if event.kind == DoorEventKind::Duress => {
+            Event::Door(event) if event.audience() == Audience::Silent => {
                 let path = scene.path(&event.place_id);
-                reads_of_door(&who.standing, &event.site_id, &path, true, app.now())
+                reads_of_door(&who.standing, &event.site_id, &path, Audience::Silent, app.now())
             }
             _ => true,
         });

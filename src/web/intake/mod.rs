@@ -160,7 +160,8 @@ impl Told {
     fn event(self, device: &Device, received_at: Timestamp) -> Event {
         let Self { source, event_id, unnamed: _, what, quality, device_time } = self;
         let (device_id, site_id) = (device.id.clone(), device.site_id.clone());
-        let place_id = device.place_id.clone();
+        let spot = device.spot(&source);
+        let place_id = spot.place.clone();
         match what {
             What::Door { kind, direction, method, reason } => Event::Door(DoorEvent {
                 id: DoorEventId::from_random(token::random()),
@@ -169,6 +170,7 @@ impl Told {
                 device_id,
                 site_id,
                 place_id,
+                staff_only: spot.unplaced,
                 kind,
                 quality,
                 direction: known(direction, DIRECTIONS),

@@ -32,6 +32,8 @@ fn device(kind: DeviceKind) -> Device {
         name: "unit 1".into(),
         kind,
         token_hash: None,
+        household_id: None,
+        parts: Vec::new(),
         mqtt_topic: None,
         pull: None,
         created_at: Timestamp(0),

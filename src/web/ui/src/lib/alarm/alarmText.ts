@@ -1,11 +1,17 @@
 // An incident in words: what, where, and how it stands. Nobody is named.
 import type { Incident } from '../api/types';
 import type { Messages } from '../messages/zh-CN';
+import { partText } from '../partText';
 import { registry } from '../registry.svelte';
 
-/** `3-1-502 · Building 3 › Lobby`. */
-export function whereText({ unit, place_id }: Pick<Incident, 'unit' | 'place_id'>, t: Messages): string {
-  return [unit, registry.placeLabel(place_id) || t.doors.unknownPlace].filter(Boolean).join(' · ');
+/** `3-1-502 · Building 3 › Lobby`, or `Building 3 › Lobby · Panel · input 3`. */
+export function whereText(
+  { unit, place_id, device }: Pick<Incident, 'unit' | 'place_id' | 'device'>,
+  t: Messages,
+): string {
+  const part = device?.part ? partText(device.part, device.part_name, t) : null;
+  const place = registry.placeLabel(place_id) || t.doors.unknownPlace;
+  return [unit, place, device?.name, part].filter(Boolean).join(' · ');
 }
 
 export function kindText({ kind }: Pick<Incident, 'kind'>, t: Messages): string {

@@ -1688,6 +1688,15 @@ export interface components {
             /** Format: date-time */
             until: string;
         };
+        /** @description A device that raised an alarm, and which part of it. */
+        AtDevice: {
+            id: string;
+            name: string;
+            /** @description Like `input/3`, if it says which. */
+            part?: string | null;
+            /** @description What that part is called, if it has a name. */
+            part_name?: string | null;
+        };
         /** @description The camera at the door, from shortly before until after it happened. */
         BookmarkView: {
             camera_id: string;
@@ -1885,6 +1894,8 @@ export interface components {
             /** Format: date-time */
             device_time?: string | null;
             id: string;
+            /** @description Which part of the device, like `input/3`. */
+            part?: string | null;
             place_id: string;
             /** @enum {string} */
             quality: "live" | "backlog" | "state" | "drill";
@@ -1895,6 +1906,11 @@ export interface components {
             type: "alarm.panic" | "alarm.fire" | "alarm.medical" | "alarm.intrusion" | "alarm.tamper" | "alarm.cleared" | "input.changed" | "intercom.called" | "device.fault" | "device.low_battery" | "device.offline" | "device.online" | "device.clock_skew" | "door.forced" | "door.tamper" | "door.duress";
         };
         DeviceInput: {
+            /**
+             * @description The household in whose home it is, if it is in one: its alarms are theirs, and go to the
+             *     neighbours of their group.
+             */
+            household_id?: string | null;
             /** @enum {string} */
             kind: "door" | "button" | "panel";
             /**
@@ -1903,11 +1919,21 @@ export interface components {
              */
             mqtt_topic?: string | null;
             name: string;
+            /**
+             * @description Doors of a controller or inputs of a panel that are somewhere of their own. If there are
+             *     any, residents are not shown what happens at others of them.
+             */
+            parts?: components["schemas"]["PartInput"][];
             /** @description Where it is; the site is the place's. */
             place_id: string;
             pull?: components["schemas"]["PullInput"] | null;
         };
         DevicePatch: {
+            /**
+             * @description The household in whose home it is, if it is in one: its alarms are theirs, and go to the
+             *     neighbours of their group.
+             */
+            household_id?: string | null;
             /** @enum {string} */
             kind?: "door" | "button" | "panel";
             /**
@@ -1916,6 +1942,11 @@ export interface components {
              */
             mqtt_topic?: string | null;
             name?: string;
+            /**
+             * @description Doors of a controller or inputs of a panel that are somewhere of their own. If there are
+             *     any, residents are not shown what happens at others of them.
+             */
+            parts?: components["schemas"]["PartInput"][];
             /** @description Where it is; the site is the place's. */
             place_id?: string;
             pull?: components["schemas"]["PullInput"] | null;
@@ -1925,11 +1956,13 @@ export interface components {
             created_at: string;
             /** @description Whether it has been given a token. */
             has_token: boolean;
+            household_id?: string | null;
             id: string;
             /** @enum {string} */
             kind: "door" | "button" | "panel";
             mqtt_topic?: string | null;
             name: string;
+            parts: components["schemas"]["PartInput"][];
             place_id: string;
             pull?: components["schemas"]["PullView"] | null;
             site_id: string;
@@ -1957,6 +1990,10 @@ export interface components {
             direction?: string | null;
             id: string;
             method?: string | null;
+            /** @description Which part of the device, like `door/3`: to staff. */
+            part?: string | null;
+            /** @description What that part is called, if it has a name: to staff. */
+            part_name?: string | null;
             place_id: string;
             /** @enum {string} */
             quality: "live" | "backlog" | "state" | "drill";
@@ -1964,6 +2001,8 @@ export interface components {
             /** Format: date-time */
             received_at: string;
             site_id: string;
+            /** @description Whether residents are not shown it: nobody has said where that part is. */
+            staff_only: boolean;
             /** @description Like `door.access.granted`. */
             type: string;
         };
@@ -2165,6 +2204,7 @@ export interface components {
              * @description When it was over.
              */
             closed_at?: string | null;
+            device?: components["schemas"]["AtDevice"] | null;
             /** @description Practice. */
             drill: boolean;
             /**
@@ -2362,6 +2402,8 @@ export interface components {
                 /** Format: date-time */
                 device_time?: string | null;
                 id: string;
+                /** @description Which part of the device, like `input/3`. */
+                part?: string | null;
                 place_id: string;
                 /** @enum {string} */
                 quality: "live" | "backlog" | "state" | "drill";
@@ -2381,11 +2423,13 @@ export interface components {
                 created_at: string;
                 /** @description Whether it has been given a token. */
                 has_token: boolean;
+                household_id?: string | null;
                 id: string;
                 /** @enum {string} */
                 kind: "door" | "button" | "panel";
                 mqtt_topic?: string | null;
                 name: string;
+                parts: components["schemas"]["PartInput"][];
                 place_id: string;
                 pull?: components["schemas"]["PullView"] | null;
                 site_id: string;
@@ -2403,6 +2447,10 @@ export interface components {
                 direction?: string | null;
                 id: string;
                 method?: string | null;
+                /** @description Which part of the device, like `door/3`: to staff. */
+                part?: string | null;
+                /** @description What that part is called, if it has a name: to staff. */
+                part_name?: string | null;
                 place_id: string;
                 /** @enum {string} */
                 quality: "live" | "backlog" | "state" | "drill";
@@ -2410,6 +2458,8 @@ export interface components {
                 /** Format: date-time */
                 received_at: string;
                 site_id: string;
+                /** @description Whether residents are not shown it: nobody has said where that part is. */
+                staff_only: boolean;
                 /** @description Like `door.access.granted`. */
                 type: string;
             }[];
@@ -2559,6 +2609,7 @@ export interface components {
                  * @description When it was over.
                  */
                 closed_at?: string | null;
+                device?: components["schemas"]["AtDevice"] | null;
                 /** @description Practice. */
                 drill: boolean;
                 /**
@@ -2897,6 +2948,20 @@ export interface components {
             password: string;
             /** @description From the link that was printed at first start. */
             token: string;
+        };
+        /** @description A part of a device and where it is. */
+        PartInput: {
+            /** @description The household in whose home it is, if it is another than the device's. */
+            household_id?: string | null;
+            /** @description What people call it. */
+            name?: string | null;
+            /**
+             * @description `door/3` or `input/3` of Hikvision and ZKTeco devices; the `source` of CloudEvents; for
+             *     others what the lists of events say.
+             */
+            part: string;
+            /** @description Where it is, in the same site. */
+            place_id: string;
         };
         /** @description What the browser is asked, as WebAuthn Level 3 writes it in JSON. */
         PasskeyOptions: {

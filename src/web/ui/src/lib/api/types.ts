@@ -17,6 +17,7 @@ export type CameraInput = Schemas['CameraInput'];
 export type Import = Schemas['ImportView'];
 export type Device = Schemas['DeviceView'];
 export type DeviceInput = Schemas['DeviceInput'];
+export type DevicePart = Schemas['PartInput'];
 export type ViewerKey = Schemas['KeyView'];
 export type ShownToken = Schemas['ShownToken'];
 export type ShownKey = Schemas['ShownKey'];
