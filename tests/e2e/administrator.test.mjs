@@ -81,8 +81,18 @@ test('a device token is shown once, and a new one ends the old one', { timeout: 
   await portray(page, 'admin-devices');
 });
 
+/** Somebody lives behind the first place that there is. */
+async function home(page, label) {
+  const at = (path) => `${here.world.url}/api/v1/${path}`;
+  const { items } = await (await page.request.get(at('places'))).json();
+  const unit = await page.request.post(at('units'), { data: { label, entrance_id: items[0].id } });
+  const household = await page.request.post(at('households'), { data: { unit_id: (await unit.json()).id } });
+  assert.equal(household.status(), 201);
+}
+
 test('the doors of a controller are put where they are', { timeout: 60_000 }, async () => {
   const page = await owner();
+  await home(page, '3-1-502');
   await page.locator('a[href="/admin"]').click();
   await page.locator('a[href="/admin/devices"]').click();
   await press(page, '添加设备');
@@ -95,14 +105,15 @@ test('the doors of a controller are put where they are', { timeout: 60_000 }, as
   await save(page);
   await dialog.getByText('这个编号写了两次。').waitFor();
   assert.equal(await dialog.locator('[name=part-1]').getAttribute('aria-invalid'), 'true');
-  await fill(page, { 'part-1': 'door/2' });
-  await dialog.locator('[name=part-0]').scrollIntoViewIfNeeded();
+  await fill(page, { 'part-1': 'door/2', 'part-household-1': { choose: { label: '3-1-502' } } });
+  await dialog.locator('[name=household_id]').scrollIntoViewIfNeeded();
   await portray(page, 'admin-device-parts');
   await saved(page);
   await page.getByText('东单元: ').waitFor();
   await portray(page, 'admin-device-with-parts');
   await page.getByRole('button', { name: '编辑: 大堂控制器' }).click();
   assert.equal(await dialog.locator('[name=part-name-0]').inputValue(), '东单元');
+  await dialog.locator('[name=part-household-1] option:checked', { hasText: '3-1-502' }).waitFor({ state: 'attached' });
   await dialog.getByRole('button', { name: '去掉 door/1' }).click();
   await saved(page);
   await page.getByText('东单元: ').waitFor({ state: 'detached' });

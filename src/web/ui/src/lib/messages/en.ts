@@ -813,6 +813,7 @@ export const en: Messages = {
     tokenWarning: 'The old token stops working at once.',
     household: 'In whose home',
     noHousehold: 'in nobody’s home',
+    asDevice: 'as the device',
     householdHint: 'For a button in a flat: its alarms are that household’s, and reach their joint-defence neighbours as they agreed.',
     parts: 'Where each door or input is',
     partsHint: (example) =>

@@ -806,6 +806,7 @@ export const zhCN = {
     tokenWarning: '旧口令会立刻失效。',
     household: '装在谁家',
     noHousehold: '不在住户家中',
+    asDevice: '与设备相同',
     householdHint: '装在家里的按钮：它的报警就是这家的报警，按他们的同意通知联防邻居。',
     parts: '各个门或输入的位置',
     partsHint: (example: string) =>
