@@ -497,6 +497,7 @@ mod tests {
                 method,
                 reason,
                 time,
+                staff_only: at % 2 == 0,
                 at,
             })
             .prop_map(|line| line.event().unwrap())

@@ -20,6 +20,7 @@ use domain::scene::Scene;
 use domain::viewing::ViewingTransport;
 use domain::{CameraId, DeviceId, DoorEventId, PlaceId, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -186,13 +187,14 @@ async fn parts(
     let (mut known, mut parts) = (HashMap::new(), HashMap::new());
     for (_, event) in rows.iter().filter(|(_, event)| !as_resident.contains(&event.place_id)) {
         let Some(part) = part(&event.source) else { continue };
-        let key = (&event.device_id, part);
-        if !known.contains_key(&key) {
-            let names = app.repository().names_of_device(&event.device_id, Some(part)).await?;
-            let name = names.and_then(|names| names.part);
-            known.insert(key, PartName { part: part.to_owned(), name });
-        }
-        parts.extend(known.get(&key).map(|part| (event.id.clone(), part.clone())));
+        let name = match known.entry((&event.device_id, part)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let names = app.repository().names_of_device(&event.device_id, Some(part)).await?;
+                new.insert(PartName { part: part.to_owned(), name: names.and_then(|names| names.part) })
+            }
+        };
+        parts.insert(event.id.clone(), name.clone());
     }
     Ok(parts)
 }
