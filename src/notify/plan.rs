@@ -362,18 +362,20 @@ pub(super) async fn point(repository: &dyn Repository, incident: &Incident) -> R
             }
             label => unit = label?,
         },
-        event::alarm::Point::Device { id, part: at } => match repository.names_of_device(id, at.as_deref()).await {
-            // As little as of a door.
-            Err(Error::Corrupt(why)) => {
-                error!(device = %id, incident = %incident.id, why, "a call is sent without its device, which cannot be read; correct its row");
-            }
-            names => {
-                if let Some(names) = names? {
-                    let numbered = || at.clone().filter(|part| text::is_numbered(part));
-                    (device, part) = (Some(names.device), names.part.or_else(numbered));
+        event::alarm::Point::Device { id, part: at } => {
+            match repository.names_of_device(id, at.as_deref()).await {
+                // As little as of a door.
+                Err(Error::Corrupt(why)) => {
+                    error!(device = %id, incident = %incident.id, why, "a call is sent without its device, which cannot be read; correct its row");
+                }
+                names => {
+                    if let Some(names) = names? {
+                        let numbered = || at.clone().filter(|part| text::is_numbered(part));
+                        (device, part) = (Some(names.device), names.part.or_else(numbered));
+                    }
                 }
             }
-        },
+        }
         event::alarm::Point::Place(_) => {}
     }
     Ok(Some(Point { site: site.name, zone: site.time_zone, place, unit, device, part }))

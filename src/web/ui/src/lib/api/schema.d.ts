@@ -2797,7 +2797,7 @@ export interface components {
                 /** Format: date-time */
                 since: string;
                 /** @enum {string} */
-                what: "disk_full" | "disk_read_only" | "disk_hangs" | "old_events_kept";
+                what: "disk_full" | "disk_read_only" | "disk_hangs" | "old_events_kept" | "channel_site_unknown";
             }[];
             /** @description What to send as `cursor` for the next page; null at the end. */
             next?: string | null;
@@ -3324,7 +3324,7 @@ export interface components {
             /** Format: date-time */
             since: string;
             /** @enum {string} */
-            what: "disk_full" | "disk_read_only" | "disk_hangs" | "old_events_kept";
+            what: "disk_full" | "disk_read_only" | "disk_hangs" | "old_events_kept" | "channel_site_unknown";
         };
         /** @description How to trust this gateway. */
         Trust: {
