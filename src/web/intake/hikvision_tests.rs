@@ -95,10 +95,11 @@ fn without_a_time_that_can_be_read_a_second_press_is_a_second_one() {
     for text in
         [INPUT.replace("+08:00", ""), INPUT.replace("<dateTime>2026-11-23T02:10:00+08:00</dateTime>", "")]
     {
+        let (recent, device) = (super::super::Recent::default(), device(DeviceKind::Panel));
         let id = |now: i64| {
             let told = told_at(&text, DeviceKind::Panel, Timestamp(now)).unwrap();
             assert_eq!(told.device_time, None);
-            told.event_id
+            recent.named(&device, told).event_id
         };
         assert_eq!(id(1_000_000_000_000), id(1_000_004_000_000), "sent again at once");
         assert_ne!(id(1_000_000_000_000), id(1_000_006_000_000));

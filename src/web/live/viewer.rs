@@ -210,10 +210,7 @@ async fn step(mut viewer: Viewer, hub: &Hub, beside: &mut Beside) -> Option<(Vie
         }
         Some(_) => None,
     };
-    let end = match attend(&mut viewer, event, stop, beside).await {
-        Ok(()) => None,
-        Err(end) => Some(end),
-    };
+    let end = attend(&mut viewer, event, stop, beside).await.err();
     Some((viewer, end))
 }
 
