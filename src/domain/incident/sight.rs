@@ -61,15 +61,14 @@ pub fn sight(
     called.then_some(Sight::Neighbour)
 }
 
-/// Whether it was raised by them or at their home: a silent one also at the door that they live
-/// behind, as [`home`](super::home) says.
+/// Whether it was raised by them or at their home: a silent one at a door also by who lives
+/// behind it, as [`home`](super::home) says.
 #[must_use]
 pub fn is_own(who: &Standing, incident: &Incident, now: Timestamp) -> bool {
-    let silent = incident.kind.is_silent();
     let mut homes = who.memberships.iter().filter(|membership| membership.in_force(now));
     incident.reporter.as_ref() == Some(&who.person_id)
-        || homes.any(|home| {
-            incident.point.household() == Some(&home.household_id)
-                || silent && home.entrance_id == incident.place_id
+        || homes.any(|home| match incident.point.household() {
+            Some(household) => *household == home.household_id,
+            None => incident.kind.is_silent() && home.entrance_id == incident.place_id,
         })
 }

@@ -7,7 +7,7 @@ use crate::access::Standing;
 use crate::household::Membership;
 use crate::role::Grant;
 use crate::site::SiteKind;
-use crate::{GrantId, UnitId, Words as _};
+use crate::{DeviceId, GrantId, UnitId, Words as _};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -406,6 +406,13 @@ fn who_sees_it_and_as_what() {
         // Who is forced at home may be on duty; so may be who forces them.
         assert_eq!(seen(&with(lives(1)), AlarmKind::Panic), staff, "{role:?}");
         assert_eq!(seen(&with(lives(1)), AlarmKind::Duress), None, "{role:?}");
+        // At a door it may be anybody who lives behind it.
+        for (kind, seen) in [(AlarmKind::Tamper, staff), (AlarmKind::Duress, None)] {
+            let point = Point::Device { id: DeviceId::from_random([1; 16]), part: None };
+            let at_door = Incident { point, ..opened(kind, false) };
+            let path = [PlaceId::from_random([1; 16])];
+            assert_eq!(sight(&with(lives(3)), &at_door, &path, &[], NOW), seen, "{role:?}");
+        }
     }
 }
 
