@@ -3,7 +3,7 @@
 
 use crate::support::House;
 use crate::support::client::Client;
-use crate::support::database::BOTH;
+use crate::support::database::{BOTH, Database};
 use domain::Clock as _;
 use domain::device::DeviceKind;
 use domain::repository::Rights as _;
@@ -138,31 +138,52 @@ async fn a_live_press_makes_an_incident_that_came_late_a_live_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn duress_at_a_door_is_kept_from_whoever_on_duty_lives_behind_it() {
     for database in BOTH {
-        let house = House::start_on(database).await;
-        let (_, token) = house.door(&house.lobby).await;
-        let home = house.household("3-1-502").await;
-        let mut pages = Vec::new();
-        for (login, lives_there) in [("neighbour", true), ("guard", false)] {
-            let person = house.person(login).await;
-            house.store.add_grant(&house.grant(&person, Role::Patrol)).await.unwrap();
-            if lives_there {
-                house.store.add_member(&home, &person.id, house.clock.now()).await.unwrap();
-            }
-            pages.push(house.signed_in(&person).await);
+        for in_a_flat in [false, true] {
+            is_kept_from_home(database, in_a_flat).await;
         }
-        let duress =
-            json!({ "specversion": "1.0", "id": "1", "source": "/door", "type": "sharpeyes.door.duress" });
-        assert_eq!(house.client().events(&token, SINGLE, &duress).await.0, StatusCode::ACCEPTED);
-        let [neighbour, guard] = &pages[..] else { panic!() };
-        let lists = ["/api/v1/incidents", "/api/v1/door-events", "/api/v1/device-events?alarms=true"];
-        for list in lists {
-            let seen = async |client: &Client| client.get(list).await.1["items"].as_array().unwrap().len();
-            assert_eq!((seen(neighbour).await, seen(guard).await), (0, 1), "{list}");
-        }
-        let incident = incidents(guard).await.remove(0);
-        assert_eq!(incident["called"], true, "whoever lives elsewhere is called");
-        let path = format!("/api/v1/incidents/{}", incident["id"].as_str().unwrap());
-        assert_eq!(neighbour.get(&path).await.0, StatusCode::NOT_FOUND);
-        house.stop().await;
     }
+}
+
+/// At the door of the lobby, or at a flat's own, wherever that lock is said to be.
+async fn is_kept_from_home(database: Database, in_a_flat: bool) {
+    let house = House::start_on(database).await;
+    let home = house.household("3-1-502").await;
+    let (device, token) = house.door(if in_a_flat { &house.gate } else { &house.lobby }).await;
+    if in_a_flat {
+        let owner = house.sign_in_as(Role::Owner).await;
+        let path = format!("/api/v1/devices/{device}");
+        assert_eq!(owner.patch(&path, json!({ "household_id": home })).await.0, StatusCode::OK);
+    }
+    let mut pages = Vec::new();
+    for (login, lives_there) in [("neighbour", true), ("guard", false)] {
+        let person = house.person(login).await;
+        house.store.add_grant(&house.grant(&person, Role::Patrol)).await.unwrap();
+        if lives_there {
+            house.store.add_member(&home, &person.id, house.clock.now()).await.unwrap();
+        }
+        pages.push(house.signed_in(&person).await);
+    }
+    let hour_ago = domain::Timestamp(house.clock.now().0 - 3_600_000_000).to_string();
+    let duress = json!({ "specversion": "1.0", "id": "1", "source": "/door", "type": "sharpeyes.door.duress" });
+    let late = json!({ "specversion": "1.0", "id": "2", "source": "/door", "type": "sharpeyes.door.duress",
+                       "time": hour_ago, "sequality": "backlog" });
+    for event in [&duress, &late] {
+        assert_eq!(house.client().events(&token, SINGLE, event).await.0, StatusCode::ACCEPTED);
+    }
+    let [neighbour, guard] = &pages[..] else { panic!() };
+    for (list, all) in [
+        ("/api/v1/incidents", 1),
+        ("/api/v1/door-events", 2),
+        ("/api/v1/device-events?alarms=true", 2),
+        ("/api/v1/device-events?desk=true", 1),
+        ("/api/v1/device-events?desk=true&alarms=true", 1),
+    ] {
+        let seen = async |client: &Client| client.get(list).await.1["items"].as_array().unwrap().len();
+        assert_eq!((seen(neighbour).await, seen(guard).await), (0, all), "{list}, in a flat: {in_a_flat}");
+    }
+    let incident = incidents(guard).await.remove(0);
+    assert_eq!(incident["called"], true, "whoever lives elsewhere is called");
+    let path = format!("/api/v1/incidents/{}", incident["id"].as_str().unwrap());
+    assert_eq!(neighbour.get(&path).await.0, StatusCode::NOT_FOUND);
+    house.stop().await;
 }

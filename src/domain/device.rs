@@ -113,6 +113,13 @@ impl Device {
             None => Spot { place: &self.place_id, unplaced: true },
         }
     }
+
+    /// Whose home that is in, which it tells with this source: its part's, or else its own.
+    #[must_use]
+    pub fn home(&self, source: &str) -> Option<&HouseholdId> {
+        let part = part(source).and_then(|named| self.parts.iter().find(|part| part.part == named));
+        part.and_then(|part| part.household_id.as_ref()).or(self.household_id.as_ref())
+    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub(crate) async fn list(
     );
     let (doors, others) = match listing {
         Listing::Alarms => (format!("kind in ({doors})"), format!("kind in ({others})")),
+        Listing::Late => (format!("kind in ({doors}) and {late}"), format!("kind in ({others}) and {late}")),
         Listing::Desk => {
             let conditions = kinds(DeviceEventKind::WORDS, |word| {
                 DeviceEventKind::from_word(word).is_some_and(DeviceEventKind::is_condition)

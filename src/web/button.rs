@@ -130,10 +130,10 @@ pub(crate) async fn begin(
     if !(1..=Trial::MINUTES).contains(&input.minutes) {
         return Err(Problem::field("/minutes", "it is from 1 to 15; nobody forgets a test of that length"));
     }
-    if device.kind == DeviceKind::Panel {
-        // What it tells next may be a fire.
+    if device.kind == DeviceKind::Panel || !device.parts.is_empty() {
+        // What it tells next may be a fire, or somebody in another flat.
         return Err(Problem::Conflict(
-            "it is a panel, and its next alarm may be real; try it as its manual says, and note whether it worked",
+            "it is a panel or has parts, and its next alarm may be real; try it as its manual says, and note whether it worked",
         ));
     }
     let now = app.now();

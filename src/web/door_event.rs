@@ -15,7 +15,7 @@ use domain::access::{Standing, decide_watch, reads_of_door};
 use domain::camera::StreamKind;
 use domain::device::part;
 use domain::event::door::{Audience, Bookmark, DoorEvent, Quality};
-use domain::repository::{DoorEventFilter, Page};
+use domain::repository::{DoorEventFilter, Error, Page};
 use domain::scene::Scene;
 use domain::viewing::ViewingTransport;
 use domain::{CameraId, DeviceId, DoorEventId, PlaceId, SiteId, Timestamp};
@@ -162,6 +162,7 @@ pub(crate) async fn list(
     let rows = app.repository().door_events(&wanted, &Page { after, limit }).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|n| n == limit);
     let next = rows.last().filter(|_| full).map(|(seq, _)| seq.to_string());
+    let rows = readable_ones(&app, &who, &scene, rows).await?;
     let mut bookmarks = bookmarks(&app, &who, &scene, &rows).await?;
     let mut parts = parts(&app, &rows, &as_resident).await?;
     let mut view = |event: DoorEvent| {
@@ -169,6 +170,22 @@ pub(crate) async fn list(
         DoorEventView::new(event, bookmark, part)
     };
     Ok(axum::Json(List { items: rows.into_iter().map(|(_, event)| view(event)).collect(), next }))
+}
+
+/// Without duress in one's own home, which a place does not say.
+async fn readable_ones(
+    app: &App,
+    who: &Who,
+    scene: &Scene,
+    rows: Vec<(i64, DoorEvent)>,
+) -> domain::repository::Result<Vec<(i64, DoorEvent)>> {
+    let mut readable = Vec::with_capacity(rows.len());
+    for (seq, event) in rows {
+        if event.audience() != Audience::Silent || may_read(app, &who.standing, &event, scene).await? {
+            readable.push((seq, event));
+        }
+    }
+    Ok(readable)
 }
 
 /// A part of a device, and what it is called.
@@ -221,9 +238,30 @@ async fn bookmarks(
     Ok(bookmarks.into_iter().map(|bookmark| (bookmark.door_event_id.clone(), bookmark)).collect())
 }
 
-/// Whether they may read of this event.
-fn may_read(standing: &Standing, event: &DoorEvent, scene: &Scene, now: Timestamp) -> bool {
-    reads_of_door(standing, &event.site_id, &scene.path(&event.place_id), event.audience(), now)
+/// Whether they may read of this event. Of duress nobody may who lives behind the door, or in the
+/// home that the device is in.
+pub(crate) async fn may_read(
+    app: &App,
+    who: &Standing,
+    event: &DoorEvent,
+    scene: &Scene,
+) -> domain::repository::Result<bool> {
+    let (path, now) = (scene.path(&event.place_id), app.now());
+    if !reads_of_door(who, &event.site_id, &path, event.audience(), now) {
+        return Ok(false);
+    }
+    let homes = who.memberships.iter().filter(|membership| membership.in_force(now));
+    let homes: Vec<_> = homes.map(|membership| &membership.household_id).collect();
+    if event.audience() != Audience::Silent || homes.is_empty() {
+        return Ok(true);
+    }
+    match app.repository().device(&event.device_id).await {
+        // It may be theirs.
+        Err(Error::Corrupt(_)) => Ok(false),
+        device => Ok(device?
+            .and_then(|device| device.home(&event.source).cloned())
+            .is_none_or(|home| !homes.contains(&&home))),
+    }
 }
 
 /// The picture of a door event, for who may read of it and watch the camera there. It is a
@@ -241,7 +279,7 @@ pub(crate) async fn picture(
     let event = id(DoorEventId::parse, &event)?;
     let event = app.repository().door_event(&event).await?.ok_or(Problem::NotFound)?;
     let scene = app.repository().scene().await?;
-    if !may_read(&who.standing, &event, &scene, app.now()) {
+    if !may_read(&app, &who.standing, &event, &scene).await? {
         return Err(Problem::NotFound);
     }
     let bookmark = app.repository().bookmarks(&[&event.id]).await?.pop().ok_or(Problem::NotFound)?;

@@ -7,6 +7,7 @@
 //! again; when the session is over, so is the stream.
 
 use crate::access::Who;
+use crate::door_event::may_read;
 use crate::incident::sight_of;
 use crate::{App, Problem};
 use axum::extract::State;
@@ -278,6 +279,20 @@ async fn is_for_all(repository: &dyn Repository, notice: &Notice) -> domain::rep
     Ok(event.is_some_and(|event| event.audience() == Audience::All))
 }
 
+/// Whether duress at a door is told to them: not at their own.
+async fn is_told_of_duress(
+    app: &App,
+    who: &Standing,
+    scene: &Scene,
+    notice: &Notice,
+) -> domain::repository::Result<bool> {
+    let Some(id) = DoorEventId::parse(&notice.object) else { return Ok(false) };
+    match app.repository().door_event(&id).await? {
+        Some(event) => may_read(app, who, &event, scene).await,
+        None => Ok(false),
+    }
+}
+
 /// What somebody is told of a notice; nothing if they may not know of it.
 async fn seen(
     app: &App,
@@ -311,7 +326,7 @@ async fn seen(
         Topic::DoorEvent => {
             let reads = |audience| reads_of_door(who, site, &path, audience, now);
             let may = if notice.word == DoorEventKind::Duress.word() {
-                reads(Audience::Silent)
+                is_told_of_duress(app, who, scene, notice).await?
             } else {
                 reads(Audience::Staff) || reads(Audience::All) && is_for_all(repository, notice).await?
             };
@@ -320,9 +335,14 @@ async fn seen(
             )
         }
         // Whoever answers alarms there reads the list that it is in.
-        Topic::DeviceEvent => decide(who, Question::Respond(site, &path), now).is_allowed().then(
-            || json!({ "id": notice.object, "type": notice.word, "site_id": site, "place_id": notice.place_id }),
-        ),
+        Topic::DeviceEvent => {
+            let may = decide(who, Question::Respond(site, &path), now).is_allowed()
+                && (notice.word != DoorEventKind::Duress.word()
+                    || is_told_of_duress(app, who, scene, notice).await?);
+            may.then(
+                || json!({ "id": notice.object, "type": notice.word, "site_id": site, "place_id": notice.place_id }),
+            )
+        }
         Topic::Camera => {
             let Some(id) = CameraId::parse(&notice.object) else { return Ok(None) };
             let Some(camera) = repository.camera(&id).await? else { return Ok(None) };

@@ -17,6 +17,8 @@ use std::time::Duration;
 pub enum Listing {
     /// All alarms.
     Alarms,
+    /// Alarms that came too late to be an incident.
+    Late,
     /// What nobody else sees to: alarms that came too late to be an incident, and what devices
     /// say of their own condition.
     Desk,

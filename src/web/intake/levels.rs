@@ -70,7 +70,7 @@ impl Levels {
         if value && quality == Quality::State {
             return (!known.is_some_and(|(lasts, _)| lasts)).then_some((true, quality));
         }
-        let forgotten = known.is_some_and(|(_, told)| told < now.before(FORGOTTEN));
+        let forgotten = known.is_some_and(|(_, told)| is_long_from(told, now, FORGOTTEN));
         match (value, self.set(input, value, now)) {
             (true, Edge::Same) if forgotten => Some((true, quality)),
             (_, Edge::Same) | (false, Edge::First) => None,
@@ -81,7 +81,7 @@ impl Levels {
     /// An input that is an alarm while it is on, of a device that repeats that and may never say
     /// that it is off: whether an alarm begins or is over.
     pub(super) fn pressed(&mut self, input: &str, on: bool, now: Timestamp) -> Option<bool> {
-        let released = self.0.get(input).is_some_and(|(_, told)| *told < now.before(REPEATED));
+        let released = self.0.get(input).is_some_and(|(_, told)| is_long_from(*told, now, REPEATED));
         match (on, self.set(input, on, now)) {
             (true, Edge::Same) if released => Some(true),
             (_, Edge::Same) | (false, Edge::First) => None,
@@ -93,7 +93,7 @@ impl Levels {
     pub(super) fn learn(&mut self, heard: Self) {
         for (input, (value, told)) in heard.0 {
             let is_later = match self.0.get(&input) {
-                Some((_, known)) => *known <= told,
+                Some((_, known)) => *known <= told || is_long_from(*known, told, REPEATED),
                 None => self.0.len() < MOST,
             };
             if is_later {
@@ -119,6 +119,11 @@ impl Levels {
     }
 }
 
+/// Whether it was told longer ago than that, or so far ahead that the clock was set back since.
+fn is_long_from(told: Timestamp, now: Timestamp, span: Duration) -> bool {
+    told < now.before(span) || told > now.after(span)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +139,25 @@ mod tests {
         assert_eq!(levels.alarm("smoke", false, Live, NOW), Some((false, Live)));
         assert_eq!(levels.alarm("smoke", false, Live, NOW), None);
         assert_eq!(levels.alarm("smoke", true, Live, NOW), Some((true, Live)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_press_and_makes_one_of_many() {
+        let mut known = Levels::default();
+        let mut tell = |on, now| {
+            let mut heard = known.clone();
+            let told = heard.pressed("input/3", on, now);
+            known.learn(heard);
+            told
+        };
+        let (ahead, second) = (NOW.after(FORGOTTEN), Duration::from_secs(1));
+        assert_eq!(tell(true, ahead), Some(true));
+        assert_eq!(tell(false, NOW), Some(false));
+        assert_eq!(tell(true, NOW.after(second)), Some(true));
+        assert_eq!(tell(true, NOW.after(2 * second)), None);
+        assert_eq!(tell(false, ahead), Some(false));
+        assert_eq!(tell(true, NOW), Some(true), "never heard that it is off");
+        assert_eq!(tell(true, NOW.after(second)), None, "said again");
     }
 
     #[test]

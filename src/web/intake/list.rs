@@ -2,11 +2,12 @@
 //! incident, of a door or of anything else, and what a device says of its own condition.
 
 use crate::access::Who;
+use crate::door_event::may_read;
 use crate::extract::Query;
 use crate::schema::{List, next_after, word};
 use crate::{App, Problem};
 use axum::extract::State;
-use domain::access::{Question, decide, reads_of_door};
+use domain::access::{Question, decide};
 use domain::device::part;
 use domain::event::device::DeviceEventKind;
 use domain::event::door::{Audience, DoorEventKind, Quality};
@@ -72,7 +73,8 @@ pub(crate) struct Filter {
     #[serde(default)]
     alarms: bool,
     /// Only what nobody else sees to: alarms that came too late to be an incident, those of doors as
-    /// well, and what devices say of their battery, their line and their clock.
+    /// well, and what devices say of their battery, their line and their clock. With `alarms` only
+    /// the former.
     #[serde(default)]
     desk: bool,
     /// From the last page's `next`.
@@ -104,7 +106,8 @@ pub(crate) async fn events(
     let wrong = || Problem::field("cursor", "it is not from a list's next");
     let cursor = filter.cursor.as_deref();
     let listing = match (filter.desk, filter.alarms) {
-        (true, _) => Some(Listing::Desk),
+        (true, true) => Some(Listing::Late),
+        (true, false) => Some(Listing::Desk),
         (false, true) => Some(Listing::Alarms),
         (false, false) => None,
     };
@@ -116,14 +119,19 @@ pub(crate) async fn events(
         let before = before.map(|before| before.ok_or_else(wrong)).transpose()?;
         let rows = app.repository().listed_events(listing, &readable, before.as_ref(), limit).await?;
         let next = next_after(&rows, limit, |event| format!("{}-{}", event.received_at().0, event.id()));
-        let shown = rows.into_iter().filter(|event| match event {
-            Event::Door(event) if event.audience() == Audience::Silent => {
-                let path = scene.path(&event.place_id);
-                reads_of_door(&who.standing, &event.site_id, &path, Audience::Silent, app.now())
+        let mut items = Vec::with_capacity(rows.len());
+        for event in rows {
+            let is_shown = match &event {
+                Event::Door(event) if event.audience() == Audience::Silent => {
+                    may_read(&app, &who.standing, event, &scene).await?
+                }
+                _ => true,
+            };
+            if is_shown {
+                items.push(DeviceEventView::from(event));
             }
-            _ => true,
-        });
-        return Ok(axum::Json(List { items: shown.map(DeviceEventView::from).collect(), next }));
+        }
+        return Ok(axum::Json(List { items, next }));
     }
     let after = cursor.map(|text| text.parse::<i64>()).transpose().map_err(|_| wrong())?;
     let rows = app.repository().device_events(&readable, &Page { after, limit }).await?;

@@ -19,7 +19,7 @@ it('says that nobody is called where somebody is on the scene, and the day of a 
   expect(text({ ...there, state: 'transferred' })).toBe('The report is due by 11-27 14:02');
   expect(text({ ...there, state: 'closed' })).toBe('The follow-up is due by 11-27 14:02');
   const late = { ...there, step: 'station', called: true } as const;
-  expect(text(late)).toBe('The report is overdue · reminded again on 11-27 14:02');
+  expect(text(late)).toBe('The report is overdue · next reminder: 11-27 14:02');
   expect(text({ ...late, state: 'closed' }, ['open'], zhCN)).toBe('回访已超时 · 11-27 14:02 再次提醒');
 });
 

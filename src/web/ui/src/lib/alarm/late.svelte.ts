@@ -6,16 +6,22 @@ import { kept } from '../kept';
 import { isUnseen } from './late';
 
 const PAGE = 10;
+/** So many late alarms are looked through for those that nobody has looked at. */
+const MOST_UNSEEN = 100;
 const PATIENCE_MS = 10_000;
 
 let events = $state.raw<DeviceEvent[] | null>(null);
+/** The newest alarms alone: however much devices say of themselves, none goes under. */
+let alarms = $state.raw<DeviceEvent[]>([]);
+/** Whoever asked may have gone before the answer came: it is not the next one's. */
+let asker = 0;
 let next = $state.raw<string | null>(null);
 let broken = $state(false);
 let seenUpTo = $state(kept.get('late') ?? '');
 /** So that what is unseen is so on its own day only. */
 let now = $state(Date.now());
 
-const unseen = $derived((events ?? []).filter((event) => isUnseen(event, seenUpTo, now)));
+const unseen = $derived(alarms.filter((event) => isUnseen(event, seenUpTo, now)));
 
 export const late = {
   /** The newest first; `null` until they were heard of. */
@@ -35,12 +41,19 @@ export const late = {
   },
 };
 
-async function ask(cursor: string | null): Promise<{ items: DeviceEvent[]; next?: string | null } | null> {
-  const query = { desk: true, limit: PAGE, ...(cursor !== null && { cursor }) };
+interface Wanted {
+  limit: number;
+  alarms?: boolean;
+  cursor?: string;
+}
+
+async function ask(wanted: Wanted): Promise<{ items: DeviceEvent[]; next?: string | null } | null> {
+  const [query, whose] = [{ desk: true, ...wanted }, asker];
   const answer = await outcome(
     api.GET('/api/v1/device-events', { params: { query }, signal: AbortSignal.timeout(PATIENCE_MS) }),
   );
-  broken = !answer.ok;
+  if (whose !== asker) return null;
+  broken ||= !answer.ok;
   return answer.ok ? answer.data : null;
 }
 
@@ -54,7 +67,9 @@ export function refreshLate(): void {
     return;
   }
   asking = (async () => {
-    const page = await ask(null);
+    broken = false;
+    const [page, newest] = await Promise.all([ask({ limit: PAGE }), ask({ limit: MOST_UNSEEN, alarms: true })]);
+    if (newest) alarms = newest.items;
     if (page) {
       now = Date.now();
       const known = new Set((events ?? []).map(({ id }) => id));
@@ -74,7 +89,8 @@ export function refreshLate(): void {
 
 /** The next page. */
 export async function moreLate(): Promise<void> {
-  const page = await ask(next);
+  broken = false;
+  const page = next === null ? null : await ask({ limit: PAGE, cursor: next });
   if (!page) return;
   const known = new Set((events ?? []).map(({ id }) => id));
   events = [...(events ?? []), ...page.items.filter(({ id }) => !known.has(id))];
@@ -83,12 +99,13 @@ export async function moreLate(): Promise<void> {
 
 /** Somebody has looked at what there is. */
 export function seenLate(): void {
-  const newest = events?.[0]?.received_at;
+  const newest = alarms[0]?.received_at;
   if (!newest) return;
   seenUpTo = newest;
   kept.set('late', newest);
 }
 
 export function forgetLate(): void {
-  [events, next, broken] = [null, null, false];
+  asker += 1;
+  [events, alarms, next, broken] = [null, [], null, false];
 }

@@ -4664,7 +4664,8 @@ export interface operations {
                 alarms?: boolean;
                 /**
                  * @description Only what nobody else sees to: alarms that came too late to be an incident, those of doors as
-                 *     well, and what devices say of their battery, their line and their clock.
+                 *     well, and what devices say of their battery, their line and their clock. With `alarms` only
+                 *     the former.
                  */
                 desk?: boolean;
                 /** @description From the last page's `next`. */

@@ -424,7 +424,7 @@ export const zhCN = {
     mine: '我和我家的求助',
     asked: (asked: number, seen: number) => `发给 ${asked} 户邻居，${seen} 户已看到`,
     noNeighbours: '没有发给邻居：您家不在已开始互助的联防组里（满 5 户才开始）。',
-    cancelAsked: '已要求取消，等值班人员确认；在那之前帮助仍会赶来。',
+    cancelAsked: '已要求取消，等值班人员确认；在那之前继续处理。',
     coming: (units: string) => `正在赶来：${units}`,
     nobodyYet: '还没有邻居回答',
     cancel: '取消求助',
