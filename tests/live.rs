@@ -212,7 +212,7 @@ async fn a_slow_browser_is_told_what_it_missed() {
     let mut live = Live::open(&patrol, &id).await;
     live.binary().await;
     let frames = || relay::hub::Stats::get(&house.hub(&id).stats().frames);
-    until(|| frames() > 250).await;
+    until(|| frames() > 125).await;
     let lagged = live.text("lagged").await;
     assert!(lagged["missed"].as_u64().unwrap() > 0);
     assert!(matches!(live.next().await, Heard::Binary(_)));

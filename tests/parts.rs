@@ -164,7 +164,8 @@ async fn is_kept_from_home(database: Database, in_a_flat: bool) {
         pages.push(house.signed_in(&person).await);
     }
     let hour_ago = domain::Timestamp(house.clock.now().0 - 3_600_000_000).to_string();
-    let duress = json!({ "specversion": "1.0", "id": "1", "source": "/door", "type": "sharpeyes.door.duress" });
+    let duress =
+        json!({ "specversion": "1.0", "id": "1", "source": "/door", "type": "sharpeyes.door.duress" });
     let late = json!({ "specversion": "1.0", "id": "2", "source": "/door", "type": "sharpeyes.door.duress",
                        "time": hour_ago, "sequality": "backlog" });
     for event in [&duress, &late] {

@@ -24,7 +24,7 @@ pub mod whep;
 pub use admission::Admission;
 pub use decoder::Decoder;
 pub use fleet::{Fleet, StreamId};
-pub use socket::{LETS_GO, reset_on_close, tune};
+pub use socket::{reset_on_close, tune};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,7 @@ const NOT_SENT: u32 = 128 << 10;
 
 /// Whoever takes nothing for this long is let go by the kernel, and what it holds for them is
 /// thrown away, even after the connection was closed here (RFC 5482; C29: within ten seconds).
-pub const LETS_GO: Duration = Duration::from_secs(8);
+const LETS_GO: Duration = Duration::from_secs(8);
 
 /// No delay, little staleness, and an end with who takes nothing.
 pub fn tune(stream: &TcpStream) -> io::Result<()> {

@@ -35,10 +35,9 @@ const FORMS: usize = 2;
 const QUIET: Duration = Duration::from_secs(20);
 /// A reader who takes nothing for this long does not watch live.
 const STALLED: Duration = Duration::from_secs(8);
-/// So long an answer is remembered that has left the gateway: the kernel may hold it for a reader
-/// who takes nothing, and lets them go by then.
-const LINGERS: Duration = relay::LETS_GO.saturating_add(Duration::from_secs(2));
-/// Such answers of one sitting: more are asked for only by who reads them.
+/// Answers of one sitting that have left the gateway and are remembered, until their connection
+/// asks again or is closed: the kernel may hold them for a reader who takes little. More are asked
+/// for only by who reads them.
 const LINGERING: usize = 64;
 /// How often that is looked after.
 const LOOK: Duration = Duration::from_secs(2);
@@ -78,8 +77,8 @@ struct Use {
     /// Requests that are being answered, and the connections they can be cut off at.
     answers: HashMap<u64, Answer>,
     next: u64,
-    /// Answers that have left the gateway, and when; the oldest goes when there are too many.
-    sent: VecDeque<(Answered, Instant)>,
+    /// Answers that have left the gateway; the oldest goes when there are too many.
+    sent: VecDeque<Answered>,
 }
 
 struct Answer {
@@ -160,10 +159,8 @@ impl Sitting {
 
     /// Cuts what the kernel may still hold.
     fn cut_sent(&self) {
-        for (answer, at) in self.usage().sent.drain(..) {
-            if at.elapsed() < LINGERS {
-                answer.cut();
-            }
+        for answer in self.usage().sent.drain(..) {
+            answer.cut();
         }
     }
 }
@@ -191,12 +188,10 @@ impl Drop for Stay {
         usage.asked_at = now;
         let answered = usage.answers.remove(&self.number).and_then(|answer| answer.cut);
         let Some(cut) = answered else { return };
-        while usage.sent.len() >= LINGERING
-            || usage.sent.front().is_some_and(|(_, at)| now.duration_since(*at) >= LINGERS)
-        {
+        if usage.sent.len() >= LINGERING {
             usage.sent.pop_front();
         }
-        usage.sent.push_back((cut.answered(), now));
+        usage.sent.push_back(cut.answered());
         drop(usage);
         // It may have ended while the last of it was handed over.
         if self.sitting.pass.ended().is_some() {

@@ -64,6 +64,8 @@ pub(crate) struct Socket<S = TokioIo<Upgraded>> {
     behind: bool,
     /// What is left of the message that is being written.
     left: Bytes,
+    /// The one that follows it, after what the library has to say.
+    next: Bytes,
     unflushed: bool,
 }
 
@@ -74,14 +76,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .max_message_size(Some(FROM_BROWSER))
             .max_frame_size(Some(FROM_BROWSER));
         let library = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        Self { library, behind: false, left: Bytes::new(), unflushed: false }
+        Self { library, behind: false, left: Bytes::new(), next: Bytes::new(), unflushed: false }
     }
 
     /// The next message. Safe to drop and call again; the library answers pings.
     pub(crate) async fn recv(&mut self) -> Option<Result<Message, Error>> {
         // It may write, and must not write into the middle of a message.
         if let Err(error) = self.finish().await {
-            return Some(Err(error.into()));
+            return Some(Err(error));
         }
         let heard = self.library.next().await;
         self.behind = true;
@@ -100,31 +102,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Sends a message that has its head ([`media::websocket`]). If it is dropped before it
     /// is done, the next call of any kind finishes the message.
     pub(crate) async fn send_whole(&mut self, message: Bytes) -> Result<(), Error> {
-        self.finish().await?;
-        if self.behind {
-            self.library.flush().await?;
-            self.behind = false;
+        // Kept before anything is waited for.
+        if !self.next.is_empty() {
+            self.finish().await?;
         }
-        self.left = message;
-        Ok(self.finish().await?)
+        self.next = message;
+        self.finish().await
     }
 
-    /// Writes what is left of a message that has begun. Safe to drop and call again.
-    pub(crate) async fn finish(&mut self) -> io::Result<()> {
-        while !self.left.is_empty() {
-            let written = self.library.get_mut().write(&self.left).await?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+    /// Writes what is left of the messages that were given to it. Safe to drop and call again.
+    pub(crate) async fn finish(&mut self) -> Result<(), Error> {
+        loop {
+            while !self.left.is_empty() {
+                let written = self.library.get_mut().write(&self.left).await?;
+                if written == 0 {
+                    return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+                }
+                self.unflushed = true;
+                self.left.advance(written);
             }
-            self.unflushed = true;
-            self.left.advance(written);
+            if self.unflushed {
+                // TLS keeps what the kernel did not take.
+                self.library.get_mut().flush().await?;
+                self.unflushed = false;
+            }
+            if self.next.is_empty() {
+                return Ok(());
+            }
+            if self.behind {
+                self.library.flush().await?;
+                self.behind = false;
+            }
+            self.left = std::mem::take(&mut self.next);
         }
-        if self.unflushed {
-            // TLS keeps what the kernel did not take.
-            self.library.get_mut().flush().await?;
-            self.unflushed = false;
-        }
-        Ok(())
     }
 }
 
@@ -142,7 +152,7 @@ mod tests {
 
     async fn pictures_amid_pings() {
         const PICTURES: u8 = 200;
-        let (ours, theirs) = tokio::io::duplex(64);
+        let (ours, theirs) = tokio::io::duplex(50);
         let mut socket = Socket::new(ours).await;
         let client = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
         let (mut say, mut hear) = client.split();

@@ -32,8 +32,9 @@ pub(super) struct Route {
 pub(super) struct Checked {
     /// The answer.
     pub(super) reply: Vec<u8>,
-    /// The address is new: packets from it belong to this session.
-    pub(super) new: bool,
+    /// Packets from there belong to this session. Said again until the address is proven: another
+    /// session may have had its place and be gone.
+    pub(super) learnt: bool,
     /// An address that was known and is not any more.
     pub(super) forgotten: Option<Route>,
 }
@@ -196,7 +197,7 @@ impl Lite {
         let length = reply.to_bytes(Some(self.local.password.as_bytes()), &mut buffer, hmac).ok()?;
         let reply = buffer.get(..length)?.to_vec();
         if conflict {
-            return Some(Checked { reply, new: false, forgotten: None });
+            return Some(Checked { reply, learnt: false, forgotten: None });
         }
         let new = !self.knows(&from);
         let mut forgotten = None;
@@ -216,7 +217,7 @@ impl Lite {
             self.nominated = Some(from);
             self.selected = if proven { Some(from) } else { self.selected };
         }
-        Some(Checked { reply, new, forgotten })
+        Some(Checked { reply, learnt: new || !proven, forgotten })
     }
 
     /// What is to be asked where the viewer wants media: media would go to anybody whose

@@ -102,7 +102,7 @@ impl Session {
             Some(0..=3) => {
                 if let Some(checked) = self.ice.check(packet, from, now) {
                     out.control.push((from, checked.reply));
-                    out.learnt.extend(checked.new.then_some(from));
+                    out.learnt.extend(checked.learnt.then_some(from));
                     out.forgotten.extend(checked.forgotten);
                 } else {
                     self.ice.answered(packet, from);

@@ -74,9 +74,10 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Waits for a place. False if the connection is gone.
+    /// Waits for a place beside one that is left for answers: without them a browser on a slow
+    /// line takes the connection for dead. False if it is gone.
     pub(super) async fn has_place(&self) -> bool {
-        self.queue.reserve().await.is_ok()
+        self.queue.reserve_many(2).await.is_ok()
     }
 
     /// Takes a place. False if there is none, and then the bytes are lost.

@@ -116,16 +116,16 @@ impl Beside {
                 biased;
                 end = self.right.as_mut() => return Event::Over(last(&end)),
                 () = self.closing.cancelled() => return Event::Over(GOING_AWAY),
-                // A phone that is gone without a word is not written down as watching.
-                _ = self.ping.tick() => return match self.heard_at.elapsed() {
-                    silent if silent > SILENCE => Event::Over(End::Broken),
-                    _ => Event::Ping,
-                },
                 heard = std::future::poll_fn(&mut hear) => match heard {
                     // Pings are answered inside; anything else is of no interest.
                     Some(Ok(Said::Ping(_) | Said::Pong(_) | Said::Text(_))) => self.heard_at = Instant::now(),
                     Some(Ok(Said::Close(_))) => return Event::Over(End::Answer),
                     _ => return Event::Over(End::Broken),
+                },
+                // A phone that is gone without a word is not written down as watching.
+                _ = self.ping.tick() => return match self.heard_at.elapsed() {
+                    silent if silent > SILENCE => Event::Over(End::Broken),
+                    _ => Event::Ping,
                 },
             }
         }
@@ -204,13 +204,16 @@ async fn step(mut viewer: Viewer, hub: &Hub, beside: &mut Beside) -> Option<(Vie
             (viewer, stop) = ride.leave()?;
             event
         }
-        Some(Stop::Behind) => {
-            tokio::task::yield_now().await;
-            beside.next(|context| viewer.poll_hear(context)).now_or_never()
-        }
         Some(_) => None,
     };
-    let end = attend(&mut viewer, event, stop, beside).await.err();
+    let has_stopped = stop.is_some();
+    let mut end = attend(&mut viewer, event, stop, beside).await.err();
+    if has_stopped && end.is_none() {
+        // Whoever never comes to wait for a picture is heard, too, and lets others have their turn.
+        tokio::task::yield_now().await;
+        let event = beside.next(|context| viewer.poll_hear(context)).now_or_never();
+        end = attend(&mut viewer, event, None, beside).await.err();
+    }
     Some((viewer, end))
 }
 
@@ -233,7 +236,9 @@ async fn attend(
         Some(Stop::Broken) => Err(End::Broken),
         // A ping may have finished it already.
         Some(Stop::Blocked) => {
-            beside.patiently(async { Ok(viewer.socket.finish().await?) }).await?;
+            beside.patiently(viewer.socket.finish()).await?;
+            // It takes what there is, however slowly.
+            beside.heard_at = Instant::now();
             viewer.sent();
             Ok(())
         }
