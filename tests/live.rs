@@ -14,6 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resident_sees_a_moving_picture() {
@@ -216,4 +219,29 @@ async fn a_slow_browser_is_told_what_it_missed() {
     let lagged = live.text("lagged").await;
     assert!(lagged["missed"].as_u64().unwrap() > 0);
     assert!(matches!(live.next().await, Heard::Binary(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_is_always_behind_is_heard_and_its_goodbye_is_answered() {
+    // A megabyte a second, of which two thirds are taken.
+    let clip = Arc::new(Clip::synthetic(25, 25, 40_000));
+    let cameras = camera::start(&[("a", clip)]).await;
+    let house = House::start().await;
+    let id = house.camera(&cameras.url("a")).await;
+    let patrol = house.sign_in_as(Role::Patrol).await;
+    let mut live = Live::open(&patrol, &id).await;
+    let frames = || Stats::get(&house.hub(&id).stats().frames);
+    until(|| frames() > 100).await;
+    for _ in 0..3 {
+        live.say(Message::Ping("?".into())).await;
+        let mut taken = 0;
+        while !matches!(live.next().await, Heard::Text(text) if text["type"] == "pong") {
+            taken += 1;
+            assert!(taken < 400, "it was not heard");
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+    }
+    let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    live.say(Message::Close(Some(goodbye))).await;
+    assert_eq!(live.closed().await, Some(1_000));
 }

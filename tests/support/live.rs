@@ -2,8 +2,8 @@
 
 use super::client::Client;
 use domain::CameraId;
-use futures_util::StreamExt as _;
-use serde_json::Value;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -75,6 +75,10 @@ impl Live {
         }
     }
 
+    pub async fn say(&mut self, message: Message) {
+        self.socket.send(message).await.unwrap();
+    }
+
     pub async fn next(&mut self) -> Heard {
         let next = tokio::time::timeout(Duration::from_secs(20), self.socket.next()).await;
         match next.expect("something should have come") {
@@ -82,6 +86,7 @@ impl Live {
             Some(Ok(Message::Binary(bytes))) => Heard::Binary(bytes.to_vec()),
             Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map(|frame| frame.code.into())),
             Some(Ok(Message::Ping(_))) => Heard::Text(Value::Null),
+            Some(Ok(Message::Pong(_))) => Heard::Text(json!({ "type": "pong" })),
             Some(Ok(other)) => panic!("unexpected {other:?}"),
             Some(Err(_)) | None => Heard::Closed(None),
         }
