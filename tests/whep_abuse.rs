@@ -334,12 +334,13 @@ async fn c29_slow_viewers_are_nobody_elses_trouble() {
     let watching = others.into_iter().map(|mut viewer| {
         tokio::spawn(async move {
             watch_for(&mut viewer, Duration::from_secs(1)).await;
-            watch_for(&mut viewer, Duration::from_secs(12)).await
+            // Less than the eight seconds after which the kernel lets go of who takes nothing.
+            watch_for(&mut viewer, Duration::from_secs(4)).await
         })
     });
     for task in watching.collect::<Vec<_>>() {
         let numbers = task.await.unwrap();
-        assert!(numbers.len() > 1_000, "{}", numbers.len());
+        assert!(numbers.len() > 700, "{}", numbers.len());
         let lost = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
         assert_eq!(lost, 0, "of {} packets", numbers.len());
     }
