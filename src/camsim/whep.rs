@@ -330,7 +330,9 @@ impl Viewer {
                 return Err(error.into());
             }
         }
-        let config = Arc::new(dimpl::Config::builder().flight_start_rto(Duration::from_millis(200)).build()?);
+        // For as long as connecting may take: a busy machine may answer late.
+        let config = dimpl::Config::builder().flight_start_rto(Duration::from_millis(200)).flight_retries(6);
+        let config = Arc::new(config.build()?);
         let mut dtls = Dtls::new_auto(config, offer.certificate.for_dtls(), Instant::now().into_std());
         dtls.set_active(true);
         let mut keys = None;

@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+/// Whoever watches reports more often than this.
+const SILENT: Duration = Duration::from_secs(5);
 /// Packets that may wait for one session. When it is full more are lost, as UDP may.
 const INBOX: usize = 64;
 
@@ -121,8 +123,15 @@ struct Entry {
 struct Table {
     by_id: HashMap<String, Entry>,
     by_ufrag: HashMap<String, Inbox>,
-    by_route: HashMap<(SocketAddr, Option<IpAddr>), Inbox>,
+    by_route: HashMap<(SocketAddr, Option<IpAddr>), Held>,
     next: u64,
+}
+
+/// An address that packets are taken from, for a session.
+struct Held {
+    inbox: Inbox,
+    /// When it was last heard from there.
+    heard: Instant,
 }
 
 struct Sockets {
@@ -414,7 +423,12 @@ impl Shared {
     fn whose(&self, peer: SocketAddr, local: Option<IpAddr>, packet: &[u8]) -> Option<Inbox> {
         match packet.first()? {
             0..=3 if ice::is_check(packet) => self.inbox(&ice::ufrag_of(packet)?),
-            _ => self.lock().by_route.get(&(peer, local)).cloned(),
+            _ => {
+                let mut table = self.lock();
+                let held = table.by_route.get_mut(&(peer, local))?;
+                held.heard = Instant::now();
+                Some(held.inbox.clone())
+            }
         }
     }
 
@@ -429,9 +443,15 @@ impl Shared {
         for route in forgotten.iter().filter(|route| route.tcp.is_none()) {
             table.forget(route, inbox.number);
         }
-        // Who is there first stays: a check with a forged sender takes nobody's place.
+        let now = Instant::now();
         for route in learnt.iter().filter(|route| route.tcp.is_none()) {
-            table.by_route.entry((route.peer, route.local)).or_insert_with(|| inbox.clone());
+            let held = table.by_route.entry((route.peer, route.local));
+            let held = held.or_insert_with(|| Held { inbox: inbox.clone(), heard: now });
+            // Who is there stays: a check with a forged sender takes nobody's place. Who has left
+            // without a word says nothing there, and a NAT gives their port to somebody else.
+            if held.inbox.number != inbox.number && now.duration_since(held.heard) >= SILENT {
+                *held = Held { inbox: inbox.clone(), heard: now };
+            }
         }
     }
 
@@ -441,14 +461,14 @@ impl Shared {
         let Some(entry) = table.by_id.remove(id) else { return };
         debug!(path = %entry.path, why, "a webrtc session has ended");
         table.by_ufrag.remove(&entry.ufrag);
-        table.by_route.retain(|_, inbox| inbox.number != entry.inbox.number);
+        table.by_route.retain(|_, held| held.inbox.number != entry.inbox.number);
     }
 }
 
 impl Table {
     fn forget(&mut self, route: &Route, number: u64) {
         let key = (route.peer, route.local);
-        if self.by_route.get(&key).is_some_and(|inbox| inbox.number == number) {
+        if self.by_route.get(&key).is_some_and(|held| held.inbox.number == number) {
             self.by_route.remove(&key);
         }
     }
