@@ -143,10 +143,19 @@ describe('where the browser plays HLS itself', () => {
     expect(h.video.src).toBe('');
   });
 
-  it('is unopened when the browser cannot', () => {
+  it('begins again while the browser makes no picture of what there is, until it is hung up', async () => {
     const h = opened({ library: false });
+    for (let n = 0; n < 3; n += 1) {
+      h.video.src = 'broken';
+      h.fails();
+      await pass(500);
+      expect(h.video.src).toBe('/sub/hls/index.m3u8');
+    }
+    expect(h.events.ended).not.toHaveBeenCalled();
     h.fails();
-    expect(h.events.ended).toHaveBeenCalledExactlyOnceWith({ why: 'unopened' });
+    h.way.hangUp();
+    await pass(5000);
+    expect(h.video.src).toBe('');
   });
 
   it('loads nothing any more after it was hung up', async () => {

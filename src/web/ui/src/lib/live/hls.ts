@@ -35,6 +35,10 @@ const CONFIG: Partial<HlsConfig> = {
 
 /** A browser that plays HLS itself is asked this often how far it is behind, … */
 const LOOK_MS = 1000;
+/** One that cannot make a picture of a playlist that has just begun tries again this soon, … */
+const AGAIN_MS = 500;
+/** … and its time for the first picture begins when the playlist is this old. */
+const YOUNG_MS = 8000;
 /** … and taken back to the edge beyond this; it begins about three segments behind. */
 const BEHIND_S = 20;
 const EDGE_S = 4;
@@ -46,6 +50,7 @@ export class HlsWay implements Way {
   #events: Events | null = null;
   #player: HlsPlayer | null = null;
   #look: ReturnType<typeof setInterval> | undefined;
+  #again: ReturnType<typeof setTimeout> | undefined;
   #stopFrames: () => void = () => undefined;
   #stopErrors: () => void = () => undefined;
   #asking = false;
@@ -77,6 +82,7 @@ export class HlsWay implements Way {
   hangUp(): void {
     this.#events = null;
     clearInterval(this.#look);
+    clearTimeout(this.#again);
     this.#stopFrames();
     this.#stopErrors();
     this.#player?.stopLoad();
@@ -119,13 +125,25 @@ export class HlsWay implements Way {
 
   #byBrowser(url: string, events: Events): void {
     const video = this.#video;
+    const begin = (): void => {
+      video.src = url;
+      this.play();
+    };
+    const begun = performance.now();
+    // Some want three whole segments before they begin, and call the playlist broken until then: how
+    // long they may try is the player's patience, and whether the gateway refuses is looked after.
     const failed = (): void => {
-      if (this.#events === events) this.#end({ why: video.videoWidth > 0 ? 'lost' : 'unopened' });
+      if (this.#events !== events) return;
+      if (video.videoWidth > 0) {
+        this.#end({ why: 'lost' });
+        return;
+      }
+      if (performance.now() - begun < YOUNG_MS) events.asking();
+      this.#again = setTimeout(begin, AGAIN_MS);
     };
     video.addEventListener('error', failed);
     this.#stopErrors = () => video.removeEventListener('error', failed);
-    video.src = url;
-    this.play();
+    begin();
     this.#look = setInterval(() => void this.#lookAfter(url, events), LOOK_MS);
   }
 
