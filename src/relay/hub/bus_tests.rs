@@ -168,7 +168,9 @@ async fn nothing_is_lost_however_often_riders_get_on_and_off() {
         }
     }
     drop(publisher);
-    while let Some(seen) = viewers.join_next().await {
+    let within = Duration::from_secs(60);
+    while let Some(seen) = tokio::time::timeout(within, viewers.join_next()).await.expect("all hear the end")
+    {
         let seen = seen.unwrap();
         assert!(seen.len() <= FRAMES && seen.last() == Some(&u8::try_from((FRAMES - 1) % 256).unwrap()));
         assert!(seen.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "a gap");
